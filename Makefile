@@ -1,0 +1,58 @@
+# Each target sets up all it needs: Python 3.11+ (`make run PYTHON=python3.13` for another one) and make are enough.
+
+PYTHON ?= python3
+PORT ?= 8000
+DATA ?= .data
+SECONDS ?= 600
+
+# The environment is made anew when the locks, the project's file or the Python change.
+KEY := $(shell { cat requirements-dev.lock pyproject.toml; $(PYTHON) --version; } 2>&1 | cksum | tr -d ' ')
+READY := .venv/ready-$(KEY)
+RUN := .venv/bin/python -m
+# Most tests wait for a server: two at a time take half as long.
+BOTH := --numprocesses 2 --dist loadgroup
+
+.PHONY: run test test-long soak bench lint format lock
+
+run: $(READY)
+	@$(RUN) service dev --port $(PORT) --data $(DATA)
+
+test: $(READY)
+	@failed=; for check in "ruff check ." "ruff format --check ." "mypy" "pytest $(BOTH)"; do \
+	  echo "== $$check"; $(RUN) $$check || failed="$$failed [$$check]"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed"; exit 1; fi
+
+test-long: $(READY)
+	@$(RUN) pytest $(BOTH) -m long
+
+soak: $(READY)
+	@PYTHONPATH=tests/faults .venv/bin/python tests/soak.py --seconds $(SECONDS)
+
+bench: $(READY)
+	@.venv/bin/python tests/bench.py
+
+lint: $(READY)
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+
+format: $(READY)
+	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
+
+# Pins every package to the hashes of its files; no line says where they are fetched from.
+LOCK := .venv/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url
+lock: $(READY)
+	@test -x .venv/lock/bin/uv || { .venv/bin/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv; }
+	@$(LOCK) --output-file requirements.lock
+	@$(LOCK) --extra embedded --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed. Name one: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python cannot make environments here. On Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Making the environment in .venv (once) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,48 @@
+"""A text that must not be shown: it hides itself in every `repr`, f-string and log line."""
+
+from typing import Final
+
+
+class Secret:
+    """Holds one secret text; only `reveal()` gives it back.
+
+    Two secrets are equal when their texts are, so that configurations can be compared.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Wrap `text`."""
+        self._text: Final = text
+
+    def reveal(self) -> str:
+        """Return the text itself, for the one line that signs or sends it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Show that there is something, never what."""
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by text."""
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        """Hash by text."""
+        return hash(self._text)
+
+
+Text = tuple[str | Secret, ...]
+"""A text of which some parts are secret, such as the value of an `Authorization` header."""
+
+MASK: Final = "***"
+
+
+def reveal(text: Text) -> str:
+    """Return the whole text with its secrets, for the one line that sends it."""
+    return "".join(part.reveal() if isinstance(part, Secret) else part for part in text)
+
+
+def mask(text: Text) -> str:
+    """Return the text with `***` where a secret stands, for people."""
+    return "".join(MASK if isinstance(part, Secret) else part for part in text)
