@@ -1,0 +1,109 @@
+"""The account of a form and of its destinations: every submission and every version owed stands in one column.
+
+Law: the numbers were counted where they arose, none is computed from the others here; `balanced` compares them.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+SUBMISSIONS: Final = ("rejected", "quarantined", "repeated", "updated", "created", "erased")
+VERSIONS: Final = ("delivered", "waiting", "dead", "superseded", "erased")
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Why nothing but probes is sent to a destination: since when, the reason, and the next probe (ms).
+
+    "refused": it refuses everybody until somebody changes something; "failing": it may be back by itself.
+    """
+
+    kind: Literal["refused", "failing"]
+    since: int
+    reason: str
+    probe_at: int
+
+
+class DestinationAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form owes one destination, counted in lead versions. `oldest_waiting_s` is None if none waits."""
+
+    owed: int = 0
+    delivered: int = 0
+    waiting: int = 0
+    dead: int = 0
+    superseded: int = 0
+    erased: int = 0
+    oldest_waiting_s: float | None = None
+    paused: str | None = None
+    balanced: bool = True
+
+
+class FormAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of every POST to one form."""
+
+    received: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    repeated: int = 0
+    updated: int = 0
+    created: int = 0
+    balanced: bool = True
+    erased: int = 0
+    destinations: dict[str, DestinationAccount] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the form's own sum and each destination's hold."""
+        return self.balanced and all(each.balanced for each in self.destinations.values())
+
+
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Every form's account, as `leads status --json` prints it."""
+
+    forms: dict[str, FormAccount]
+    spooled: int = 0
+
+    def gaps(self) -> list[str]:
+        """Return a sentence for each sum that does not hold, with the difference; none if all is well."""
+        found = []
+        for name, form in self.forms.items():
+            if not form.balanced:
+                found.append(_gap(f"form {name}", "received", form.received, sum(_columns(form, SUBMISSIONS))))
+            found += [
+                _gap(f"form {name}, destination {each}", "owed", account.owed, sum(_columns(account, VERSIONS)))
+                for each, account in form.destinations.items()
+                if not account.balanced
+            ]
+        return found
+
+
+def _columns(account: object, names: tuple[str, ...]) -> list[int]:
+    return [getattr(account, name) for name in names]
+
+
+def _gap(where: str, left: str, number: int, total: int) -> str:
+    return f"{where}: {number} {left}, but its columns add up to {total}, a difference of {number - total:+d}"
+
+
+def account_of(counts: dict[str, int], oldest: dict[str, int | None], pauses: dict[str, str], now: int) -> FormAccount:
+    """Make a form's account from its counters ("created", "crm:owed", …) and what waits longest (ms) by destination."""
+    names = {name.split(":", 1)[0] for name in counts if ":" in name} | set(oldest)
+    return FormAccount(
+        received=counts.get("received", 0),
+        **{name: counts.get(name, 0) for name in SUBMISSIONS},
+        balanced=counts.get("received", 0) == sum(counts.get(name, 0) for name in SUBMISSIONS),
+        destinations={name: _destination(name, counts, oldest.get(name), pauses, now) for name in sorted(names)},
+    )
+
+
+def _destination(
+    name: str, counts: dict[str, int], oldest: int | None, pauses: dict[str, str], now: int
+) -> DestinationAccount:
+    owed = counts.get(f"{name}:owed", 0)
+    each = {column: counts.get(f"{name}:{column}", 0) for column in VERSIONS}
+    return DestinationAccount(
+        owed=owed,
+        **each,
+        oldest_waiting_s=None if oldest is None else max(0, now - oldest) / 1000,
+        paused=pauses.get(name),
+        balanced=owed == sum(each.values()),
+    )

@@ -1,0 +1,95 @@
+"""A JSON text read so that nothing in it is lost: numbers as they were written, repeated names as often as they stand.
+
+Law: pure, and safe on any text: a document that is broken, too deep or no object is None, never an exception.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+MAX_DEPTH: Final = 64
+
+
+class Number(str):
+    """A JSON number as it was written: 8951047001.0 stays that, and a big one loses no digit."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A JSON object: its members in order, repeated names included."""
+
+    members: list[tuple[str, "Node"]]
+
+    def get(self, name: str) -> "Node":
+        """Return the member of that name, the last if there are several, None if there is none."""
+        return dict(self.members).get(name)
+
+
+Scalar = str | bool | None
+Node = Scalar | list["Node"] | Object
+
+
+def parse_object(text: str) -> Object | None:
+    """Read a JSON object (RFC 8259; NaN and Infinity are no JSON)."""
+    try:
+        document = json.loads(
+            text, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=Object
+        )
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, Object) and not _is_too_deep(document) else None
+
+
+def is_nested(node: Node) -> bool:
+    """Tell whether `node` holds others."""
+    return isinstance(node, list | Object)
+
+
+def scalar_text(scalar: Scalar) -> str:
+    """Return the text of a string, a number or a boolean ("true", "false"); null has none."""
+    match scalar:
+        case None:
+            return ""
+        case bool():
+            return "true" if scalar else "false"
+        case _:
+            return str(scalar)
+
+
+def dump(node: Node) -> str:
+    """Write a node as JSON again, numbers digit for digit."""
+    match node:
+        case Object():
+            members = (f"{json.dumps(name, ensure_ascii=False)}: {dump(child)}" for name, child in node.members)
+            return f"{{{', '.join(members)}}}"
+        case list():
+            return f"[{', '.join(dump(child) for child in node)}]"
+        case Number():
+            return str(node)
+        case _:
+            return json.dumps(node, ensure_ascii=False)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _is_too_deep(document: Object) -> bool:
+    level: list[Node] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return False
+    return True
+
+
+def _children(node: Node) -> list[Node]:
+    match node:
+        case Object():
+            return [child for _, child in node.members]
+        case list():
+            return node
+        case _:
+            return []

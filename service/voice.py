@@ -1,0 +1,58 @@
+"""In which language, and with which words of its owner, a form speaks to one visitor.
+
+Law: pure. Who speaks decides nothing about what is said.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from service import languages
+from service.form import Form, Messages
+from service.languages import Language
+from service.problem import Problem
+from service.sentence import sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A language, the owner's own texts in it, and whether another visitor would be spoken to in another one."""
+
+    language: Language
+    messages: Messages = field(default_factory=Messages)
+    is_negotiated: bool = False
+
+    @property
+    def success(self) -> str:
+        """The text after success."""
+        return self.messages.success or self.language.messages["success"]
+
+    @property
+    def failure(self) -> str:
+        """The text above every failure."""
+        return self.messages.failure or self.language.messages["failure"]
+
+    @property
+    def valid(self) -> str:
+        """The text beside a valid phone number."""
+        return self.messages.valid or self.language.messages["valid"]
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What a reply says of its language, and to caches (RFC 9110, sections 8.5 and 12.5.5)."""
+        varies = {"Vary": "Accept-Language"} if self.is_negotiated else {}
+        return {"Content-Language": self.language.code, **varies}
+
+    def say(self, problem: Problem) -> str:
+        """Return the sentence of a problem."""
+        return sentence(problem, self.language)
+
+
+def of(form: Form | None = None, *, asked: str = "", accepted: str = "") -> Voice:
+    """Return how to speak to a visitor of `form`, or of no form: then as the browser prefers.
+
+    `asked` is the `_language` field, `accepted` the header `Accept-Language`; they count for "auto" only.
+    """
+    setting = form.language if form else languages.AUTO
+    code = languages.choose(setting, asked, accepted)
+    messages = form.messages_in(code) if form else Messages()
+    return Voice(languages.load(code), messages, setting == languages.AUTO)
