@@ -1,0 +1,125 @@
+"""Raw text from an email field ► an address, or nothing.
+
+Law: pure; the syntax is what the package `email-validator` says it is, and no name server is asked.
+An address is never changed in what it means: the key may fold two spellings of one mailbox, and a
+suggestion is only ever told.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from email_validator import EmailNotValidError, validate_email
+
+# RFC 5321, 4.5.3.1.3: a path of 256 octets, less its angle brackets.
+MAX_LENGTH: Final = 254
+
+_GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
+_PROVIDERS: Final = {
+    "gmail": "gmial gamil gmai gmal gmil gmaill gmali gmaul gmaol gmsil gmaik gmeil gnail gimail ggmail gmmail gmaail",
+    "yahoo": "yaho yahooo yahho yhaoo yhoo yaoo yahu yahoi",
+    "outlook": "outlok outloo outlool outllook outlokk oulook outook outlock",
+    "hotmail": "hotmial hotmal hotmai hotmil hotmaill hotmali hotamil homail hitmail hotnail",
+    "rediffmail": "rediffmai redifmail reddifmail reddiffmail rediffmial rediffmal rediffmil rediffmaill rediffmali",
+    "icloud": "iclod icoud iclould icloude iclud icluod iclooud",
+}
+_PROVIDER_OF: Final = {slip: right for right, slips in _PROVIDERS.items() for slip in (right, *slips.split())}
+# Endings that no provider of the list has, for ".com".
+_COM: Final = frozenset(
+    {
+        "com",
+        "co",
+        "con",
+        "cm",
+        "om",
+        "cmo",
+        "comm",
+        "coom",
+        "ocm",
+        "vom",
+        "xom",
+        "cim",
+        "cpm",
+        "com.com",
+        "com.in",
+        "comn",
+    }
+)
+# Google gives no mailboxes under these.
+_GMAIL_ENDINGS: Final = frozenset({"in", "co.in", "net", "org", "co.uk"})
+# Right endings beside ".com", so that yaho.co.in is seen to be yahoo.co.in.
+_LOCAL_ENDINGS: Final = frozenset({"in", "co.in", "co.uk"})
+
+_AROUND: Final = " \t\r\n<>()[]\"'.,;:"
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """A valid address.
+
+    `address` is what is delivered: trimmed, NFC, its domain in lower case. `key` is the same for all
+    usual spellings of one mailbox, for recognising people and nothing else. `suggestion` is the whole
+    address with the domain that was likely meant.
+    """
+
+    address: str
+    key: str
+    suggestion: str | None = None
+
+
+def read(raw: str) -> Email | None:
+    """Read one email field; None if it holds no valid address of at most 254 characters."""
+    text = raw.strip()
+    if len(text) > MAX_LENGTH:
+        return None
+    try:
+        valid = validate_email(text, check_deliverability=False)
+    except EmailNotValidError:
+        return None
+    return Email(valid.normalized, key_of(valid.normalized), _respell(valid.local_part, valid.domain))
+
+
+def suggest(raw: str) -> str | None:
+    """Suggest the valid address that somebody who typed this, valid or not, has likely meant; None for none."""
+    text = raw.strip()
+    if len(text) > MAX_LENGTH:
+        return None
+    local, at, domain = _tidy(text).rpartition("@")
+    if not at:
+        return None
+    mended = _respell(local, domain) or f"{local}@{domain}"
+    return mended if mended != text and read(mended) is not None else None
+
+
+def key_of(address: str) -> str:
+    """Return what tells this address's owner apart: lower case, and for Gmail without dots and `+tag`."""
+    local, _, domain = unicodedata.normalize("NFC", address.lower()).rpartition("@")
+    if domain not in _GMAIL:
+        return f"{local}@{domain}"
+    mailbox = local.partition("+")[0].replace(".", "")
+    return f"{mailbox or local}@gmail.com"
+
+
+def _respell(local: str, domain: str) -> str | None:
+    """Spell the domain of a well-known provider right; None if it is, or is of nobody we know."""
+    name, _, ending = domain.lower().partition(".")
+    if not ending and name not in _PROVIDER_OF:
+        name = name.removesuffix("com")
+    right = _PROVIDER_OF.get(name)
+    if right is None:
+        return None
+    if ending in _COM or not ending or (right == "gmail" and ending in _GMAIL_ENDINGS):
+        ending = "com"
+    elif ending not in _LOCAL_ENDINGS:
+        return None
+    respelled = f"{right}.{ending}"
+    return None if respelled == domain.lower() else f"{local}@{respelled}"
+
+
+def _tidy(text: str) -> str:
+    """Take away what slips into an address on the way: commas for dots, blanks, doubled signs, a bracket."""
+    plain = unicodedata.normalize("NFKC", text).strip(_AROUND).removeprefix("mailto:")
+    plain = re.sub(r"@[@\s]*", "@", re.sub(r"\s+", "", plain))
+    local, at, domain = plain.rpartition("@")
+    return f"{local.strip('.')}{at}{re.sub('[.,;]+', '.', domain).strip('.')}"
