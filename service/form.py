@@ -1,0 +1,95 @@
+"""A form and its fields, as the configuration names them.
+
+Law: frozen values that cannot be wrong (`config` makes them). Durations are milliseconds.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from service import languages
+from service.secret import Secret
+
+FieldType = Literal["text", "email", "phone", "choice", "number", "boolean"]
+MAX_LENGTH = 5_000
+
+
+def fold(name: str) -> str:
+    """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(each for each in folded if each not in "-_[]" and not each.isspace())
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One named field. `webflow` is the element id in Webflow.
+
+    `label` is what the hosted page shows; "": the word that the visitor's language has for it, or `words`.
+    """
+
+    name: str
+    type: FieldType = "text"
+    required: bool = False
+    max_length: int = MAX_LENGTH
+    multiline: bool = False
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    label: str = ""
+    webflow: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The name in words: "Preferred time" for `preferred_time`."""
+        words = " ".join(self.name.replace("_", " ").replace("-", " ").split())
+        return words[:1].upper() + words[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """The texts of a form's owner in one language, word for word; None: what that language itself says."""
+
+    success: str | None = None
+    failure: str | None = None
+    valid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """How the pages of a form look: `accent` as `#rrggbb`, `radius` as a CSS length, `font` as names of fonts."""
+
+    accent: str | None = None
+    radius: str | None = None
+    font: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One entry `[forms.NAME]`. `origins` None: any page may post; `window` and `quiet` in ms.
+
+    `language` is a code or "auto"; `messages` are of its own language, `translations` of others by their code.
+    """
+
+    name: str
+    fields: Mapping[str, Field]
+    deliver: tuple[str, ...]
+    title: str = ""
+    country: str = "IN"
+    countries: tuple[str, ...] = ("IN", "US", "GB", "AE")
+    origins: tuple[str, ...] | None = None
+    redirects: tuple[str, ...] = ()
+    window: int = 30 * 86_400_000
+    quiet: int = 3_600_000
+    repeat: Literal["update", "drop"] = "update"
+    allow_extra: bool = True
+    junk: Literal["accept", "quarantine", "reject"] = "accept"
+    language: str = languages.DEFAULT
+    messages: Messages = field(default_factory=Messages)
+    translations: Mapping[str, Messages] = field(default_factory=dict)
+    theme: Theme | None = None
+    webflow_secret: Secret | None = None
+
+    def messages_in(self, language: str) -> Messages:
+        """Return the owner's texts in a language, as far as there are any."""
+        is_own = language == languages.own(self.language)
+        return self.messages if is_own else self.translations.get(language, Messages())

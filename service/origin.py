@@ -1,0 +1,70 @@
+"""Origins: which pages may post to a form, and which one is which, however it is spelled.
+
+Law: pure. An origin is `scheme://host[:port]` (RFC 6454) in one spelling: lower case, ASCII, no default port.
+"""
+
+import re
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Final
+
+from service.form import Form
+
+MAX_LENGTH: Final = 300
+MAX_PORT: Final = 65_535
+
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[^\s\x00-\x1f/\\?#@:\[\]%]+)(?::(?P<port>\d{0,5}))?/?",
+    re.IGNORECASE | re.ASCII,
+)
+_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_HOST: Final = re.compile(rf"\[[0-9a-f:.]+\]|{_LABEL}(?:\.{_LABEL})*")
+_DEFAULT_PORT: Final = {"http": 80, "https": 443}
+
+
+@lru_cache(maxsize=1_024)
+def normalise(text: str) -> str | None:
+    """Return an http(s) origin in its one spelling, None for anything else; a single `/` at the end is forgiven."""
+    found = _ORIGIN.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    host = _ascii(found["host"]) if found else None
+    if not (found and host and _HOST.fullmatch(host)):
+        return None
+    scheme = found["scheme"].lower()
+    port = int(found["port"] or _DEFAULT_PORT[scheme])
+    if port > MAX_PORT:
+        return None
+    return f"{scheme}://{host}" if port == _DEFAULT_PORT[scheme] else f"{scheme}://{host}:{port}"
+
+
+def of_url(url: str) -> str | None:
+    """Return the origin of an absolute http(s) URL, None for anything else."""
+    found = re.match(r"https?://[^/?#\\]+", url, re.IGNORECASE | re.ASCII)
+    return normalise(found[0]) if found else None
+
+
+def own(scheme: str, host: str, public_url: str | None) -> tuple[str, ...]:
+    """Return the origins of the service itself, the best first: `public_url`, then the request's `Host`.
+
+    The host under either scheme, because TLS ends at a proxy that need not tell.
+    """
+    named = (public_url and of_url(public_url), *(normalise(f"{each}://{host}") for each in (scheme, "https", "http")))
+    return tuple(dict.fromkeys(each for each in named if each))
+
+
+def may_post(form: Form, sent: str | None, own_origins: Collection[str]) -> bool:
+    """Tell whether a page of that `Origin` may post; a missing or `null` one may (privacy browsers, sandboxes)."""
+    if form.origins is None or sent is None or sent == "null":
+        return True
+    origin = normalise(sent)
+    return origin is not None and (origin in own_origins or origin in {normalise(each) for each in form.origins})
+
+
+def _ascii(host: str) -> str | None:
+    if host.isascii():
+        return host.lower()
+    import idna  # noqa: PLC0415  its tables are large, and few hosts need them
+
+    try:
+        return idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:
+        return None

@@ -1,0 +1,90 @@
+"""What a browser posted, as plain text, before anybody asked whether it is right.
+
+Law: frozen values; names and texts stand here as they were sent. Names beginning with `_` are control
+fields: they are split off here and never travel further as fields.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from service.lead import CLICK_IDS, UTM
+
+_CONTROLS: Final = frozenset({"gotcha", "next", "id", "confirm", "language"})
+_PLACES: Final = frozenset({"source", "page", "referrer", *CLICK_IDS, *(f"utm_{name}" for name in UTM)})
+_BRACKETED: Final = re.compile(r"source((?:\[\w+\])+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The control fields: honeypot, where to go next, idempotency key, the number sent a second time, the language.
+
+    `source` are those that tell where the visitor came from: `source` (JSON), `page`, `referrer`, `utm_source`, `gclid`
+    and the like.
+    """
+
+    gotcha: str = ""
+    next: str = ""
+    id: str = ""
+    confirm: str = ""
+    language: str = ""
+    source: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Texts by the name they were sent under, in the order they were sent; a repeated name is joined.
+
+    `booleans` are the names whose value was JSON true or false. `known` says of a name which configured
+    field it is, where something better than its spelling tells (Webflow's element ids).
+    """
+
+    fields: Mapping[str, str]
+    control: Control = field(default_factory=Control)
+    booleans: frozenset[str] = frozenset()
+    known: Mapping[str, str] = field(default_factory=dict)
+
+
+def gather(
+    pairs: Iterable[tuple[str, str]],
+    *,
+    booleans: Iterable[str] = (),
+    known: Mapping[str, str] | None = None,
+) -> Posted:
+    """Make a `Posted` of what was sent, one pair a value.
+
+    Values of one name are joined with ", ", blank ones left out (a hidden default before a checkbox says
+    nothing). A value without a name is dropped, as browsers do (HTML, "constructing the entry list").
+    """
+    values: dict[str, list[str]] = {}
+    for name, text in pairs:
+        values.setdefault(name, []).append(text)
+    joined = {name: _join(texts) for name, texts in values.items() if name.strip()}
+    control = {name.strip().casefold()[1:]: text for name, text in joined.items() if is_control(name)}
+    return Posted(
+        {name: text for name, text in joined.items() if not is_control(name)},
+        _control(control),
+        frozenset(booleans),
+        known or {},
+    )
+
+
+def _control(sent: Mapping[str, str]) -> Control:
+    places = {place: text for name, text in sent.items() if (place := _place(name)) in _PLACES}
+    return Control(**{name: text for name, text in sent.items() if name in _CONTROLS}, source=places)
+
+
+def _place(name: str) -> str:
+    """Return the plain name of `source[page]`, `source[utm][source]` or `source[click_ids][gclid]`."""
+    found = _BRACKETED.fullmatch(name)
+    return found[1][1:-1].replace("][", "_").removeprefix("click_ids_") if found else name
+
+
+def is_control(name: str) -> bool:
+    """Tell whether a name as sent is that of a control field, known or not."""
+    return name.lstrip().startswith("_")
+
+
+def _join(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else ", ".join(text for text in texts if text.strip())
