@@ -1,0 +1,134 @@
+"""What a delivery says, in its three shapes: our JSON envelope, values by path, and flat pairs.
+
+Law: pure; a delivery goes in, plain values come out, the same ones for the same delivery.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from service.destinations.template import Json, as_text
+from service.lead import CLICK_IDS, UTM, Answer, Delivery, Phone, Source, Touch, Value
+
+PLAIN_PATHS: Final = (
+    "id", "version", "form", "type", "timestamp", "received_at", "first_seen_at", "enquiries", "changed", "flags",
+    "webhook_id", "test", "source.page", "source.referrer",
+)  # fmt: skip
+PHONE_KEYS: Final = Phone.__struct_fields__
+SOURCE_GROUPS: Final = {"utm": UTM, "click_ids": CLICK_IDS}
+TOUCHES: Final = ("first_touch", "last_touch")
+TOUCH_KEYS: Final = (
+    "page", "referrer", "at", *(f"{group}.{name}" for group, names in SOURCE_GROUPS.items() for name in names),
+)  # fmt: skip
+
+
+def timestamp(moment: int) -> str:
+    """Return a time in ms as ISO 8601 in UTC with milliseconds: `2026-11-22T10:42:07.120Z`."""
+    second = datetime.fromtimestamp(moment // 1000, UTC)
+    return f"{second:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
+
+
+def envelope(delivery: Delivery) -> dict[str, Json]:
+    """Return the body of a standard delivery, its keys in the documented order."""
+    lead = delivery.lead
+    data: dict[str, Json] = {
+        "id": lead.id,
+        "version": lead.version,
+        "form": lead.form,
+        "received_at": timestamp(lead.received_at),
+        "fields": _fields(delivery),
+        "phone": _phone(delivery),
+        "flags": _flags(delivery),
+        "extra": dict(lead.content.extra),
+        "changed": list(delivery.changed),
+        "enquiries": lead.enquiries,
+        "first_seen_at": timestamp(lead.first_seen_at),
+        "source": _source(lead.content.source),
+    }
+    if delivery.test:
+        data["test"] = True
+    return {"type": delivery.type, "timestamp": timestamp(lead.accepted_at), "data": data}
+
+
+def values(delivery: Delivery) -> dict[str, Json]:
+    """Return every value that a placeholder can name, by its path; what is empty or not given is not there."""
+    lead = delivery.lead
+    named: dict[str, Json] = {
+        "id": lead.id,
+        "version": lead.version,
+        "form": lead.form,
+        "type": delivery.type,
+        "timestamp": timestamp(lead.accepted_at),
+        "received_at": timestamp(lead.received_at),
+        "first_seen_at": timestamp(lead.first_seen_at),
+        "enquiries": lead.enquiries,
+        "changed": list(delivery.changed),
+        "flags": _flags(delivery),
+        "webhook_id": delivery.webhook_id,
+        "test": True if delivery.test else None,
+    }
+    named |= _under("fields.", _fields(delivery)) | _under("phone.", _phone(delivery) or {})
+    named |= _under("extra.", lead.content.extra) | _branches("source.", _source(lead.content.source))
+    return {path: value for path, value in named.items() if value is not None and value != ""}
+
+
+def flat(delivery: Delivery) -> dict[str, str]:
+    """Return the pairs of a standard urlencoded delivery.
+
+    Fields stand under their own name, everything else under the path a placeholder would name it by
+    (`id`, `version`, `phone.country`, `extra.colour`, `source.utm.source`). What is empty is left out.
+    """
+    pairs = ((path.removeprefix("fields."), as_text(value)) for path, value in values(delivery).items())
+    return {name: text for name, text in pairs if text}
+
+
+def _under(prefix: str, group: Mapping[str, Json]) -> dict[str, Json]:
+    return {prefix + name: value for name, value in group.items()}
+
+
+def _branches(prefix: str, group: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the values of a tree by their paths."""
+    named: dict[str, Json] = {}
+    for name, value in group.items():
+        path = f"{prefix}{name}"
+        named |= _branches(f"{path}.", value) if isinstance(value, Mapping) else {path: value}
+    return named
+
+
+def _source(source: Source) -> dict[str, Json]:
+    """Return the source object: page, referrer and utm always, all else only when there is any."""
+    touches = {name: getattr(source, name) for name in TOUCHES}
+    return _visit(source) | {name: _visit(touch) for name, touch in touches.items() if touch is not None}
+
+
+def _visit(visit: Source | Touch) -> dict[str, Json]:
+    shown: dict[str, Json] = {"page": visit.page, "referrer": visit.referrer, "utm": dict(visit.utm)}
+    clicks: dict[str, Json] = {"click_ids": dict(visit.click_ids)} if visit.click_ids else {}
+    return shown | clicks | ({"at": visit.at} if isinstance(visit, Touch) and visit.at else {})
+
+
+def _fields(delivery: Delivery) -> dict[str, Value]:
+    return {name: _value(answer) for name, answer in delivery.lead.content.fields.items()}
+
+
+def _value(answer: Answer) -> Value:
+    if answer.phone is None:
+        return answer.value
+    return answer.phone.raw if answer.phone.e164 is None else answer.phone.e164
+
+
+def _phone(delivery: Delivery) -> dict[str, Json] | None:
+    """Return the phone object of the first phone given; extension and rest only when there are any."""
+    answers = delivery.lead.content.fields.values()
+    phone = next((answer.phone for answer in answers if answer.phone is not None), None)
+    if phone is None:
+        return None
+    shown: dict[str, Json] = msgspec.structs.asdict(phone) | {"flags": list(phone.flags)}
+    return {key: value for key, value in shown.items() if value is not None or key not in {"extension", "rest"}}
+
+
+def _flags(delivery: Delivery) -> list[str]:
+    answers = delivery.lead.content.fields.items()
+    return [f"{name}.{flag}" for name, answer in answers if answer.phone is None for flag in answer.flags]

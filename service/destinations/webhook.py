@@ -1,0 +1,134 @@
+"""A destination that takes leads by webhook: our signed JSON envelope, or its own words.
+
+Law: pure. It builds a request and reads an answer; it never sends.
+Source of the headers: https://github.com/standard-webhooks/standard-webhooks
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from service import __version__, outcome, signature
+from service.destinations import Rate
+from service.destinations.envelope import envelope, flat, values
+from service.destinations.template import Node, as_text, fill_table
+from service.lead import Delivery
+from service.outcome import Outcome
+from service.secret import MASK, Secret, Text, mask, reveal
+
+if TYPE_CHECKING:
+    import httpx
+
+USER_AGENT: Final = f"lead-capture/{__version__}"
+
+_SECOND, _MINUTE, _HOUR = 1_000, 60_000, 3_600_000
+RETRY: Final = (
+    5 * _SECOND, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 5 * _HOUR, 10 * _HOUR, 14 * _HOUR, 20 * _HOUR, 24 * _HOUR,
+)  # fmt: skip
+_TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One `[destinations.NAME]` with `type = "webhook"`. Durations in ms.
+
+    `secrets` all sign; without any there is no signature. `headers` come last: one of ours is replaced by a
+    configured one of the same name, and left out if that is empty. `body` None: our own envelope (`format`
+    "json") or flat pairs ("form"). `delivered`, `rejected` and `retried` are statuses it means differently.
+    """
+
+    name: str
+    url: Text
+    secrets: tuple[Secret, ...] = ()
+    headers: Mapping[str, Text] = field(default_factory=dict)
+    format: Literal["json", "form"] = "json"
+    body: Mapping[str, Node] | None = None
+    timeout: int = 15 * _SECOND
+    retry: tuple[int, ...] = RETRY
+    rate: Rate | None = None
+    concurrency: int = 8
+    allow_private: bool = False
+    updates: bool = True
+    delivered: frozenset[int] = frozenset()
+    rejected: frozenset[int] = frozenset()
+    retried: frozenset[int] = frozenset()
+
+    def request(self, delivery: Delivery, now: int) -> "httpx.Request":
+        """Return the request of an attempt at `now`. The body depends on the delivery and this configuration alone."""
+        import httpx  # noqa: PLC0415  the web part reads the configuration and never sends
+
+        content = self.content(delivery)
+        headers = [(name, reveal(value)) for name, value in self._headers(delivery, content, now)]
+        return httpx.Request("POST", reveal(self.url), headers=headers, content=content)
+
+    def content(self, delivery: Delivery) -> bytes:
+        """Return the body of the delivery: the same bytes on every try."""
+        return self._render(delivery, masked=False)
+
+    def preview(self, delivery: Delivery, now: int) -> str:
+        """Return the request as people read it, `***` for every secret and signature."""
+        url = mask(self.url)
+        host = urlsplit(url).netloc or MASK
+        headers = [("Host", host), *((name, mask(value)) for name, value in self._headers(delivery, None, now))]
+        lines = [f"POST {url}", *(f"{name}: {value}" for name, value in headers), ""]
+        return "\n".join([*lines, self._pretty(self._render(delivery, masked=True))])
+
+    def judge(self, status: int, headers: Mapping[str, str], excerpt: str, now: int) -> Outcome:
+        """Return what an answer means here: the destination's own lists first, then what statuses commonly mean."""
+        return outcome.judge(
+            status,
+            headers,
+            excerpt,
+            delivered=self.delivered,
+            rejected=self.rejected,
+            retried=self.retried,
+            now=now,
+        )
+
+    def _headers(self, delivery: Delivery, content: bytes | None, now: int) -> list[tuple[str, Text]]:
+        """Return the headers in order; a preview has no `content` to sign."""
+        own: list[tuple[str, Text]] = [
+            ("Content-Type", (_TYPES[self.format],)),
+            ("Content-Length", (str(len(self.content(delivery) if content is None else content)),)),
+            ("Accept", ("*/*",)),
+            ("Accept-Encoding", ("identity",)),
+            ("User-Agent", (USER_AGENT,)),
+            ("webhook-id", (delivery.webhook_id,)),
+            ("webhook-timestamp", (str(now // 1000),)),
+        ]
+        if self.secrets:
+            own.append(("webhook-signature", (self._signatures(delivery, content, now),)))
+        own.append(("Idempotency-Key", (delivery.webhook_id,)))
+        configured = {name.lower() for name in self.headers}
+        kept = [(name, value) for name, value in own if name.lower() not in configured]
+        return kept + [(name, value) for name, value in self.headers.items() if value]
+
+    def _signatures(self, delivery: Delivery, content: bytes | None, now: int) -> str:
+        if content is None:
+            return " ".join(f"v1,{MASK}" for _ in self.secrets)
+        return " ".join(signature.sign(each, delivery.webhook_id, now // 1000, content) for each in self.secrets)
+
+    def _render(self, delivery: Delivery, *, masked: bool) -> bytes:
+        if self.body is None:
+            return _encode(envelope(delivery)) if self.format == "json" else _urlencode(flat(delivery))
+        filled = fill_table(self.body, values(delivery), lambda secret: MASK if masked else secret.reveal())
+        if self.format == "json":
+            return _encode(filled)
+        return _urlencode({name: as_text(value) for name, value in filled.items()})
+
+    def _pretty(self, content: bytes) -> str:
+        if self.format == "json":
+            return msgspec.json.format(content, indent=2).decode()
+        return content.decode().replace("&", "&\n")
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def _urlencode(pairs: Mapping[str, str]) -> bytes:
+    """Encode pairs by https://url.spec.whatwg.org/#urlencoded-serializing; a preview's `***` stays readable."""
+    return urlencode(pairs, safe="*").encode()
