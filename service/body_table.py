@@ -1,0 +1,179 @@
+"""`body` of a destination ► templates, each path in it checked against the forms that deliver there.
+
+Law: pure; every mistake goes to the table's report. A literal value is never repeated: it may be a secret.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Final
+
+from service.destinations.envelope import PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
+from service.destinations.template import Name, Node, Placeholder, Stray, Template, split
+from service.environment import Environment, asks_for_secret
+from service.form import fold
+from service.form_table import FIELD_TYPES, raw_fields
+from service.secret import Secret
+from service.table import Keys, Table, Wrong, guess, listing, say, what
+
+_DEEPEST: Final = 8
+_PATHS: Final = (
+    *PLAIN_PATHS, "fields.NAME", "phone.KEY", "extra.NAME", *(f"source.{group}.NAME" for group in SOURCE_GROUPS),
+    *(f"source.{touch}.KEY" for touch in TOUCHES),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the forms that deliver to one destination can tell it.
+
+    `fields` None: no form delivers there, so any field may come. `never_extra`: names that are never an extra, folded;
+    None if no form takes any extra.
+    """
+
+    fields: frozenset[str] | None
+    phone: bool
+    never_extra: frozenset[str] | None
+
+    def problem(self, path: str) -> str | None:
+        """Say why a path can never have a value; None if it can."""
+        root, _, name = path.partition(".")
+        match root:
+            case "fields" if name:
+                return self._problem_of_field(name)
+            case "phone" if name:
+                return self._problem_of_phone(name)
+            case "extra" if name:
+                return self._problem_of_extra(name)
+            case "source" if "." in name:
+                return _problem_of_source(path, name)
+        if path in PLAIN_PATHS:
+            return None
+        return _no(path)
+
+    def _problem_of_field(self, name: str) -> str | None:
+        if self.fields is None or name in self.fields:
+            return None
+        known = sorted(self.fields)
+        return f"no form that delivers here has a field {say(name)}.{guess(name, known)} There are {listing(known)}."
+
+    def _problem_of_phone(self, name: str) -> str | None:
+        if name not in PHONE_KEYS:
+            return f"a phone has no {say(name)}.{guess(name, PHONE_KEYS)} Allowed are {listing(PHONE_KEYS)}."
+        return None if self.phone else "no form that delivers here has a field of type `phone`"
+
+    def _problem_of_extra(self, name: str) -> str | None:
+        if self.never_extra is None:
+            return "no form that delivers here takes extra fields (`allow_extra = false`)"
+        if fold(name) in self.never_extra:
+            return f"{say(name)} is a field of every form that delivers here: write `{{fields.…}}`"
+        return None
+
+
+def _problem_of_source(path: str, name: str) -> str | None:
+    group, _, key = name.partition(".")
+    keys = SOURCE_GROUPS.get(group, TOUCH_KEYS if group in TOUCHES else ())
+    if key in keys:
+        return None
+    return f"`source.{group}` has no {say(key)}.{guess(key, keys)} Allowed are {listing(keys)}." if keys else _no(path)
+
+
+def _no(path: str) -> str:
+    return f"{{{path}}} is no path.{guess(path, _PATHS)} Allowed are {listing(_PATHS)}."
+
+
+def reach(forms: Iterable[object]) -> Reach:
+    """Return what these forms, as they stand in the file, can tell."""
+    tables = [form for form in forms if isinstance(form, dict) and raw_fields(form)]
+    if not tables:
+        return Reach(None, phone=True, never_extra=frozenset())
+    fields = [raw_fields(form) for form in tables]
+    kinds = [each.get("type") for keys in fields for each in keys.values() if isinstance(each, dict)]
+    open_forms = [keys for form, keys in zip(tables, fields, strict=True) if form.get("allow_extra") is not False]
+    named = [frozenset(_spellings(keys)) for keys in open_forms]
+    return Reach(
+        fields=frozenset(name for keys in fields for name in keys),
+        phone=any(kind == "phone" or kind not in FIELD_TYPES for kind in kinds),
+        never_extra=named[0].intersection(*named[1:]) if named else None,
+    )
+
+
+def _spellings(fields: Keys) -> Iterable[str]:
+    for name, field in fields.items():
+        yield fold(name)
+        aliases = field.get("aliases") if isinstance(field, dict) else None
+        yield from (fold(each) for each in aliases if isinstance(each, str)) if isinstance(aliases, list) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Reads the values of one `body`. `flat`: it is urlencoded, so there are no lists and tables in it."""
+
+    keys: Table
+    environment: Environment
+    reach: Reach
+    flat: bool
+
+    def read(self) -> Mapping[str, Node]:
+        """Return the body, every value read."""
+        if not self.keys.keys:
+            self.keys.add("must not be empty: every lead would arrive without a word")
+        return self._table(self.keys.keys, (), 1)
+
+    def _table(self, values: Keys, place: Sequence[str], depth: int) -> dict[str, Node]:
+        return {key: self._node(value, (*place, key), depth) for key, value in values.items()}
+
+    def _node(self, value: object, place: Sequence[str], depth: int) -> Node:
+        match value:
+            case str():
+                return self._text(value, place)
+            case bool():
+                return value
+            case int() | float():
+                return self._number(value, place)
+            case dict() | list() if self.flat:
+                self.keys.add(f'must be a text, a number, true or false, not {what(value)}: `format` is "form"', *place)
+            case dict() | list() if depth > _DEEPEST:
+                self.keys.add(f"is nested deeper than {_DEEPEST} tables and lists", *place)
+            case dict():
+                return self._table(value, place, depth + 1)
+            case list():
+                return tuple(self._node(each, place, depth + 1) for each in value)
+            case _:
+                self.keys.add("is a date or time: write it as a text", *place)
+        return False
+
+    def _number(self, value: float, place: Sequence[str]) -> Node:
+        if not (-(2**63) <= value < 2**63 if isinstance(value, int) else isfinite(value)):
+            self.keys.add("is a number that JSON cannot carry", *place)
+        return value
+
+    def _text(self, value: str, place: Sequence[str]) -> Template:
+        parts = [self._part(part, place) for part in split(value)]
+        known = tuple(part for part in parts if part is not None)
+        if known and asks_for_secret(place[-1]) and all(isinstance(part, str) for part in parts):
+            self.keys.add(
+                'holds a literal where a secret belongs: write "$NAME" and put it into the environment', *place
+            )
+        return Template(known)
+
+    def _part(self, part: str | Placeholder | Name | Stray, place: Sequence[str]) -> str | Secret | Placeholder | None:
+        match part:
+            case str():
+                return part
+            case Stray():
+                self.keys.add(
+                    "has a `{` or `}` that belongs to no `{path}`: write `{{` or `}}` for the character", *place
+                )
+            case Placeholder(path):
+                problem = self.reach.problem(path)
+                if problem:
+                    self.keys.add(problem, *place)
+                return part
+            case Name(name):
+                found = self.environment.find(name)
+                if not isinstance(found, Wrong):
+                    return found
+                for message in found.messages:
+                    self.keys.add(f"{message}; `$$` is a dollar sign", *place)
+        return None

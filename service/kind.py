@@ -1,0 +1,96 @@
+"""Kinds of settings: durations, rates, regions, origins, names; each text ► value, or what is wrong with it.
+
+Law: pure. A kind says what is allowed. Durations come out in milliseconds.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import phonenumbers
+
+from service import origin
+from service.destinations import Rate
+from service.table import Kind, Wrong, guess, listing, say, what, wrong
+
+UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
+_DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_RATE: Final = re.compile(r"([0-9]{1,5})/(s|m|h)")
+_MOST_REQUESTS: Final = 10_000
+
+S = TypeVar("S", bound=str)
+
+
+def show(duration: int) -> str:
+    """Write a duration in ms as the file does: `5m`."""
+    unit = next(unit for unit in ("d", "h", "m", "s", "ms") if duration % UNITS[unit] == 0)
+    return f"{duration // UNITS[unit]}{unit}" if duration else "0s"
+
+
+def duration(lowest: str, highest: str) -> Kind[int]:
+    """Take a duration in the range, both ends written as in the file."""
+    low, high = (_milliseconds(each) for each in (lowest, highest))
+
+    def kind(value: object) -> int | Wrong:
+        length = _milliseconds(value)
+        if length < 0:
+            return wrong("must be a duration such as `200ms`, `5s`, `5m`, `2h` or `30d`")
+        return length if low <= length <= high else wrong(f"must be from {lowest} to {highest}, not {show(length)}")
+
+    return kind
+
+
+def _milliseconds(value: object) -> int:
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return int(found[1]) * UNITS[found[2]] if found else -1
+
+
+def rate(value: object) -> Rate | Wrong:
+    """Take `10/s`, `30/m` or `100/h`."""
+    found = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not 1 <= int(found[1]) <= _MOST_REQUESTS:
+        return wrong(f"must be a rate such as `10/s`, `30/m` or `100/h`, of 1 to {_MOST_REQUESTS}")
+    return Rate(int(found[1]), UNITS[found[2]])
+
+
+def region(value: object) -> str | Wrong:
+    """Take a region that `phonenumbers` knows, by its two capital letters."""
+    allowed = "a region code of two capital letters, such as `IN`, `US` or `GB`"
+    if not isinstance(value, str):
+        return wrong(f"must be {allowed}, not {what(value)}")
+    if value in phonenumbers.SUPPORTED_REGIONS:
+        return value
+    likely = {"UK": "GB", "EN": "GB"}.get(value.upper(), value.upper())
+    hint = f" Did you mean `{likely}`?" if likely in phonenumbers.SUPPORTED_REGIONS else ""
+    return wrong(f"{say(value)} is not a region with telephone numbers: it must be {allowed}.{hint}")
+
+
+def page_origin(value: object) -> str | Wrong:
+    """Take `https://www.example.com`, in the one spelling that browsers send."""
+    if not isinstance(value, str):
+        return wrong(f"must be an origin such as `https://www.example.com`, not {what(value)}")
+    found = origin.normalise(value)
+    if found is not None:
+        return found
+    hint = " Name each origin; without `origins` any page may post." if "*" in value else ""
+    return wrong(f"{say(value)} is not an origin: write scheme, host and port only: `https://www.example.com`.{hint}")
+
+
+def one_of(names: Sequence[S]) -> Kind[S]:
+    """Take one of these texts."""
+
+    def kind(value: object) -> S | Wrong:
+        if not isinstance(value, str):
+            return wrong(f"must be one of {listing(names)}, not {what(value)}")
+        found = next((name for name in names if name == value), None)
+        return found or wrong(f"{say(value)} is not allowed here.{guess(value, names)} Allowed are {listing(names)}.")
+
+    return kind
+
+
+def check_name(name: str) -> str | None:
+    """Say what is wrong with the name of a form or destination; None if nothing is."""
+    if NAME.fullmatch(name):
+        return None
+    return "is no name: use 1 to 64 lower-case letters (a-z), digits and `-`"
