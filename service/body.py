@@ -1,0 +1,113 @@
+"""The bytes of a request become fields, or the reason why they cannot.
+
+Law: pure, and safe on any bytes under any content type. Nothing here knows what a form asks for.
+"""
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+from python_multipart.multipart import parse_options_header
+
+from service import document
+from service.multipart import MAX_PARTS, Part, read_parts
+from service.posted import Posted, gather
+from service.problem import Code, Problem, Problems, refuse
+from service.text import decode, is_unicode
+
+MAX_BYTES: Final = 256 * 1024
+MAX_FIELDS: Final = 64
+MAX_VALUES: Final = 1_000
+
+_UTF8: Final = frozenset({b"", b"utf-8", b"utf8", b"us-ascii", b"ascii"})
+_UNREADABLE: Final = refuse(Code.UNREADABLE_BODY)
+_TOO_MANY: Final = refuse(Code.TOO_MANY_FIELDS, n=str(MAX_FIELDS))
+TOO_LARGE: Final = refuse(Code.BODY_TOO_LARGE, n=str(MAX_BYTES // 1024))
+
+Pairs = list[tuple[str, str]]
+
+
+def read(content_type: str, raw: bytes) -> Posted | Problems:
+    """Read a body of one of the three kinds of DESIGN.md; at most 256 KiB and 64 names, all of it UTF-8."""
+    if len(raw) > MAX_BYTES:
+        return TOO_LARGE
+    if not raw:
+        return refuse(Code.EMPTY)
+    kind, options = _media_type(content_type)
+    if options.get(b"charset", b"").strip(b" '\"").lower() not in _UTF8:
+        return _UNREADABLE
+    match kind:
+        case b"multipart/form-data":
+            posted = _multipart(options.get(b"boundary", b""), raw)
+        case b"application/x-www-form-urlencoded":
+            posted = _urlencoded(raw)
+        case _:
+            posted = _json(raw) if is_json(content_type) else refuse(Code.UNSUPPORTED_MEDIA_TYPE)
+    return posted
+
+
+def is_json(content_type: str) -> bool:
+    """Tell whether a content type names JSON: `application/json` or `application/…+json`."""
+    kind, _ = _media_type(content_type)
+    return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+
+
+def _media_type(content_type: str) -> tuple[bytes, dict[bytes, bytes]]:
+    kind, options = parse_options_header(content_type.encode("latin-1", "replace"))
+    return kind.strip(), options
+
+
+def _urlencoded(raw: bytes) -> Posted | Problems:
+    text = decode(raw)
+    if text is None:
+        return _UNREADABLE
+    if raw.count(b"&") >= MAX_VALUES:
+        return _TOO_MANY
+    try:
+        return _posted(parse_qsl(text, keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        return _UNREADABLE
+
+
+def _multipart(boundary: bytes, raw: bytes) -> Posted | Problems:
+    parts = read_parts(boundary, raw) if boundary else None
+    if parts is None:
+        return _UNREADABLE
+    if len(parts) > MAX_PARTS:
+        return _TOO_MANY
+    texts = [(decode(part.name), decode(part.content)) for part in parts if part.filename is None]
+    pairs = [(name, text) for name, text in texts if name is not None and text is not None]
+    files = tuple(part for part in parts if part.filename or (part.filename is not None and part.content))
+    if len(pairs) < len(texts):
+        return _UNREADABLE
+    return _no_files(files) if files else _posted(pairs)
+
+
+def _no_files(files: tuple[Part, ...]) -> Problems:
+    names = dict.fromkeys(part.name.decode("utf-8", "replace") for part in files)
+    return Problems(tuple(Problem(Code.NO_FILE_UPLOADS, name) for name in names))
+
+
+def _json(raw: bytes) -> Posted | Problems:
+    found = document.parse_object(decode(raw) or "")
+    if found is None:
+        return _UNREADABLE
+    pairs: Pairs = []
+    booleans = [name for name, node in found.members if isinstance(node, bool)]
+    for name, node in found.members:
+        scalars = node if isinstance(node, list) else [node]
+        if any(map(document.is_nested, scalars)):
+            return _UNREADABLE
+        pairs += [
+            (name, document.scalar_text(scalar))
+            for scalar in scalars
+            if isinstance(scalar, str | bool)  # null is a field left out
+        ]
+    return _posted(pairs, booleans)
+
+
+def _posted(pairs: Pairs, booleans: list[str] | None = None) -> Posted | Problems:
+    if not all(is_unicode(name) and is_unicode(text) for name, text in pairs):
+        return _UNREADABLE
+    if len(pairs) > MAX_VALUES or len({name for name, _ in pairs}) > MAX_FIELDS:
+        return _TOO_MANY
+    return gather(pairs, booleans=booleans or ())

@@ -1,0 +1,114 @@
+"""Who a submission is from and what it says, as keyed hashes: nothing that a person typed can be read from them.
+
+Law: pure; every hash is HMAC-SHA256 under the service's secret, named by its purpose and its form, so that
+hashes of different purposes or forms can never be compared.
+"""
+
+import hmac
+import unicodedata
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+
+import msgspec
+
+from service import email
+from service.form import Form
+from service.lead import Answer, Content, Source
+from service.problem import Code
+from service.secret import Secret
+
+
+def keyed_hash(secret: Secret, *parts: str) -> str:
+    """Return 24 URL-safe characters (144 bits) that stand for `parts`; no part can run into the next."""
+    named = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    digest = hmac.digest(secret.reveal().encode(), named, "sha256")
+    return urlsafe_b64encode(digest[:18]).decode()
+
+
+def person_keys(secret: Secret, form: Form, content: Content) -> dict[str, str]:
+    """Return the person's keys: `phone` and `email` as far as given, else `words`, the hash of all values."""
+    keys = {}
+    for kind in ("phone", "email"):
+        said = next(
+            filter(None, (_identity(form, name, answer, kind) for name, answer in content.fields.items())), None
+        )
+        if said:
+            keys[kind] = keyed_hash(secret, "person", form.name, kind, said)
+    return keys or {"words": keyed_hash(secret, "person", form.name, "words", _spelled(form, content))}
+
+
+def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, str]]:
+    """Return each thing said as (fingerprint, value): two are the same news when their fingerprints are equal.
+
+    The value is opaque to the store; `content_of` reads it. Source has no fingerprint: it is never news.
+    """
+    said = {
+        f"fields.{name}": (_canonical(form, name, answer), _packed(answer)) for name, answer in content.fields.items()
+    }
+    said |= {f"extra.{name}": (_folded(text), f"s{text}") for name, text in content.extra.items()}
+    printed = {name: (_fingerprint(secret, form, name, same), value) for name, (same, value) in said.items()}
+    return printed | {"source": ("", f"j{msgspec.json.encode(content.source).decode()}")}
+
+
+def content_of(form: Form, packed: Mapping[str, str]) -> Content:
+    """Read back a content from the values that `facts` made: fields in the form's order, extras by name.
+
+    A field that the form no longer has comes last.
+    """
+    order = {name: place for place, name in enumerate(form.fields)}
+    kept = sorted(name.removeprefix("fields.") for name in packed if name.startswith("fields."))
+    kept.sort(key=lambda name: order.get(name, len(order)))
+    extra = sorted(name.removeprefix("extra.") for name in packed if name.startswith("extra."))
+    source = msgspec.json.decode(packed["source"][1:], type=Source) if "source" in packed else Source()
+    return Content(
+        {name: _unpacked(packed[f"fields.{name}"]) for name in kept},
+        {name: packed[f"extra.{name}"][1:] for name in extra},
+        source,
+    )
+
+
+def idempotency_key(secret: Secret, form: Form, key: str, content: Content) -> str:
+    """Return the hash of a caller's key together with what it was sent with."""
+    return keyed_hash(secret, "idempotency", form.name, key, _spelled(form, content))
+
+
+def receipt_of(secret: Secret, form: Form, key: str, content: Content) -> str:
+    """Return the receipt of a submission that came with a key: the same from every process."""
+    return keyed_hash(secret, "receipt", form.name, key, _spelled(form, content))
+
+
+def _identity(form: Form, name: str, answer: Answer, kind: str) -> str | None:
+    field = form.fields.get(name)
+    if field is None or field.type != kind:
+        return None
+    if kind == "phone":
+        return answer.phone.e164 if answer.phone else None
+    return None if Code.TYPE_EMAIL in answer.flags else email.key_of(str(answer.value))
+
+
+def _canonical(form: Form, name: str, answer: Answer) -> str:
+    kind = form.fields[name].type if name in form.fields else "text"
+    return (_identity(form, name, answer, kind) if kind in {"phone", "email"} else None) or _folded(str(answer.value))
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _spelled(form: Form, content: Content) -> str:
+    said = [(f"fields.{name}", _canonical(form, name, answer)) for name, answer in content.fields.items()]
+    said += [(f"extra.{name}", _folded(text)) for name, text in content.extra.items()]
+    return msgspec.json.encode(sorted(said)).decode()
+
+
+def _fingerprint(secret: Secret, form: Form, name: str, canonical: str) -> str:
+    return keyed_hash(secret, "fact", form.name, name, canonical)[:16]
+
+
+def _packed(answer: Answer) -> str:
+    is_plain = isinstance(answer.value, str) and not answer.flags and answer.phone is None
+    return f"s{answer.value}" if is_plain else f"j{msgspec.json.encode(answer).decode()}"
+
+
+def _unpacked(value: str) -> Answer:
+    return Answer(value[1:]) if value.startswith("s") else msgspec.json.decode(value[1:], type=Answer)

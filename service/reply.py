@@ -1,0 +1,136 @@
+"""What came of a request becomes what its browser sees: every status, header and byte of JSON.
+
+Law: pure. A success never says whether this person has written before. A success never carries `error` or
+`errors`: widely used clients read their mere presence as failure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from service.phone import Verdict
+from service.problem import Problem, Problems
+from service.voice import Voice
+
+RETRY_AFTER_S: Final = 10
+METHODS: Final = "POST, GET, OPTIONS"
+REQUEST_HEADERS: Final = (
+    "Content-Type, Accept, X-Requested-With, Idempotency-Key, Formspree-Client, Formspree-Session-Data"
+)
+
+_ALWAYS: Final = MappingProxyType({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+_ASKS_TO_WAIT: Final = frozenset({429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer, ready to be sent."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def success(voice: Voice, receipt: str, next_url: str) -> Reply:
+    """Thank the visitor; `next_url` is the allowed `_next` or ""."""
+    told = {
+        "ok": True,
+        "success": True,
+        "code": 200,
+        "msg": "ok",
+        "receipt": receipt,
+        "message": voice.success,
+        "next": next_url,
+    }
+    return json(200, told, voice.headers)
+
+
+def failure(problems: Problems, voice: Voice, *, status: int | None = None) -> Reply:
+    """Tell every problem."""
+    errors = [_item(problem, voice) for problem in problems.items]
+    code = status or problems.status
+    told = {
+        "ok": False,
+        "success": False,
+        "code": code,
+        "message": voice.failure,
+        "error": errors[0]["message"],
+        "errors": errors,
+    }
+    return json(code, told, {**voice.headers, **failure_headers(problems, code)})
+
+
+def failure_headers(problems: Problems, status: int) -> dict[str, str]:
+    """Return the headers that a status asks for: when to try again, which methods are taken."""
+    waits = {"Retry-After": str(RETRY_AFTER_S)} if status in _ASKS_TO_WAIT else {}
+    allowed = problems.items[0].values.get("allowed")
+    return waits | ({"Allow": allowed} if allowed else {})
+
+
+def phone_check(voice: Voice, verdict: Verdict) -> Reply:
+    """Tell what one number is; always 200."""
+    if verdict.valid and verdict.phone:
+        phone = verdict.phone
+        known = {name: getattr(phone, name) for name in ("e164", "national", "international", "country", "type")}
+        told = {"valid": True, "code": verdict.code, "message": voice.valid, **known}
+    else:
+        why = voice.say(Problem(verdict.code, values=verdict.values))
+        meant = {"suggestion": verdict.suggestion} if verdict.suggestion else {}
+        told = {"valid": False, "code": verdict.code, "message": why, **meant}
+    return json(200, told, voice.headers)
+
+
+def json(status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
+    """Answer with a JSON document."""
+    return Reply(
+        status, msgspec.json.encode(document), {"Content-Type": "application/json", **_ALWAYS, **(headers or {})}
+    )
+
+
+def page(status: int, html: str, policy: str, headers: Mapping[str, str] | None = None) -> Reply:
+    """Answer with a page under its content security policy."""
+    kind = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy}
+    return Reply(status, html.encode(), {**kind, **_ALWAYS, **(headers or {})})
+
+
+def see_other(address: str) -> Reply:
+    """Send the browser on by GET (303)."""
+    return Reply(303, headers={"Location": address, **_ALWAYS})
+
+
+def preflight() -> Reply:
+    """Answer the question a browser asks before it posts across origins (Fetch Standard, "CORS-preflight")."""
+    allowed = {"Access-Control-Allow-Methods": METHODS, "Access-Control-Allow-Headers": REQUEST_HEADERS}
+    return Reply(204, headers={**allowed, "Access-Control-Max-Age": "600"})
+
+
+def cors(origin: str | None) -> dict[str, str]:
+    """Return the headers that let a page of `origin` read any answer; a refused page may read why.
+
+    The resource policy is for pages that isolate themselves (Fetch Standard, "Cross-Origin-Resource-Policy header").
+    """
+    shared = {
+        "Vary": "Origin",
+        "Access-Control-Expose-Headers": "Retry-After",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    return shared | ({"Access-Control-Allow-Origin": origin} if origin else {})
+
+
+def wants_page(accept: str, requested_with: str, *, is_json_body: bool) -> bool:
+    """Tell whether the answer is a page: `Accept` names text/html, and nothing says that a script asks."""
+    ranges = [each.replace(" ", "").lower().split(";") for each in accept.split(",")]
+    named = any(kind == "text/html" and not _is_refused(rest) for kind, *rest in ranges)
+    return named and not is_json_body and requested_with.strip().lower() != "xmlhttprequest"
+
+
+def _is_refused(parameters: list[str]) -> bool:
+    return any(each.startswith("q=0") and not each.strip("q=0.") for each in parameters)
+
+
+def _item(problem: Problem, voice: Voice) -> dict[str, str]:
+    told = {"field": problem.field, "code": str(problem.code), "message": voice.say(problem)}
+    return told | ({"suggestion": problem.suggestion} if problem.suggestion else {})

@@ -1,0 +1,76 @@
+"""Webflow's `form_submission` webhook becomes the fields that its visitor filled in.
+
+Law: pure. The visitor was thanked by Webflow already, so nothing of a recognised event is refused.
+Outside source: Webflow's Data API v2, "form_submission" and "Webhook signatures".
+"""
+
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from service import document, signature
+from service.document import Node, Object
+from service.form import Form
+from service.posted import Posted, gather
+from service.secret import Secret
+from service.text import decode
+
+MAX_AGE: Final = 5 * 60_000
+MAX_TIMESTAMP: Final = 16
+SIGNATURE: Final = "x-webflow-signature"
+TIMESTAMP: Final = "x-webflow-timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One submission as Webflow tells it: `id` is the same on each of its retries, "" if it sent none."""
+
+    posted: Posted
+    id: str
+    page: str
+
+
+def read(raw: bytes, form: Form) -> Event | None:
+    """Return the event in `raw`, None where it is something else: an ordinary body."""
+    if b"form_submission" not in raw:
+        return None
+    found = document.parse_object(decode(raw) or "")
+    payload = found.get("payload") if found and found.get("triggerType") == "form_submission" else None
+    if not isinstance(payload, Object):
+        return None
+    posted = gather(_pairs(payload.get("data")), known=_known(payload.get("schema"), form))
+    return Event(posted, _text(payload.get("id")), _text(payload.get("pageUrl")))
+
+
+def is_authentic(secret: Secret, timestamp: str, signed: str, raw: bytes, now: int) -> bool:
+    """Tell whether Webflow signed these bytes with `secret` at most 5 minutes before `now` (ms); `timestamp` in ms."""
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_TIMESTAMP):
+        return False
+    expected = signature.webflow_signature(secret, timestamp, raw)
+    return hmac.compare_digest(expected.encode(), signed.encode("utf-8", "replace")) and now - int(timestamp) <= MAX_AGE
+
+
+def _pairs(data: Node) -> Iterator[tuple[str, str]]:
+    """Yield what was filled in; an answer deeper than a list of scalars is kept as JSON."""
+    for name, node in data.members if isinstance(data, Object) else ():
+        nodes = node if isinstance(node, list) and not any(map(document.is_nested, node)) else [node]
+        yield from ((_whole(name), _text(each)) for each in nodes if each is not None)
+
+
+def _known(schema: Node, form: Form) -> dict[str, str]:
+    """Return which configured field each name is, by the element ids that survive a renaming in Webflow."""
+    fields = {field.webflow: field.name for field in form.fields.values() if field.webflow}
+    items = [item for item in schema if isinstance(item, Object)] if isinstance(schema, list) else []
+    named = [(_text(item.get("fieldElementId")), _text(item.get("fieldName"))) for item in items]
+    return {name: fields[element] for element, name in named if element in fields}
+
+
+def _text(node: Node) -> str:
+    if isinstance(node, list | Object):
+        return _whole(document.dump(node))
+    return _whole(document.scalar_text(node))
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
