@@ -1,0 +1,185 @@
+"""The pages: a form as it is configured, the same form with its problems, thanks, and a refusal.
+
+Law: pure but for the templates, read once. Every text goes through jinja2's escaping; no script stands in a page, it
+loads our own. Every page works without one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from service import style
+from service.field_match import Match, Matched, match
+from service.form import Field, Form, fold
+from service.languages import AUTO
+from service.next_url import own_path
+from service.posted import Posted
+from service.problem import Code, Problem, Problems
+from service.text import clean
+from service.validate import YES, choice_of
+from service.voice import Voice
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE: Final = Path(__file__).parent
+_KINDS: Final = {"email": "email", "phone": "tel", "number": "number", "choice": "select", "boolean": "checkbox"}
+_INPUTMODES: Final = {"email": "email", "phone": "tel", "number": "decimal"}
+# What a browser may fill in (HTML, "Autofill"), by what counts of a field's name.
+_AUTOCOMPLETE: Final = {
+    "name": "name", "fullname": "name", "yourname": "name", "firstname": "given-name", "lastname": "family-name",
+    "company": "organization", "organisation": "organization", "organization": "organization", "url": "url",
+    "city": "address-level2", "state": "address-level1", "country": "country-name", "postcode": "postal-code",
+    "pincode": "postal-code", "zip": "postal-code", "zipcode": "postal-code", "postalcode": "postal-code",
+}  # fmt: skip
+_AUTOCOMPLETE_BY_TYPE: Final = {"email": "email", "phone": "tel"}
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    id: str
+    name: str
+    label: str
+    kind: str
+    value: str
+    required: bool
+    max_length: int
+    choices: Sequence[str]
+    autocomplete: str
+    inputmode: str
+    problem: str
+    is_phone: bool
+
+    @property
+    def checked(self) -> bool:
+        return self.value.strip().casefold() in YES
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One problem in the summary; `id` is that of its input, "" for the whole form."""
+
+    text: str
+    id: str
+
+
+def hosted(form: Form, voice: Voice, *, referrer: str = "") -> str:
+    """Return the form as its own page, empty. `referrer` is the page that led here, "" if unknown."""
+    hidden = [("_referrer", referrer)] if referrer else []
+    return _form(form, voice, Matched({}, {}), (), hidden=hidden)
+
+
+def again(form: Form, voice: Voice, posted: Posted, problems: Problems, *, next_url: str, source: str = "") -> str:
+    """Return the form with what was typed, each problem beside its field, ready to be posted again as it is.
+
+    `next_url` is the allowed `_next`, resolved: a relative one would mean another place from this page. `source` is
+    where the submission came from, as `_source` has it: from this page nobody could tell any more.
+    """
+    matched = match(form, posted)
+    told = {problem.field: problem.code for problem in problems.items}
+    doubtful = (each for each in matched.fields.values() if told.get(each.sent) is Code.PHONE_INVALID_BUT_POSSIBLE)
+    typed = next((clean(each.text, multiline=False) for each in doubtful), posted.control.confirm)
+    control = {"_next": next_url, "_id": posted.control.id, "_confirm": typed, "_source": source}
+    refused = {problem.field for problem in problems.items if problem.code is Code.UNKNOWN_FIELD}
+    extra = ((name, clean(text, multiline=True)) for name, text in matched.extra.items() if name not in refused)
+    hidden = [(name, text) for name, text in (*extra, *control.items()) if text]
+    return _form(form, voice, matched, problems.items, hidden=hidden, gotcha=posted.control.gotcha)
+
+
+def thanks(form: Form, voice: Voice) -> str:
+    """Return the page after success, for visitors with nowhere else to go."""
+    return _render("notice.html", form, voice, title=_title(form), heading=voice.success, kind="thanks")
+
+
+def refusal(problems: Problems, voice: Voice, form: Form | None = None) -> str:
+    """Return a small page that tells why a request was refused; back to the form it goes, where there is one."""
+    lines, back = [voice.say(problem) for problem in problems.items], own_path(form) if form else ""
+    return _render("notice.html", form, voice, title=voice.failure, heading=voice.failure, lines=lines, back=back)
+
+
+def _form(
+    form: Form, voice: Voice, matched: Matched, problems: Sequence[Problem], *, hidden: Pairs, gotcha: str = ""
+) -> str:
+    inputs = [
+        _input(number, field, matched.fields.get(field.name), problems, voice)
+        for number, field in enumerate(form.fields.values(), start=1)
+    ]
+    by_name, title = {each.name: each for each in inputs}, _title(form)
+    told = [_told(problem, by_name.get(problem.field), voice) for problem in problems]
+    language = [("_language", voice.language.code)] if form.language == AUTO else []
+    return _render(
+        "form.html",
+        form,
+        voice,
+        title=voice.language.page["problem"].format(title=title) if problems else title,
+        heading=title,
+        inputs=inputs,
+        hidden=[*hidden, *language],
+        gotcha=gotcha,
+        failure=voice.failure if problems else "",
+        told=told,
+    )
+
+
+def _input(number: int, field: Field, given: Match | None, problems: Sequence[Problem], voice: Voice) -> _Input:
+    name, value = (given.sent, _shown(field, given.text)) if given else (field.name, "")
+    wrong = next((problem for problem in problems if problem.field == name), None)
+    return _Input(
+        id=f"field-{number}",
+        name=name,
+        label=field.label or voice.language.labels.get(fold(field.name)) or field.words,
+        kind=_kind(field, is_wrong=wrong is not None),
+        value=value,
+        required=field.required,
+        max_length=field.max_length,
+        choices=field.choices if not value or value in field.choices else (*field.choices, value),
+        autocomplete=_AUTOCOMPLETE_BY_TYPE.get(field.type) or _AUTOCOMPLETE.get(fold(field.name), ""),
+        inputmode=_INPUTMODES.get(field.type, ""),
+        problem=_sentence(wrong, voice) if wrong else "",
+        is_phone=field.type == "phone",
+    )
+
+
+def _shown(field: Field, text: str) -> str:
+    typed = clean(text, multiline=field.multiline)
+    return (choice_of(field, typed) or typed) if field.type == "choice" else typed
+
+
+def _kind(field: Field, *, is_wrong: bool) -> str:
+    if field.type == "number" and is_wrong:
+        return "text"  # a number input shows nothing of what is no number
+    return "textarea" if field.type == "text" and field.multiline else _KINDS.get(field.type, "text")
+
+
+def _sentence(problem: Problem, voice: Voice) -> str:
+    meant = voice.language.page["meant"].format(suggestion=problem.suggestion) if problem.suggestion else ""
+    return f"{voice.say(problem)} {meant}".strip()
+
+
+def _told(problem: Problem, beside: _Input | None, voice: Voice) -> _Told:
+    name, place = (beside.label, beside.id) if beside else (problem.field, "")
+    return _Told(f"{name}: {_sentence(problem, voice)}" if name else _sentence(problem, voice), place)
+
+
+def _title(form: Form) -> str:
+    return form.title or " ".join(form.name.replace("-", " ").split()).capitalize()
+
+
+def _render(template: str, form: Form | None, voice: Voice, **values: object) -> str:
+    from markupsafe import Markup  # noqa: PLC0415  comes with jinja2
+
+    css = Markup(style.css(form.theme if form else None))  # noqa: S704  our own file, and a checked theme
+    language = voice.language
+    return _templates().get_template(template).render(css=css, language=language, page=language.page, **values)
+
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader  # noqa: PLC0415  10 MB that a service of scripts never needs
+
+    loader = FileSystemLoader(_HERE / "templates")
+    return Environment(loader=loader, autoescape=True, auto_reload=False, trim_blocks=True, lstrip_blocks=True)

@@ -1,0 +1,273 @@
+// Sends forms to the service it came from; without it, the browser does.
+(() => {
+  "use strict";
+  const script = document.currentScript;
+  const home = new URL("f/", script.src).href;
+  const root = document.documentElement;
+  if (root.leadForm) return; // loaded twice
+  root.leadForm = 1;
+  const UNSENT = "lead-form-unsent-";
+  const states = new WeakMap();
+  const flying = new Set(); // keys of leads on their way
+  let pressed; // the mouse is down: nothing may move
+  let count = 0;
+
+  const of = (node) => states.get(node) || states.set(node, {}).get(node);
+
+  const attempt = (work) => {
+    try {
+      return work();
+    } catch {}
+  };
+
+  // Where a form posts to, if it is ours.
+  const target = (form) =>
+    attempt(() => {
+      const name = form.getAttribute("data-lead-form");
+      const url = new URL(name || form.getAttribute("action") || "", name ? home : document.baseURI);
+      const place = url.origin + url.pathname;
+      return (name != null || place.startsWith(home)) && place;
+    });
+
+  const ours = () => [...document.forms].filter(target);
+
+  const make = (kind, name) => {
+    const node = document.createElement(kind);
+    node.className = "lead-form-" + name;
+    return node;
+  };
+
+  const visit = () => {
+    const query = new URLSearchParams(location.search);
+    const pick = (prefix, names) =>
+      Object.fromEntries(names.split(" ").map((name) => [name, query.get(prefix + name)?.slice(0, 300)]));
+    return {
+      page: location.href.slice(0, 1000),
+      referrer: document.referrer.slice(0, 1000),
+      utm: pick("utm_", "source medium campaign term content id"),
+      click_ids: pick("", "gclid gbraid wbraid fbclid msclkid"),
+    };
+  };
+
+  // First and last touch, where asked for.
+  const touches = (form) => {
+    if (![script, form].some((node) => "attribution" in node.dataset)) return {};
+    const here = { ...visit(), at: new Date().toISOString() };
+    const known = attempt(() => JSON.parse(localStorage.leadForm)) || {};
+    const fresh = (touch) => Date.parse(touch?.at) > Date.now() - 90 * 864e5 && touch;
+    const arrived = /utm_|clid=|braid=/.test(here.page) || !(here.referrer || here.page).includes(location.host);
+    known.first_touch = fresh(known.first_touch) || here;
+    known.last_touch = (!arrived && fresh(known.last_touch)) || here;
+    attempt(() => (localStorage.leadForm = JSON.stringify(known)));
+    return known;
+  };
+
+  const isPhone = (field) => field.type == "tel" || (field.type == "text" && /phone|mobile/i.test(field.name));
+
+  // The note beside a field.
+  const noteOf = (field) => {
+    const state = of(field);
+    if (!state.note) {
+      const note = (isPhone(field) && field.form.querySelector("[data-phone-status]")) || make("div", "note");
+      if (!note.isConnected) (field.closest("label,.iti") || field).after(note);
+      note.id ||= "lead-form-" + ++count;
+      note.setAttribute("aria-live", "polite");
+      field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") || ""} ${note.id}`);
+      state.note = note;
+    }
+    return state.note;
+  };
+
+  const say = (field, { message = "", valid, code, suggestion }) => {
+    const note = noteOf(field);
+    note.textContent = message;
+    note.dataset.state = message && (valid ? "valid" : "invalid");
+    field.setAttribute("aria-invalid", !valid);
+    // Asked about once; sent again it is confirmed.
+    if (code == "PHONE_INVALID_BUT_POSSIBLE") of(field.form).confirm = field.value;
+    if (!suggestion) return;
+    const button = make("button", "suggestion");
+    button.type = "button";
+    button.textContent = suggestion;
+    button.onclick = () => {
+      field.value = suggestion;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.focus();
+      check(field);
+    };
+    note.append(" ", button);
+  };
+
+  // Shows a message, or hides it: Webflow's, in the page's words, or ours.
+  const show = (form, kind, text = "", more = "") => {
+    const state = of(form);
+    const block = form.closest(".w-form")?.querySelector(".w-form-" + kind) || (state[kind] ||= make("div", kind));
+    if (block == state[kind]) block.textContent = text;
+    if (!block.isConnected) form.after(block);
+    block.append((state.more ||= make("div", "more")));
+    state.more.textContent = more;
+    block.style.display = text ? "block" : "none";
+    block.tabIndex = -1;
+    return block;
+  };
+
+  const clear = (form) => {
+    form.style.display = "";
+    show(form, "done");
+    show(form, "fail");
+    form.querySelectorAll("[aria-invalid=true]").forEach((field) => say(field, { valid: true }));
+  };
+
+  const check = async (field) => {
+    const { form, value } = field;
+    const place = form && isPhone(field) && target(form);
+    if (!place || of(form).busy || !value.trim() || of(field).checked == value) return;
+    of(field).checked = value;
+    await pressed;
+    noteOf(field);
+    try {
+      const number = window.intlTelInput?.getInstance?.(field)?.getNumber() || value;
+      const body = new URLSearchParams({ number, _language: root.lang });
+      const told = await (await fetch(place + "/phone", { method: "POST", body })).json();
+      await pressed;
+      if (field.value == value && told.code && !told.errors) say(field, told);
+    } catch {} // A courtesy.
+  };
+
+  // Tries until that would change nothing.
+  const deliver = async ({ url, key, pairs }) => {
+    // Outlives the page, but for files.
+    const kept = { url, key, pairs: pairs.filter((pair) => pair[1].trim) };
+    attempt(() => (sessionStorage[UNSENT + key] = JSON.stringify(kept)));
+    const headers = { Accept: "application/json", "Idempotency-Key": key };
+    const body = new FormData();
+    pairs.forEach((pair) => body.append(...pair));
+    for (let turn = 0, told; ; turn++) {
+      let asked = 0;
+      try {
+        const answer = await fetch(url, { method: "POST", body, headers, signal: AbortSignal.timeout?.(6e4) });
+        told = await answer.json().catch(() => !answer.ok && {});
+        if (told && ![429, 502, 503, 504].includes(answer.status)) {
+          attempt(() => delete sessionStorage[UNSENT + key]);
+          return { ...told, ok: answer.ok };
+        }
+        asked = answer.headers.get("Retry-After") * 1e3 || 0;
+      } catch {}
+      if (turn == 4 || asked > 6e4) return { ...told, ok: false };
+      await new Promise((go) => {
+        setTimeout(go, Math.max(asked, 1e3 << turn));
+        addEventListener("online", go, { once: true });
+      });
+    }
+  };
+
+  const send = async (form, lead) => {
+    const state = of(form);
+    flying.add(lead.key);
+    clear(form);
+    hold(form);
+    state.edited = false;
+    const told = await deliver(lead);
+    flying.delete(lead.key);
+    if (told.ok) {
+      state.key = state.confirm = "";
+      const next = form.isConnected && (form.dataset.redirect || told.next);
+      if (next) return location.assign(next); // until "pagehide" the button is held
+      form.reset();
+      form.style.display = "none";
+      show(form, "done", told.message).focus();
+    } else complain(form, told);
+    free(form);
+  };
+
+  // Disables the button until `free`.
+  const hold = (form) => {
+    const button = form.querySelector("[type=submit],button:not([type])") || make("button");
+    const { value, dataset } = button;
+    const nodes = [...button.childNodes];
+    button.disabled = true;
+    if (dataset.wait) button[nodes[0] ? "textContent" : "value"] = dataset.wait;
+    of(form).busy = () => {
+      button.disabled = false;
+      if (nodes[0]) button.replaceChildren(...nodes);
+      else if (value) button.value = value;
+    };
+  };
+
+  const free = (form) => {
+    of(form).busy?.();
+    of(form).busy = null;
+  };
+
+  const find = (form, test) => [...form.elements].find((field) => field.type != "hidden" && test(field));
+
+  const complain = (form, { errors = [], message }) => {
+    const rest = errors.filter((error) => {
+      const field =
+        find(form, (each) => each.name && each.name == error.field) ||
+        (/^PHONE/.test(error.code) && find(form, isPhone)); // of a widget's hidden number
+      if (field) say(field, error);
+      return !field;
+    });
+    const text = form.dataset.failure || message || "Oops! Something went wrong while submitting the form.";
+    const block = show(form, "fail", text, rest.map((each) => each.message).join(" "));
+    (form.querySelector("[aria-invalid=true]") || block).focus();
+  };
+
+  const submit = (event) => {
+    const form = event.target;
+    const state = of(form);
+    if (event.defaultPrevented) return; // by a check of the page
+    event.preventDefault();
+    event.stopPropagation(); // Webflow listens at the document
+    if (state.busy) return;
+    const pairs = [...new FormData(form, event.submitter)];
+    const add = (name, value) => value && !pairs.some((pair) => pair[0] == name) && pairs.push([name, value]);
+    attempt(() => add("_source", JSON.stringify({ ...visit(), ...touches(form) })));
+    add("_language", root.lang);
+    add("_confirm", state.confirm);
+    state.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
+    send(form, { url: target(form), key: state.key, pairs });
+  };
+
+  // Sends what a reload or a lost network left.
+  const resume = () =>
+    attempt(() => {
+      for (const name of Object.keys(sessionStorage)) {
+        const lead = name.startsWith(UNSENT) && JSON.parse(sessionStorage[name]);
+        if (!lead || flying.has(lead.key)) continue;
+        const isIdle = (form) => target(form) == lead.url && !of(form).busy && !of(form).edited;
+        const form = ours().find(isIdle) || make("form");
+        of(form).key ||= lead.key;
+        send(form, lead);
+      }
+    });
+
+  // Ours is the form's last listener: those that fill hidden fields come before, the document's after.
+  const last = ({ target: form }) => {
+    form.removeEventListener("submit", submit);
+    if (target(form)) form.addEventListener("submit", submit);
+  };
+  addEventListener("submit", last, true);
+  const press = (go) => {
+    addEventListener("mouseup", () => setTimeout(go), { once: true });
+    setTimeout(go, 1e3); // a menu may swallow the other
+  };
+  addEventListener("mousedown", () => (pressed = new Promise(press)));
+  addEventListener("focusout", (event) => check(event.target));
+  addEventListener("change", (event) => check(event.target));
+  addEventListener("input", ({ target: field }) => {
+    const state = of(field);
+    if (field.form) of(field.form).edited = true;
+    if (state.note) say(field, { valid: true });
+    state.checked = "";
+  });
+  addEventListener("online", resume);
+  addEventListener("pagehide", () => ours().forEach(free));
+  const start = ({ persisted }) => {
+    resume();
+    ours().forEach(persisted ? clear : touches); // "persisted": back as it was left
+  };
+  addEventListener("pageshow", start);
+  if (document.readyState == "complete") start({});
+})();

@@ -1,0 +1,77 @@
+"""How the pages look, and what they are allowed to do.
+
+Law: pure but for the style sheet, read once. A theme is a few custom properties, checked when it was configured; the
+text on a button keeps its contrast whatever the accent.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from service.form import Form, Theme
+
+_SHEET: Final = Path(__file__).parent / "static" / "page.css"
+_GENERIC: Final = frozenset({"serif", "sans-serif", "monospace", "cursive", "system-ui", "ui-serif", "ui-rounded"})
+_BLACK: Final = "#000000"
+_WHITE: Final = "#ffffff"
+
+
+@cache
+def css(theme: Theme | None) -> str:
+    """Return the style sheet of a page, its theme's custom properties last."""
+    sheet = _SHEET.read_text("utf-8")
+    own = "".join(f"{name}:{value};" for name, value in _properties(theme).items()) if theme else ""
+    return f"{sheet}:root{{{own}}}" if own else sheet
+
+
+@cache
+def policy(theme: Theme | None = None, ancestors: tuple[str, ...] = ("'none'",)) -> str:
+    """Return the content security policy of a page: our own script and style, and who may frame it.
+
+    `form-action` is left out: Chromium applies it to redirects too, and a success may lead anywhere allowed.
+    """
+    digest = base64.b64encode(hashlib.sha256(css(theme).encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'sha256-{digest}'; base-uri 'none'; "
+        f"frame-ancestors {' '.join(ancestors)}"
+    )
+
+
+def policy_of(form: Form | None) -> str:
+    """Return the policy of a form's pages: its `origins` may frame them, any page where there are none."""
+    if form is None:
+        return policy()
+    return policy(form.theme, ("*",) if form.origins is None else ("'self'", *form.origins))
+
+
+def text_on(accent: str) -> str:
+    """Return black or white, whichever is read better on `#rrggbb`: at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    return max((_BLACK, _WHITE), key=lambda text: contrast(text, accent))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours `#rrggbb`, 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = (_linear(int(colour[place : place + 2], 16) / 255) for place in (1, 3, 5))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004  sRGB's own numbers
+
+
+def _properties(theme: Theme) -> dict[str, str]:
+    fonts = ", ".join(name if name in _GENERIC else f'"{name}"' for name in theme.font)
+    named = {
+        "--accent": theme.accent,
+        "--on-accent": text_on(theme.accent) if theme.accent else None,
+        "--radius": theme.radius,
+        "--font": f"{fonts}, system-ui, sans-serif" if fonts else None,
+    }
+    return {name: value for name, value in named.items() if value}
