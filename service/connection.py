@@ -1,0 +1,99 @@
+"""How the Redis server is reached: by address, by socket, or through sentinels that know the primary.
+
+Law: makes clients; nothing is sent yet. Every caller gets a connection of its own and waits for one if all are taken.
+"""
+
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from service.trouble import CannotStart
+
+ANSWER_WITHIN_S = 2.0
+SENTINEL = "redis+sentinel://"
+SENTINEL_PORT = 26_379
+LAST_PORT = 65_535
+UNREADABLE_SENTINELS = "LEADS_REDIS_URL cannot be read; write redis+sentinel://host:port,host:port/service."
+
+_SENTINELS = re.compile(
+    r"(?:(?P<username>[^:@/]*):(?P<password>[^@/]*)@)?(?P<hosts>[^:,/@]+(?::\d+)?(?:,[^:,/@]+(?::\d+)?)*)"
+    r"/(?P<service>[^/]+)(?:/(?P<db>\d+))?"
+)
+
+
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """A pool that follows the primary, and lets a caller wait for a free connection as the other one does."""
+
+    async def aclose(self) -> None:
+        """Close every connection, those to the sentinels too, which the library leaves open."""
+        await super().aclose()
+        for each in self.sentinel_manager.sentinels:
+            await each.aclose()
+
+
+def connect(url: str, *, connections: int = 32) -> Redis:
+    """Make a client for `url`; nothing is sent yet. Raises CannotStart for a URL that names no server.
+
+    A connection found dead is opened anew once, a time-out is never repeated: whoever waits decides that.
+    """
+    options: dict[str, Any] = {
+        "max_connections": connections,
+        "timeout": ANSWER_WITHIN_S,
+        "decode_responses": True,
+        "socket_timeout": ANSWER_WITHIN_S,
+        "socket_connect_timeout": ANSWER_WITHIN_S,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    }
+    if url.startswith(SENTINEL):
+        return Redis(connection_pool=_sentinel_pool(url.removeprefix(SENTINEL), options))
+    try:
+        pool = BlockingConnectionPool.from_url(url, **options)
+        pool.connection_class(**pool.connection_kwargs)  # opens nothing, but refuses unknown options
+        is_named = _names_a_server(url)
+    except (ValueError, TypeError, RedisError):
+        is_named = False
+    if not is_named:
+        raise CannotStart("LEADS_REDIS_URL cannot be read; write redis://host:port/0.")
+    return Redis(connection_pool=pool)
+
+
+def _names_a_server(url: str) -> bool:
+    """Tell whether what stands behind the host is a database, or a path to a socket; the library guesses otherwise."""
+    parts = urlsplit(url)
+    return bool(parts.path) if parts.scheme == "unix" else re.fullmatch(r"/?\d*", parts.path) is not None
+
+
+def _sentinel_pool(rest: str, options: dict[str, Any]) -> _SentinelPool:
+    """Read `[user:password@]host:port,host:port/service[/db]`; the password is that of the servers and sentinels."""
+    found = _SENTINELS.fullmatch(rest)
+    if found is None:
+        raise CannotStart(UNREADABLE_SENTINELS)
+    login = {name: unquote(found[name]) for name in ("username", "password") if found[name]}
+    named = (each.partition(":") for each in found["hosts"].split(","))
+    watchers = [(host, int(port or SENTINEL_PORT)) for host, _, port in named]
+    if any(port > LAST_PORT for _, port in watchers):
+        raise CannotStart(UNREADABLE_SENTINELS)
+    quick = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 0), **login}
+    manager = Sentinel(watchers, sentinel_kwargs=quick)  # type: ignore[no-untyped-call]  # the library does not type it
+    options |= {"db": int(found["db"] or 0), **login}
+    pool: _SentinelPool = _SentinelPool(found["service"], manager, **options)  # type: ignore[no-untyped-call]  # the same
+    return pool
+
+
+def connect_beside(client: Redis, host: str, port: int) -> Redis:
+    """Make a client for another server of the same installation: the same login, the same TLS, another address."""
+    kept = client.connection_pool.connection_kwargs
+    same = {name: kept[name] for name in ("username", "password", "credential_provider") if kept.get(name)}
+    is_tls = issubclass(client.connection_pool.connection_class, SSLConnection)
+    tls = {name: value for name, value in kept.items() if name.startswith("ssl_")} if is_tls else {}
+    return Redis(
+        host=host, port=port, ssl=is_tls, decode_responses=True, socket_timeout=ANSWER_WITHIN_S,
+        socket_connect_timeout=ANSWER_WITHIN_S, retry=Retry(NoBackoff(), 0), **same, **tls,
+    )  # fmt: skip

@@ -1,0 +1,182 @@
+"""What a Redis server must be like, and what is wrong with one, in sentences that tell what to change.
+
+Law: reads what a server told, or the error it gave; asks it nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from service.connection import ANSWER_WITHIN_S
+
+NEEDS_VERSION = (7, 2)
+_NEEDS = "needs Redis {0} or Valkey {0} or later.".format(".".join(map(str, NEEDS_VERSION)))
+SCHEMA = 1
+Failure = RedisError | TimeoutError | OSError
+FAILURES = (RedisError, TimeoutError, OSError)
+_FULL = "Redis is full. Raise `maxmemory` of the server, or give it more memory."
+_READ_ONLY = "This Redis is a read-only replica. Point LEADS_REDIS_URL at the primary."
+_CANNOT_WRITE = "Redis cannot write its append-only file. Check its disk."
+_NOT_LET_IN = "Redis does not let us in. Check user name and password in LEADS_REDIS_URL."
+_NOT_ALLOWED = (
+    "Redis lets us in, but not do what the service needs. "
+    "Give its user all commands (CONFIG may be left out), the keys `leads:*` and the channels `leads:*`."
+)
+_LOGIN = (AuthenticationError, AuthorizationError)
+_NOT_OVER_WHAT_IT_WAS_GIVEN = ("ACL failure", "Script killed", "Unknown", "MISCONF", "NOREPLICAS", "MASTERDOWN")
+
+
+class NotReplicatedError(RedisError):
+    """Too few replicas have a write on their disks in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the server that its operator should change.
+
+    `level`: "unusable", we refuse to start; "away", it does not answer now; "unsafe", a thanked visitor could be
+    lost; "full"; "unknown", the server would not tell.
+    """
+
+    level: Literal["unusable", "away", "unsafe", "full", "unknown"]
+    sentence: str
+
+
+def is_script_fault(error: Failure) -> bool:
+    """Tell whether a script broke over what it was given: it would again, however often it is called.
+
+    A server that is busy with a script, ends one, or lets us run it but not its commands, says "script" as well.
+    """
+    told = str(error)
+    return type(error) is ResponseError and "@user_script" in told and not told.startswith(_NOT_OVER_WHAT_IT_WAS_GIVEN)
+
+
+def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- a table
+    """Say what a failed call to the server means and what to do about it, without repeating what was sent."""
+    match error:
+        case NotReplicatedError():
+            return "Too few replicas have it on their disks. Check the replicas, or lower `[service] replicas`."
+        case BusyLoadingError():
+            return "Redis is loading its data and will be back by itself."
+        case ReadOnlyError():
+            return _READ_ONLY
+        case OutOfMemoryError():
+            return _FULL
+        case RedisTimeoutError() | TimeoutError():
+            return f"Redis did not answer within {ANSWER_WITHIN_S:g} s. Check the server and the way to it."
+        case RedisError() if isinstance(error, _LOGIN) or "username-password" in str(error):  # some come as other kinds
+            return _NOT_LET_IN
+        case RedisConnectionError(__cause__=AuthenticationError()):  # a server that wants a password, and we sent none
+            return _NOT_LET_IN
+        case RedisConnectionError() | OSError():
+            return "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it."
+        case _:
+            return _sentence_of_refusal(error)
+
+
+def _sentence_of_refusal(error: Failure) -> str:
+    told = str(error)
+    if isinstance(error, NoPermissionError) or told.startswith("ACL failure"):  # the latter from within a script
+        return _NOT_ALLOWED
+    if _is_ancient(error):
+        return f"This Redis is older than 6; the service {_NEEDS}"
+    if "MISCONF" in told:
+        return _CANNOT_WRITE
+    return f"Redis refused a command ({type(error).__name__}). Its log says more."
+
+
+def finding_of(error: Failure) -> Finding:
+    """Return what a failed question says about the server: it is away, or too old even to be asked."""
+    return Finding("unusable" if _is_ancient(error) else "away", sentence_of(error))
+
+
+def _is_ancient(error: Failure) -> bool:
+    """Tell whether the server knows no HELLO, the first thing a client says: it came with Redis 6."""
+    return type(error) is ResponseError and "unknown command" in str(error) and "HELLO" in str(error)
+
+
+def findings_of(info: dict[str, Any], settings: dict[str, str] | None, schema: str | None) -> list[Finding]:
+    """Return what is wrong with a server by its INFO, its CONFIG (None: it would not tell) and our schema in it."""
+    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < NEEDS_VERSION:
+        return [Finding("unusable", f"This Redis is {version}; the service {_NEEDS}")]
+    if schema is not None and (not schema.isdigit() or int(schema) > SCHEMA):
+        return [
+            Finding("unusable", "The data in this Redis was written by a newer version of the service. Upgrade it.")
+        ]
+    found = list(durability_of(info, settings))
+    if info.get("role") == "slave":
+        found.append(Finding("away", _READ_ONLY))
+    limit = int(info.get("maxmemory", 0))
+    if limit and int(info.get("used_memory", 0)) >= limit:
+        found.append(Finding("full", _FULL))
+    return found
+
+
+def durability_of(info: dict[str, Any], settings: dict[str, str] | None) -> list[Finding]:
+    """Return what could lose a write that a server, primary or replica, has confirmed."""
+    told = settings or {
+        "appendonly": "yes" if int(info.get("aof_enabled", 0)) else "no",
+        "maxmemory-policy": str(info.get("maxmemory_policy", "noeviction")),
+    }
+    found = []
+    if told.get("appendonly") == "no":
+        found.append(Finding("unsafe", "Redis keeps no append-only file: a crash loses leads. Set `appendonly yes`."))
+    elif "appendfsync" not in told:
+        found.append(
+            Finding(
+                "unknown",
+                "This Redis does not tell its `appendfsync`. Make sure with its provider that it is `always`.",
+            )
+        )
+    elif told["appendfsync"] != "always":
+        found.append(
+            Finding(
+                "unsafe",
+                f"Redis has `appendfsync {told['appendfsync']}`: a crash loses leads. Set `appendfsync always`.",
+            )
+        )
+    if told.get("no-appendfsync-on-rewrite") == "yes":
+        found.append(
+            Finding("unsafe", "Redis does not fsync while it rewrites its file. Set `no-appendfsync-on-rewrite no`.")
+        )
+    if told.get("maxmemory-policy", "noeviction") != "noeviction":
+        found.append(
+            Finding(
+                "unsafe", f"Redis may evict leads (`{told['maxmemory-policy']}`). Set `maxmemory-policy noeviction`."
+            )
+        )
+    if info.get("aof_last_write_status", "ok") != "ok":
+        found.append(Finding("unsafe", _CANNOT_WRITE))
+    return found
+
+
+def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
+    """Return whether a visitor could be thanked by a server with these findings, and why in sentences."""
+    bad = [each.sentence for each in findings if each.level != "unknown"]
+    return not bad, " ".join(bad or [each.sentence for each in findings]) or "Redis answers and is durable."
+
+
+def lack_of_replicas(connected: int, wanted: int) -> Finding | None:
+    """Return what is wrong if fewer replicas are connected than each lead is to wait for."""
+    if connected >= wanted:
+        return None
+    return Finding(
+        "unsafe",
+        f"`[service] replicas` is {wanted}, but {connected} are connected: no visitor can be thanked by this Redis. "
+        "Bring the replicas back, or lower the number.",
+    )

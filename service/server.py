@@ -1,0 +1,188 @@
+"""The Redis server: how it is reached, what it must be like, what time it has, and how scripts run on it.
+
+Law: knows Redis and nothing about leads. Whatever is wrong with a server is said in a sentence that tells
+what to change.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+
+from service.connection import ANSWER_WITHIN_S, connect_beside
+from service.inspection import (
+    FAILURES,
+    SCHEMA,
+    Failure,
+    Finding,
+    NotReplicatedError,
+    durability_of,
+    finding_of,
+    findings_of,
+    lack_of_replicas,
+    sentence_of,
+)
+from service.trouble import CannotStart
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+FSYNC_ON_REPLICAS_MS = (2, 8, 30, 80, 180)
+"""How long the replicas' fsync is waited for, 300 ms in all. A replica answers the question with what it had fsynced
+before the write that came with it, and then says nothing for a second: so the question is put again, in growing slices.
+"""
+SCHEMA_KEY = "leads:schema"
+SYNCED = "synced"
+"""Behind a script's key, the key that is written after it while replicas are waited for."""
+MEASURE_CLOCK_EVERY_S = 60.0
+_NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
+CLOCK_STEPS_MS = 2
+"""What reading two clocks in whole ms can be wrong by."""
+
+
+@cache
+def script(name: str) -> tuple[str, str]:
+    """Return the text of `lua/NAME.lua` with its `--@include` lines filled in, and its SHA-1, which is its name."""
+    folder = files("service") / "lua"
+    text = (folder / f"{name}.lua").read_text("utf-8")
+    text = re.sub(
+        r"^--@include (\w+)\n", lambda found: (folder / f"{found[1]}.lua").read_text("utf-8"), text, flags=re.MULTILINE
+    )
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Server:
+    """One Redis or Valkey server, with its clock."""
+
+    def __init__(self, client: "Redis", *, clock: Callable[[], int]) -> None:
+        """Use `client`; `clock` gives this process's time in ms."""
+        self.client = client
+        self._clock = clock
+        self._offset = 0
+
+    def now(self) -> int:
+        """Return the server's time in ms, as far as the last measurement tells."""
+        return self._clock() + self._offset
+
+    async def measure_clock(self) -> None:
+        """Compare the server's clock with ours; half the way there and back is taken off.
+
+        An answer that was long on its way, perhaps on one half of it alone, replaces only what it contradicts.
+        """
+        before = self._clock()
+        seconds, micros = await self.client.time()
+        after = self._clock()
+        offset = round(seconds * 1000 + micros / 1000 - (before + after) / 2)
+        if abs(offset - self._offset) > (after - before) / 2 + CLOCK_STEPS_MS:
+            self._offset = offset
+
+    async def keep_time(self, troubled: Callable[[Failure], None] = lambda _: None) -> None:
+        """Measure the clock now and once a minute, until cancelled; `troubled` hears when that fails."""
+        while True:
+            try:
+                await self.measure_clock()
+            except FAILURES as error:
+                troubled(error)
+            await asyncio.sleep(MEASURE_CLOCK_EVERY_S)
+
+    async def run(self, name: str, key: str, *args: str | bytes | float) -> Any:  # noqa: ANN401 -- each script has its own result
+        """Run a script on the keys under `key`; loads it if the server does not know it (after a restart)."""
+        text, sha = script(name)
+        try:
+            return await self.client.evalsha(sha, 1, key, *args)
+        except NoScriptError:
+            return await self.client.eval(text, 1, key, *args)
+
+    async def run_and_sync(self, name: str, key: str, *args: str | bytes | float, replicas: int) -> Any:  # noqa: ANN401 -- the same
+        """Run a script and wait until so many replicas have what it wrote on their disks.
+
+        Raises NotReplicatedError if that takes longer than 300 ms: the write stands here, and may be lost with here.
+        """
+        text, sha = script(name)
+        result, *rest = await self._run_then_sync(key, ("EVALSHA", sha, 1, key, *args), replicas)
+        if isinstance(result, NoScriptError):
+            result, *rest = await self._run_then_sync(key, ("EVAL", text, 1, key, *args), replicas)
+        for answer in (result, *rest):
+            if isinstance(answer, Exception):
+                raise answer
+        if int(rest[-1][1]) < replicas:
+            raise NotReplicatedError
+        return result
+
+    async def _run_then_sync(self, key: str, command: tuple[str | bytes | float, ...], replicas: int) -> list[Any]:
+        # WAITAOF speaks of what its own connection wrote, so both go down one, and the next caller takes another.
+        pipe = self.client.pipeline(transaction=False)
+        pipe.execute_command(*command)
+        # A script that was run before writes nothing; WAITAOF would then be content with replicas that lack its work.
+        pipe.set(f"{key}{SYNCED}", 1)
+        for slice_ms in FSYNC_ON_REPLICAS_MS:
+            pipe.execute_command("WAITAOF", 0, replicas, slice_ms)
+        return list(await pipe.execute(raise_on_error=False))
+
+    async def inspect(self, *, replicas: int = 0) -> tuple[Finding, ...]:
+        """Look at everything that decides whether a thanked visitor is safe here; never raises for what it finds.
+
+        With `replicas`, also at each replica that the server names: it is to keep what the visitor is thanked for.
+        """
+        try:
+            async with asyncio.timeout(2 * ANSWER_WITHIN_S):
+                info: dict[str, Any] = await self.client.info("everything")
+                schema = await self.client.get(SCHEMA_KEY)
+                await self.client.eval(_NOTHING, 1, SCHEMA_KEY)  # All is done by scripts: may our user run one?
+                settings = await _settings(self.client)
+        except FAILURES as error:
+            return (finding_of(error),)
+        found = findings_of(info, settings, None if schema is None else str(schema))
+        if replicas:
+            found += await self._inspect_replicas(info, replicas)
+        return tuple(found)
+
+    async def _inspect_replicas(self, info: dict[str, Any], wanted: int) -> list[Finding]:
+        named = [each for name, each in info.items() if re.fullmatch(r"slave\d+", name) and isinstance(each, dict)]
+        found = [lacking] if (lacking := lack_of_replicas(len(named), wanted)) else []
+        for each in named:
+            address = f"{each['ip']}:{each['port']}"
+            client = connect_beside(self.client, str(each["ip"]), int(each["port"]))
+            try:
+                findings = durability_of(await client.info("everything"), await _settings(client))
+            except FAILURES:
+                found.append(Finding("unknown", f"The replica at {address} cannot be asked whether it is durable."))
+            else:
+                found += [Finding(bad.level, f"The replica at {address}: {bad.sentence}") for bad in findings]
+            finally:
+                await client.aclose()
+        return found
+
+    async def open(self, *, replicas: int = 0) -> tuple[Finding, ...]:
+        """Inspect, note our schema and take the time. Raises CannotStart for a server we must not use."""
+        findings = await self.inspect(replicas=replicas)
+        for finding in findings:
+            if finding.level == "unusable":
+                raise CannotStart(finding.sentence)
+        if not any(finding.level == "away" for finding in findings):
+            try:
+                await self.measure_clock()
+                with contextlib.suppress(OutOfMemoryError):  # A full server must still deliver and free.
+                    await self.client.set(SCHEMA_KEY, SCHEMA, nx=True)
+            except FAILURES as error:
+                return (*findings, Finding("away", sentence_of(error)))
+        return findings
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.client.aclose(close_connection_pool=True)
+
+
+async def _settings(client: "Redis") -> dict[str, str] | None:
+    """Return the settings that durability depends on, None where CONFIG is forbidden, as at managed servers."""
+    try:
+        told = await client.config_get("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
+    except ResponseError:
+        return None
+    return {str(name): str(value) for name, value in told.items()}
