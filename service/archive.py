@@ -1,0 +1,221 @@
+"""What is kept about leads, for a person who asks: one lead whole, the latest ones, the dead ones.
+
+Law: only reads. The keys are those of `service.store`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from service.form import Form
+from service.lead import Content, Delivery, Lead
+from service.person import content_of
+from service.server import Server
+from service.store import Attempt, Line, Record, Version, base_of
+
+STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "not owed"]] = {
+    "w": "waiting", "d": "delivered", "x": "dead", "s": "superseded", "-": "not owed",
+}  # fmt: skip
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """One POST: when (ms), what it came to, the version it found or made, its receipt."""
+
+    at: int
+    result: str
+    version: int
+    receipt: str
+
+
+class KeptVersion(msgspec.Struct, frozen=True):
+    """One version: when it was accepted and received (ms), how often the person had asked, what was known."""
+
+    version: int
+    accepted_at: int
+    received_at: int
+    enquiries: int
+    content: Content
+
+
+class KeptDelivery(msgspec.Struct, frozen=True):
+    """What a destination got: the state of each version, tries charged to the current one, when it is due (ms).
+
+    `leased` says that an attempt is under way; `due_at` is then the end of its lease. `paused` is why nothing is sent
+    there at all, for now.
+    """
+
+    destination: str
+    states: dict[int, str]
+    tries: int
+    due_at: int | None
+    leased: bool
+    attempts: tuple[Attempt, ...]
+    why: dict[str, tuple[int, str, str]]
+    paused: str | None = None
+
+    @property
+    def state(self) -> str:
+        """The state of the latest version owed."""
+        return next(
+            (state for _, state in sorted(self.states.items(), reverse=True) if state != "not owed"), "not owed"
+        )
+
+
+class KeptLead(msgspec.Struct, frozen=True):
+    """Everything that is kept about one lead."""
+
+    id: str
+    form: str
+    first_seen_at: int
+    last_seen_at: int
+    submissions: tuple[Submission, ...]
+    versions: tuple[KeptVersion, ...]
+    deliveries: tuple[KeptDelivery, ...]
+    unforwarded: Content | None = None
+    """What is known beyond the latest version, where `repeat = "drop"` keeps it to ourselves."""
+
+    def with_pauses(self, pauses: Mapping[str, str]) -> "KeptLead":
+        """Return the same, with why nothing is sent to some destinations."""
+        told = [msgspec.structs.replace(each, paused=pauses.get(each.destination)) for each in self.deliveries]
+        return msgspec.structs.replace(self, deliveries=tuple(told))
+
+    def delivery(self) -> Delivery:
+        """Return the latest version as a first delivery of it."""
+        latest = self.versions[-1]
+        return Delivery(
+            Lead(
+                self.id, self.form, latest.version, latest.content, accepted_at=latest.accepted_at,
+                received_at=latest.received_at, first_seen_at=self.first_seen_at, enquiries=latest.enquiries,
+            ),
+            "lead.created",
+        )  # fmt: skip
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """A submission that looked like spam: when it came (ms), why it looked so, what it says."""
+
+    id: str
+    form: str
+    at: int
+    receipt: str
+    reasons: tuple[str, ...]
+    content: Content
+
+
+class DeadDelivery(msgspec.Struct, frozen=True):
+    """One dead version: since when (ms), why, and the first 500 characters of what the destination answered."""
+
+    form: str
+    destination: str
+    lead: str
+    version: int
+    at: int
+    reason: str
+    excerpt: str
+
+
+class Archive:
+    """Reads what the store keeps on `server`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def find(self, forms: Iterable[str], name: str) -> tuple[str, str] | None:
+        """Return (form, lead id) for a receipt, a lead id or a webhook-id; a quarantined one has the id "?…"."""
+        lead = name.split(".", 1)[0]
+        for form in forms:
+            if await self._server.client.exists(f"{base_of(form)}lead:{lead}"):
+                return form, lead
+            if kept := await self._server.client.hget(f"{base_of(form)}receipts", name):
+                return form, str(kept)
+        return None
+
+    async def since(self, form: str, at: int) -> list[str]:
+        """Return the ids of the leads of a form whose latest version was accepted since `at` (ms), oldest first."""
+        return _texts(await self._server.client.zrangebyscore(f"{base_of(form)}leads", at, "+inf"))
+
+    async def lead(self, form: Form, lead: str) -> KeptLead | None:
+        """Return everything about a lead, None if there is no such lead."""
+        stored = await self._server.client.hgetall(f"{base_of(form.name)}lead:{lead}")
+        kept = {str(name): str(value) for name, value in stored.items()}
+        if not kept:
+            return None
+        destinations = sorted(name[2:] for name in kept if name.startswith("d:"))
+        versions = tuple(_version(form, number, kept[f"v:{number}"]) for number in range(1, int(kept["version"]) + 1))
+        return KeptLead(
+            lead, form.name, int(kept["first"]), int(kept["last"]),
+            tuple(_submissions(kept.get("submissions", ""))),
+            versions,
+            tuple([await self._delivery(form.name, lead, name, kept) for name in destinations]),
+            _unforwarded(form, kept.get("kept"), versions[-1].content),
+        )  # fmt: skip
+
+    async def _delivery(self, form: str, lead: str, destination: str, kept: dict[str, str]) -> KeptDelivery:
+        record = msgspec.json.decode(kept[f"d:{destination}"], type=Record)
+        due = await self._server.client.zscore(f"{base_of(form)}due:{destination}", lead)
+        lines = kept.get(f"a:{destination}", "").split("\n")[:-1]
+        return KeptDelivery(
+            destination,
+            {number: STATES[letter] for number, letter in enumerate(record.s, 1)},
+            record.n,
+            None if due is None else int(due),
+            record.token is not None and (record.till or 0) > self._server.now(),
+            tuple(msgspec.json.decode(line, type=Attempt) for line in lines),
+            record.why,
+        )
+
+    async def quarantined(self, form: Form) -> list[Quarantined]:
+        """Return what lies in quarantine, the oldest first."""
+        ids = _texts(await self._server.client.zrange(f"{base_of(form.name)}quarantine", 0, -1))
+        found = []
+        for each in ids:
+            text = await self._server.client.hget(f"{base_of(form.name)}held", each)
+            if text is None:
+                continue  # Released or dropped since.
+            line = msgspec.json.decode(text, type=Line)
+            content = content_of(form, {name: fact[1] for name, fact in line.facts.items()})
+            found.append(Quarantined(each, form.name, line.at, line.receipt, line.quarantine or (), content))
+        return found
+
+    async def dead(self, form: str, destination: str) -> list[DeadDelivery]:
+        """Return what died at a destination, the longest dead first."""
+        found = []
+        for lead in _texts(await self._server.client.zrange(f"{base_of(form)}dead:{destination}", 0, -1)):
+            kept = await self._server.client.hget(f"{base_of(form)}lead:{lead}", f"d:{destination}")
+            record = msgspec.json.decode(kept or '{"s":"","v":0,"n":0}', type=Record)
+            found += [
+                DeadDelivery(form, destination, lead, int(version), *record.why[version])
+                for version in sorted(record.why, key=int)
+                if record.s[int(version) - 1] == "x"
+            ]
+        return found
+
+
+def _unforwarded(form: Form, text: str | None, sent: Content) -> Content | None:
+    if text is None:
+        return None
+    facts = msgspec.json.decode(text, type=dict[str, dict[str, tuple[str, str, int]]])["facts"]
+    known = content_of(form, {name: fact[1] for name, fact in facts.items()})
+    return known if (known.fields, known.extra) != (sent.fields, sent.extra) else None
+
+
+def _texts(listed: Iterable[object]) -> list[str]:
+    return [str(each) for each in listed]
+
+
+def _submissions(log: str) -> Iterable[Submission]:
+    for line in log.splitlines():
+        at, result, version, receipt = line.split(" ")
+        yield Submission(int(at), result, int(version), receipt)
+
+
+def _version(form: Form, number: int, text: str) -> KeptVersion:
+    kept = msgspec.json.decode(text, type=Version)
+    return KeptVersion(
+        number,
+        kept.at,
+        kept.got,
+        kept.enquiries,
+        content_of(form, {name: fact[1] for name, fact in kept.facts.items()}),
+    )

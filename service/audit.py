@@ -1,0 +1,41 @@
+"""Every form's account at this moment, with why a destination is not sent to.
+
+Law: only reads; each form in one step. Times in the sentences are UTC.
+"""
+
+from datetime import UTC, datetime
+
+from service.account import Accounts
+from service.config import Config
+from service.gate import Gate, Pace
+from service.server import Server
+from service.store import Store
+
+_ANY_PACE = Pace(1, 0, 0)
+
+
+async def read_accounts(server: Server, config: Config, spooled: int = 0) -> Accounts:
+    """Return the accounts of every form, those last that are configured no longer; `spooled` is how many lie there."""
+    pauses = await read_pauses(server, config)
+    store = Store(server)
+    forms = {name: form.deliver for name, form in config.forms.items()}
+    forms |= {name: () for name in await store.known_forms() if name not in forms}
+    return Accounts(
+        forms={name: await store.account(name, deliver, pauses) for name, deliver in forms.items()},
+        spooled=spooled,
+    )
+
+
+async def read_pauses(server: Server, config: Config) -> dict[str, str]:
+    """Return for each paused destination since when and why, in a sentence."""
+    pauses = {name: await Gate(server, name, _ANY_PACE).pause() for name in config.destinations}
+    return {
+        name: f"{each.kind} since {at(each.since)}: {each.reason}; next probe {at(each.probe_at)}"
+        for name, each in pauses.items()
+        if each
+    }
+
+
+def at(ms: int) -> str:
+    """Write a time in UTC, to the second."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,68 @@
+-- Included by the scripts that move a version between states; it runs nothing by itself.
+-- A delivery record `d:DEST` is JSON: s = one letter a version (w waiting, d delivered, x dead,
+-- s superseded, - not owed here), v = version last claimed, n = tries charged to it, b = for each
+-- claimed version the version delivered before it (0: none), token and till = the running lease,
+-- refused = when it was last refused by a destination that refuses everybody, probed = when it was last
+-- tried without being charged, why = for each dead
+-- version {at, reason, excerpt}.
+local NAMES = {w = 'waiting', d = 'delivered', x = 'dead', s = 'superseded'}
+
+local function count(base, dest, name, by)
+  redis.call('HINCRBY', base .. 'count', dest .. ':' .. name, by)
+end
+
+local function state(record, version)
+  return string.sub(record.s, version, version)
+end
+
+local function move(base, dest, record, version, to)
+  local from = state(record, version)
+  if from == to then return false end
+  record.s = string.sub(record.s, 1, version - 1) .. to .. string.sub(record.s, version + 1)
+  count(base, dest, NAMES[from], -1)
+  count(base, dest, NAMES[to], 1)
+  return true
+end
+
+local function last(record, letter)
+  for version = #record.s, 1, -1 do
+    if state(record, version) == letter then return version end
+  end
+  return 0
+end
+
+local function acceptance_of(lead_key, version)
+  local kept = redis.call('HGET', lead_key, 'v:' .. version)
+  return kept and cjson.decode(kept).at or 0
+end
+
+-- Says where the lead stands now: owed and when (no `due`: as before), or in no queue; and whether it counts among
+-- the dead. What somebody holds is due at the end of the lease.
+local function place(base, lead_key, lead, dest, record, due)
+  local first = string.find(record.s, 'w', 1, true)
+  if first then
+    if due then redis.call('ZADD', base .. 'due:' .. dest, due, lead) end
+    redis.call('ZADD', base .. 'waiting:' .. dest, acceptance_of(lead_key, first), lead)
+  else
+    redis.call('ZREM', base .. 'due:' .. dest, lead)
+    redis.call('ZREM', base .. 'waiting:' .. dest, lead)
+  end
+  if not string.find(record.s, 'x', 1, true) then
+    redis.call('ZREM', base .. 'dead:' .. dest, lead)
+  end
+end
+
+local function keep(lead_key, dest, record)
+  redis.call('HSET', lead_key, 'd:' .. dest, cjson.encode(record))
+end
+
+-- Adds a line to a log that is kept with the lead; of a long one the oldest lines go.
+local function note(lead_key, name, line, most)
+  local log = (redis.call('HGET', lead_key, name) or '') .. line .. '\n'
+  if #log > most then log = string.sub(log, (string.find(log, '\n', #log - most, true)) + 1) end
+  redis.call('HSET', lead_key, name, log)
+end
+
+local function is_leased(record, now)
+  return record.token ~= nil and record.till > now
+end

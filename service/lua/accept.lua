@@ -1,0 +1,204 @@
+#!lua
+-- accept: takes one submission whole: idempotency, person, lead, counters, one delivery a destination.
+-- Without the flag allow-oom on purpose: a full server refuses it before its first write.
+-- KEYS[1]  base of the form's keys, "leads:{FORM}:"
+-- ARGV[1]  the submission, JSON as `service.store.Line`; to release a quarantined one, its id
+-- ARGV[2]  the form's policy, JSON: window, quiet, idempotency, slack (ms), repeat, deliver
+-- ARGV[3]  now, ms        ARGV[4] "release" | ""
+-- result   {"created" | "updated" | "repeated" | "quarantined", lead id or "", version, receipt};
+--          {"unknown"} if nothing of that id is in quarantine to be released
+-- A second run with the same submission id changes nothing and gives the first result.
+--@include _states
+
+local base = KEYS[1]
+local is_release = ARGV[4] == 'release'
+local held = is_release and redis.call('HGET', base .. 'held', ARGV[1])
+if is_release and not held then return {'unknown'} end
+local line = cjson.decode(held or ARGV[1])
+if is_release then line.id, line.quarantine = line.id .. ':released', nil end
+local policy = cjson.decode(ARGV[2])
+local now = tonumber(ARGV[3])
+local at = line.at
+local seen_key = base .. 'seen:' .. string.format('%d', math.floor(at / 86400000))
+
+local function lead_key(id) return base .. 'lead:' .. id end
+
+local function finish(result, lead, version)
+  redis.call('HINCRBY', base .. 'count', is_release and 'quarantined' or 'received', is_release and -1 or 1)
+  redis.call('HINCRBY', base .. 'count', result, 1)
+  if is_release then
+    redis.call('HDEL', base .. 'held', ARGV[1])
+    redis.call('ZREM', base .. 'quarantine', ARGV[1])
+  end
+  -- With an idempotency key a receipt comes again: a quarantined one must not hide the lead it stands for.
+  if lead == '' then
+    redis.call('HSETNX', base .. 'receipts', line.receipt, '?' .. line.id)
+  else
+    redis.call('HSET', base .. 'receipts', line.receipt, lead)
+  end
+  redis.call('HSET', seen_key, line.id, cjson.encode({result, lead, version}))
+  redis.call('PEXPIREAT', seen_key, at + 86400000 + policy.slack)
+  return {result, lead, version, line.receipt}
+end
+
+local function note_submission(id, result, version)
+  note(lead_key(id), 'submissions', string.format('%d %s %d %s', at, result, version, line.receipt), 8000)
+end
+
+local function is_living(id)
+  local last_at = redis.call('HGET', lead_key(id), 'last')
+  return last_at and at - tonumber(last_at) < policy.window
+end
+
+local function find_by(name)
+  local hash = line.persons[name]
+  local id = hash and redis.call('GET', base .. 'person:' .. hash)
+  return id and is_living(id) and id or nil
+end
+
+local function find_lead()
+  if not line.persons.phone then return find_by('email') or find_by('words') end
+  local by_phone = find_by('phone')
+  if by_phone then return by_phone end
+  local by_email = find_by('email')
+  if by_email and redis.call('HEXISTS', lead_key(by_email), 'phone') == 0 then return by_email end
+  return nil
+end
+
+local function remember_person(id)
+  local until_at = tonumber(redis.call('HGET', lead_key(id), 'last')) + policy.window + policy.slack
+  local kept = redis.call('HGET', lead_key(id), 'persons')
+  local hashes = kept and cjson.decode(kept) or {}
+  local have = {}
+  for _, hash in ipairs(hashes) do have[hash] = true end
+  for name, hash in pairs(line.persons) do
+    local owner = redis.call('GET', base .. 'person:' .. hash)
+    if not owner or owner == id or not is_living(owner) then
+      redis.call('SET', base .. 'person:' .. hash, id, 'PXAT', until_at)
+      if not have[hash] then hashes[#hashes + 1] = hash end
+      if name == 'phone' then redis.call('HSET', lead_key(id), 'phone', 1) end
+    end
+  end
+  while #hashes > 16 do table.remove(hashes, 1) end
+  for _, hash in ipairs(hashes) do
+    if redis.call('GET', base .. 'person:' .. hash) == id then
+      redis.call('PEXPIREAT', base .. 'person:' .. hash, until_at)
+    end
+  end
+  redis.call('HSET', lead_key(id), 'persons', cjson.encode(hashes))
+end
+
+-- Lays what this submission says over what is known; true if any of it is new.
+-- A fact is {fingerprint, value, time last said}; no fingerprint: never news.
+local function merge(facts)
+  local is_new = false
+  for name, fact in pairs(line.facts) do
+    local known = facts[name]
+    if not known or at >= known[3] then
+      local is_same = known and known[1] == fact[1] and fact[1] ~= ''
+      if not is_same and fact[1] ~= '' then is_new = true end
+      facts[name] = {fact[1], is_same and known[2] or fact[2], at}
+    end
+  end
+  return is_new
+end
+
+local function owe(id, version, dest)
+  local kept = redis.call('HGET', lead_key(id), 'd:' .. dest)
+  local record = kept and cjson.decode(kept) or {s = '', v = 0, n = 0}
+  record.s = record.s .. string.rep('-', version - 1 - #record.s) .. 'w'
+  count(base, dest, 'owed', 1)
+  count(base, dest, 'waiting', 1)
+  keep(lead_key(id), dest, record)
+  place(base, lead_key(id), id, dest, record, is_leased(record, now) and record.till or now)
+  -- A hint, and pcall: a user made by Redis's defaults may use no channel, and that must not leave a lead half written.
+  redis.pcall('PUBLISH', 'leads:wake', dest)
+end
+
+-- A spooled line was accepted when it was put there: decided again after a failover, it must give the same bytes.
+local accepted_at = is_release and now or at
+
+local function write_version(id, version, facts, enquiries)
+  redis.call('HSET', lead_key(id), 'version', version, 'v:' .. version,
+    cjson.encode({at = accepted_at, got = at, enquiries = enquiries, facts = facts}))
+  redis.call('HDEL', lead_key(id), 'kept')
+  redis.call('ZADD', base .. 'leads', now, id)
+  for _, dest in ipairs(policy.deliver) do owe(id, version, dest) end
+end
+
+local function touch(id)
+  local last_at = tonumber(redis.call('HGET', lead_key(id), 'last') or at)
+  redis.call('HSET', lead_key(id), 'last', math.max(last_at, at))
+end
+
+local function remember_key(id)
+  if line.key then
+    redis.call('SET', base .. 'idem:' .. line.key, string.format('%d %s', at, id),
+      'PXAT', at + policy.idempotency)
+  end
+end
+
+local function repeat_of(id)
+  touch(id)
+  remember_person(id)
+  local version = tonumber(redis.call('HGET', lead_key(id), 'version'))
+  note_submission(id, 'repeated', version)
+  return finish('repeated', id, version)
+end
+
+local function create()
+  local id = line.lead
+  local facts = {}
+  merge(facts)
+  redis.call('HSET', lead_key(id), 'first', at, 'last', at, 'enquiries', 1)
+  write_version(id, 1, facts, 1)
+  remember_person(id)
+  remember_key(id)
+  note_submission(id, 'created', 1)
+  return finish('created', id, 1)
+end
+
+local function answer_again(id)
+  local known = redis.call('HMGET', lead_key(id), 'version', 'kept', 'last', 'enquiries')
+  local version = tonumber(known[1])
+  local facts = cjson.decode(known[2] or redis.call('HGET', lead_key(id), 'v:' .. version)).facts
+  local is_new = merge(facts)
+  local is_echo = not is_new and at - tonumber(known[3]) < policy.quiet
+  local enquiries = tonumber(known[4]) + (is_echo and 0 or 1)
+  redis.call('HSET', lead_key(id), 'enquiries', enquiries)
+  if is_echo or policy['repeat'] == 'drop' then
+    -- Also an echo is kept: a late line must not overwrite what was said again since.
+    redis.call('HSET', lead_key(id), 'kept', cjson.encode({facts = facts}))
+    remember_key(id)
+    return repeat_of(id)
+  end
+  touch(id)
+  write_version(id, version + 1, facts, enquiries)
+  remember_person(id)
+  remember_key(id)
+  note_submission(id, 'updated', version + 1)
+  return finish('updated', id, version + 1)
+end
+
+local seen = redis.call('HGET', seen_key, line.id)
+if seen then
+  local first = cjson.decode(seen)
+  return {first[1], first[2], first[3], line.receipt}
+end
+if line.quarantine then
+  redis.call('HSET', base .. 'held', line.id, ARGV[1])
+  redis.call('ZADD', base .. 'quarantine', at, line.id)
+  return finish('quarantined', '', 0)
+end
+if line.key then
+  local answered = redis.call('GET', base .. 'idem:' .. line.key)
+  if answered then
+    local first_at, id = string.match(answered, '^(%d+) (.+)$')
+    if at - tonumber(first_at) < policy.idempotency and redis.call('EXISTS', lead_key(id)) == 1 then
+      return repeat_of(id)
+    end
+  end
+end
+local id = find_lead()
+if id then return answer_again(id) end
+return create()

@@ -1,0 +1,90 @@
+#!lua flags=allow-oom
+-- claim: leases deliveries that are due at one destination, and freezes what each of them sends.
+-- KEYS[1]  base of the form's keys, "leads:{FORM}:"
+-- ARGV[1]  destination    ARGV[2] now, ms         ARGV[3] length of the lease, ms
+-- ARGV[4]  how many       ARGV[5] token of the lease
+-- ARGV[6]  "oldest" | "newest" due first | "probe": one, that was not tried by a probe lately
+-- ARGV[7]  "1": this destination takes updates; "0": once it has a lead, later versions are superseded
+-- result   a list of {lead, version, tries, first seen ms, refused "1" or "", version JSON,
+--          JSON of the version delivered before or ""}
+--@include _states
+
+local base, dest, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local lease, wanted, token, order = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local takes_updates = ARGV[7] == '1'
+local due_key = base .. 'due:' .. dest
+
+local function lead_key(id) return base .. 'lead:' .. id end
+
+local function record_of(id)
+  local kept = redis.call('HGET', lead_key(id), 'd:' .. dest)
+  return kept and cjson.decode(kept) or nil
+end
+
+local function supersede(record, before)
+  for version = 1, before - 1 do
+    if state(record, version) == 'w' then move(base, dest, record, version, 's') end
+  end
+end
+
+-- The version to send, with every earlier one superseded; nil if nothing is owed.
+local function choose(id, record)
+  local version = last(record, 'w')
+  if version > 0 and not takes_updates and last(record, 'd') > 0 then
+    supersede(record, #record.s + 1)
+    version = 0
+  end
+  if version == 0 then
+    keep(lead_key(id), dest, record)
+    place(base, lead_key(id), id, dest, record, nil)
+    return nil
+  end
+  supersede(record, version)
+  return version
+end
+
+local function lease_to(id, record, version)
+  if record.v ~= version then record.v, record.n = version, 0 end
+  record.b = record.b or {}
+  local name = tostring(version)
+  record.b[name] = record.b[name] or last(record, 'd')
+  record.token, record.till = token, now + lease
+  keep(lead_key(id), dest, record)
+  place(base, lead_key(id), id, dest, record, record.till)
+  local before = record.b[name]
+  return {id, version, record.n, tonumber(redis.call('HGET', lead_key(id), 'first')), record.refused and '1' or '',
+    redis.call('HGET', lead_key(id), 'v:' .. version),
+    before > 0 and redis.call('HGET', lead_key(id), 'v:' .. before) or ''}
+end
+
+local function candidates()
+  if order == 'newest' then
+    return redis.call('ZREVRANGEBYSCORE', due_key, now, '-inf', 'LIMIT', 0, wanted)
+  end
+  return redis.call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', 0, order == 'probe' and 50 or wanted)
+end
+
+local function least_probed(ids)
+  local best, best_at
+  for _, id in ipairs(ids) do
+    local record = record_of(id)
+    local probed_at = record and record.probed or 0
+    if not best or probed_at < best_at then best, best_at = id, probed_at end
+  end
+  return {best}
+end
+
+local ids = candidates()
+if order == 'probe' then ids = least_probed(ids) end
+local claimed = {}
+for _, id in ipairs(ids) do
+  local record = record_of(id)
+  if not record then
+    redis.call('ZREM', due_key, id)
+    redis.call('ZREM', base .. 'waiting:' .. dest, id)
+  else
+    local version = choose(id, record)
+    if version then claimed[#claimed + 1] = lease_to(id, record, version) end
+  end
+end
+return claimed

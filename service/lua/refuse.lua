@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- refuse: adds to the account the submissions that a web process refused since it last said so.
+-- KEYS[1]  base of the form's keys, "leads:{FORM}:"
+-- ARGV[1]  id of this report    ARGV[2] how many    ARGV[3] when it was made, ms
+-- ARGV[4]  how long its id is known, ms
+-- result   1, or 0 if this report was counted before
+
+local seen_key = KEYS[1] .. 'seen:' .. string.format('%d', math.floor(tonumber(ARGV[3]) / 86400000))
+if redis.call('HSETNX', seen_key, ARGV[1], '') == 0 then return 0 end
+redis.call('PEXPIREAT', seen_key, tonumber(ARGV[3]) + 86400000 + tonumber(ARGV[4]))
+redis.call('HINCRBY', KEYS[1] .. 'count', 'received', ARGV[2])
+redis.call('HINCRBY', KEYS[1] .. 'count', 'rejected', ARGV[2])
+return 1

@@ -1,0 +1,52 @@
+#!lua flags=allow-oom
+-- settle: writes down what one attempt came to: delivered, postponed or dead.
+-- KEYS[1]  base of the form's keys, "leads:{FORM}:"
+-- ARGV[1]  destination    ARGV[2] lead            ARGV[3] version
+-- ARGV[4]  token of the lease                     ARGV[5] now, ms
+-- ARGV[6]  "delivered" | "retry" | "dead"
+-- ARGV[7]  when it is due again, ms (retry)       ARGV[8] "1": the attempt is charged (retry)
+-- ARGV[9]  "1": refused by a destination that refuses everybody (retry)
+-- ARGV[10] the attempt, JSON: at, version, result, status, reason, took    ARGV[11] reason    ARGV[12] excerpt
+-- result   "settled" | "known" (the version stood so already) | "lost" (we hold it no longer: it was settled, or
+--          another holds it) | "gone" (no such lead)
+-- Only the holder of the lease may postpone or kill; a success is a fact whoever reports it.
+--@include _states
+
+local base, dest, lead, version, token = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local now, result, due = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
+local lead_key = base .. 'lead:' .. lead
+
+local kept = redis.call('HGET', lead_key, 'd:' .. dest)
+if not kept then return 'gone' end
+local record = cjson.decode(kept)
+local is_holder = record.token == token and record.v == version
+
+if result == 'delivered' then
+  local is_news = move(base, dest, record, version, 'd')
+  if not is_news and not is_holder then return 'known' end
+  record.refused = nil
+elseif not is_holder then
+  return 'lost'
+elseif state(record, version) ~= 'w' then
+  result = 'known'
+elseif result == 'dead' then
+  move(base, dest, record, version, 'x')
+  record.why = record.why or {}
+  record.why[tostring(version)] = {now, ARGV[11], ARGV[12]}
+  redis.call('ZADD', base .. 'dead:' .. dest, now, lead)
+else
+  record.n = record.n + tonumber(ARGV[8])
+  if ARGV[8] == '0' then record.probed = now end
+  if ARGV[9] == '1' then record.refused = now end
+end
+
+if is_holder then record.token, record.till = nil, nil end
+keep(lead_key, dest, record)
+local next_version = last(record, 'w')
+local is_later = is_holder and next_version > 0 and next_version ~= version
+if is_later or result ~= 'retry' then due = now end
+-- A success that comes late changes nothing about when another version is due, nor who holds it.
+place(base, lead_key, lead, dest, record, is_holder and due or nil)
+if is_later then redis.pcall('PUBLISH', 'leads:wake', dest) end
+note(lead_key, 'a:' .. dest, ARGV[10], 6000)
+return result == 'known' and 'known' or 'settled'
