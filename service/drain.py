@@ -1,0 +1,75 @@
+"""The way back from the spool: each spooled submission goes through the same script as any other.
+
+Law: a file is drained in order, from its beginning, and removed only when every line of it was taken or set aside;
+what happened is returned.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from service.form import Form
+from service.inspection import FAILURES, Failure, is_script_fault
+from service.spool import Batch, Spool
+from service.store import Accepted, Line, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What one round came to: submissions taken, lines newly set aside, and the failure that ended it, if one did."""
+
+    taken: tuple[tuple[Line, Accepted], ...] = ()
+    set_aside: int = 0
+    failure: Failure | None = None
+
+
+class Drain:
+    """Empties a spool into a store."""
+
+    def __init__(self, spool: Spool, store: Store, forms: Mapping[str, Form]) -> None:
+        self._spool = spool
+        self._store = store
+        self._forms = forms
+
+    async def run_once(self) -> Drained:
+        """Drain the oldest file that nobody holds; nothing taken and no failure: there is none."""
+        batch = await asyncio.to_thread(self._spool.take)
+        if batch is None:
+            return Drained()
+        try:
+            drained = await self._empty(batch)
+        except BaseException:
+            batch.release()
+            raise
+        if drained.failure:
+            batch.release()
+        else:
+            await asyncio.to_thread(batch.remove)
+        return drained
+
+    async def _empty(self, batch: Batch) -> Drained:
+        taken: list[tuple[Line, Accepted]] = []
+        aside = 0
+        for text in batch.lines():
+            line = self._read(text)
+            try:
+                accepted = line and await self._store.accept(self._forms[line.form], text)
+            except FAILURES as error:
+                if not is_script_fault(error):
+                    return Drained(tuple(taken), aside, error)
+                accepted = None
+            if line and accepted:
+                taken.append((line, accepted))
+            else:
+                aside += await asyncio.to_thread(batch.set_aside, text)
+        return Drained(tuple(taken), aside + batch.torn)
+
+    def _read(self, text: bytes) -> Line | None:
+        """Read a line; None for one that is broken, or whose form is no longer configured."""
+        try:
+            line = msgspec.json.decode(text, type=Line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return line if line.form in self._forms else None
