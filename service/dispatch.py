@@ -1,0 +1,179 @@
+"""One destination's loop: what is due there is claimed as fast as there are free senders, and no faster.
+
+Law: a fixed number of senders a destination (many requests queued on one httpx client collapse it), and a loop of
+its own for each, so that a slow destination delays no other.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from service.delivery import LEASE_BEYOND_TIMEOUT, Attempted, Courier
+from service.destinations import Destination
+from service.form import Form
+from service.gate import Gate, Permit
+from service.inspection import FAILURES, Failure
+from service.store import Claim, Order, Store
+
+MOST_SENDERS: Final = 8
+KEEP_SLOTS_EVERY_S: Final = 2.0
+LOOK_AGAIN_S: Final = 5.0
+SLOT_WAIT_MS: Final = 500
+NEWEST_ONE_IN: Final = 4
+CLAIMED_NONE_S: Final = 0.05
+"""Until the next look after a claim of what was due gave nothing: taken by another worker, or not owed any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    claim: Claim
+    slot: str
+    is_probe: bool
+
+
+class Dispatcher:
+    """Claims and sends what is due at one destination, for every form of the configuration that owes it something.
+
+    `wake` may be called at any time: something is due. `told` hears of every attempt, `troubled` of every failure
+    of Redis or of ours, which the loop survives.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        forms: Mapping[str, Form],
+        *,
+        store: Store,
+        gate: Gate,
+        courier: Courier,
+        told: Callable[[Attempted], None],
+        troubled: Callable[[Failure | Exception], None],
+        look_again_s: float = LOOK_AGAIN_S,
+    ) -> None:
+        self._destination = destination
+        self._forms = forms
+        self._store = store
+        self._gate = gate
+        self._courier = courier
+        self._told = told
+        self._troubled = troubled
+        self._look_again_s = look_again_s
+        self._senders = min(MOST_SENDERS, destination.concurrency)
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
+        self._held: set[str] = set()
+        self._woken = asyncio.Event()
+        self._turn = 0
+        self._claimed = 0
+
+    def wake(self) -> None:
+        """Look at once for what is due."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; then claim nothing more and finish what is in flight."""
+        senders = [asyncio.create_task(self._send_jobs()) for _ in range(self._senders)]
+        keeper = asyncio.create_task(self._keep_slots())
+        try:
+            await self._open_gate()
+            while not stop.is_set():
+                await self._pause(await self._step())
+            await self._jobs.join()
+        finally:
+            for task in (*senders, keeper):
+                task.cancel()
+            await asyncio.gather(*senders, keeper, return_exceptions=True)
+
+    async def _open_gate(self) -> None:
+        try:
+            await self._gate.probe_now()
+        except FAILURES as error:
+            self._troubled(error)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def _step(self) -> float:
+        """Claim once, as much as can be sent now; returns the seconds until there may be more to do."""
+        self._woken.clear()
+        if len(self._held) >= self._senders:
+            return self._look_again_s
+        try:
+            return await self._claim_due()
+        except Exception as error:  # noqa: BLE001 -- a lead that cannot be read must not end the deliveries of all others
+            self._troubled(error)
+            return 1.0
+
+    async def _claim_due(self) -> float:
+        due = await self._store.due(self._forms, self._destination.name)
+        now = self._store.server.now()
+        ready = [form for form, each in due.items() if each.number]
+        if not ready:
+            return min([self._look_again_s, *(max(each.at - now, 1) / 1000 for each in due.values())])
+        wanted = min(self._senders - len(self._held), sum(due[form].number for form in ready))
+        permit = await self._gate.ask(wanted, secrets.token_urlsafe(9))
+        if not permit.slots:
+            wait = permit.ask_at - now if permit.ask_at else SLOT_WAIT_MS
+            return min(self._look_again_s, max(wait, 1) / 1000)
+        unused = list(permit.slots)
+        self._held.update(unused)
+        try:
+            async for claim in self._claim(ready, permit):
+                self._jobs.put_nowait(_Job(claim, unused.pop(), permit.is_probe))
+        finally:
+            self._held.difference_update(unused)  # Not kept any longer: they run out even if they cannot be given back.
+        for slot in unused:
+            await self._gate.report(slot, "unused", is_probe=permit.is_probe)
+        return 0.0 if len(unused) < len(permit.slots) else CLAIMED_NONE_S
+
+    async def _claim(self, ready: Sequence[str], permit: Permit) -> AsyncIterator[Claim]:
+        """Share the slots among the forms that have something due, each time beginning with another one."""
+        free = len(permit.slots)
+        self._turn += 1
+        for index in range(len(ready)):
+            form = ready[(index + self._turn) % len(ready)]
+            share = -(-free // (len(ready) - index))
+            claims = await self._claim_of(form, share, is_probe=permit.is_probe) if share else []
+            free -= len(claims)
+            for claim in claims:
+                yield claim
+
+    async def _claim_of(self, form: str, share: int, *, is_probe: bool) -> list[Claim]:
+        if is_probe:
+            return await self._lease(form, 1, "probe")
+        newest = sum((self._claimed + step) % NEWEST_ONE_IN == NEWEST_ONE_IN - 1 for step in range(share))
+        self._claimed += share
+        claims = await self._lease(form, newest, "newest") if newest else []
+        return claims + (await self._lease(form, share - newest, "oldest") if share > newest else [])
+
+    async def _lease(self, form: str, limit: int, order: Order) -> list[Claim]:
+        return await self._store.claim(
+            self._forms[form], self._destination.name,
+            lease=self._destination.timeout + LEASE_BEYOND_TIMEOUT,
+            limit=limit, token=secrets.token_urlsafe(9), order=order, takes_updates=self._destination.updates,
+        )  # fmt: skip
+
+    async def _send_jobs(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            try:
+                self._told(await self._courier.carry(job.claim, job.slot, is_probe=job.is_probe))
+            except Exception as error:  # noqa: BLE001 -- one delivery that breaks us must not end the sender; its lease decides
+                self._troubled(error)
+            finally:
+                self._held.discard(job.slot)
+                self._jobs.task_done()
+                self._woken.set()
+
+    async def _keep_slots(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_SLOTS_EVERY_S)
+            try:
+                await self._gate.keep(self._held)
+            except FAILURES as error:
+                self._troubled(error)

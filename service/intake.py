@@ -1,0 +1,161 @@
+"""One submission on its way from checked content to the disk.
+
+Law: decides nothing about a submission that `accept.lua` decides, and tells nobody; what happened is returned.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import msgspec
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from service.connection import ANSWER_WITHIN_S
+from service.form import Form
+from service.inspection import FAILURES, sentence_of, verdict
+from service.lead import Content
+from service.person import facts, idempotency_key, person_keys, receipt_of
+from service.secret import Secret
+from service.spool import Spool
+from service.store import Accepted, Line, Result, Store
+
+REPORT_REFUSALS_EVERY_S: Final = 0.5
+SILENCE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The submission is on disk: in Redis, or in the spool ("spooled"), where it is decided later.
+
+    `lead` is "" for a quarantined one; for a spooled one it is the id of the lead if it turns out to be a new one.
+    """
+
+    receipt: str
+    lead: str
+    result: Result | Literal["spooled"]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """There is nowhere durable to keep it; `reason` is a sentence for the operator."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a visitor could be thanked now; `redis` and `spool` say why in a sentence."""
+
+    ready: bool
+    redis: str
+    spool: str
+
+
+@dataclass(slots=True)
+class _Refusals:
+    """What one web process refused and has not yet reported: by form, and the report under way (id, number, time)."""
+
+    counted: Counter[str] = field(default_factory=Counter)
+    sending: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+
+
+class Intake:
+    """Takes submissions for every form."""
+
+    def __init__(self, store: Store, secret: Secret, spool: Spool | None = None) -> None:
+        """Keep submissions in `store`, in `spool` while that is away; `secret` keys every hash made of them."""
+        self._store = store
+        self._secret = secret
+        self._spool = spool
+        self._refusals = _Refusals()
+        self._silent_until = 0.0
+
+    async def submit(
+        self, form: Form, content: Content, *, key: str | None = None, quarantine: tuple[str, ...] = ()
+    ) -> Taken | Unavailable:
+        """Keep a submission durably, or say that it could not be; waits at most `ANSWER_WITHIN_S` for Redis."""
+        line = self._line(form, content, key, quarantine)
+        text = msgspec.json.encode(line)
+        try:
+            accepted = await self._accept(form, text)
+        except FAILURES as error:
+            return await self._keep_aside(line, text, sentence_of(error))
+        return Taken(accepted.receipt, accepted.lead, accepted.result, accepted.version)
+
+    async def _accept(self, form: Form, line: bytes) -> Accepted:
+        """Ask the store, but not again within a second of its last silence: nobody waits for what is not there."""
+        loop = asyncio.get_running_loop()
+        if self._spool and loop.time() < self._silent_until:
+            raise TimeoutError
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self._store.accept(form, line)
+        except (TimeoutError, RedisTimeoutError):
+            self._silent_until = loop.time() + SILENCE_S
+            raise
+
+    async def _keep_aside(self, line: Line, text: bytes, reason: str) -> Taken | Unavailable:
+        if self._spool is None:
+            return Unavailable(reason)
+        try:
+            await asyncio.to_thread(self._spool.append, text)
+        except OSError as error:
+            return Unavailable(f"{reason} The spool cannot be written either ({error.strerror}).")
+        return Taken(line.receipt, line.lead, "spooled", 0)
+
+    def count_refusal(self, form: Form) -> None:
+        """Count a submission that was not taken; the account shows it within a second."""
+        self._refusals.counted[form.name] += 1
+
+    async def report_refusals(self) -> None:
+        """Report what was refused since the last call; what cannot be reported is kept for the next."""
+        for form, number in self._refusals.counted.items():
+            if form not in self._refusals.sending and number:
+                self._refusals.sending[form] = (secrets.token_urlsafe(12), number, self._store.server.now())
+        for form, (report, number, at) in list(self._refusals.sending.items()):
+            with contextlib.suppress(*FAILURES):
+                await self._store.refuse(form, report, number, at=at)
+                del self._refusals.sending[form]
+                self._refusals.counted[form] -= number
+
+    async def keep_reporting(self) -> None:
+        """Report refusals until cancelled, then once more."""
+        try:
+            while True:
+                await asyncio.sleep(REPORT_REFUSALS_EVERY_S)
+                await self.report_refusals()
+        finally:
+            await self.report_refusals()
+
+    async def readiness(self) -> Readiness:
+        """Look whether Redis answers and is durable, and whether the spool can be written."""
+        is_safe, told = verdict(await self._store.inspect())
+        if self._spool is None:
+            return Readiness(is_safe, told, "No spool is configured (LEADS_SPOOL).")
+        try:
+            lines = await asyncio.to_thread(_look_at, self._spool)
+        except OSError as error:
+            return Readiness(is_safe, told, f"The spool cannot be written ({error.strerror}).")
+        return Readiness(ready=True, redis=told, spool=f"The spool can be written; {lines} submissions lie in it.")
+
+    def _line(self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...]) -> Line:
+        return Line(
+            id=secrets.token_urlsafe(12),
+            form=form.name,
+            at=self._store.server.now(),
+            receipt=receipt_of(self._secret, form, key, content) if key else secrets.token_urlsafe(18),
+            lead=f"lead_{secrets.token_hex(10)}",
+            persons=person_keys(self._secret, form, content),
+            facts=facts(self._secret, form, content),
+            key=idempotency_key(self._secret, form, key, content) if key else None,
+            quarantine=quarantine or None,
+        )
+
+
+def _look_at(spool: Spool) -> int:
+    spool.probe()
+    return spool.count()

@@ -1,0 +1,163 @@
+"""The intake: a submission is on disk when it says so, or nobody is thanked."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger import FORM, SECRET, START, Ledger, content_of, open_ledger
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from service.intake import Intake, Taken, Unavailable
+from service.secret import Secret
+from service.spool import Spool, open_spool
+
+pytestmark = pytest.mark.anyio
+
+ASHA = content_of(FORM, {"phone": "89510 47001"})
+GONE = "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it."
+
+
+@pytest.fixture
+async def away(own_redis: Any) -> AsyncIterator[Ledger]:
+    """Return the ledger of a server that has just gone."""
+    async with open_ledger(own_redis.url) as opened:
+        own_redis.stop()
+        yield opened
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return open_spool(tmp_path / "spool", lambda: START)
+
+
+def taken(result: Taken | Unavailable) -> Taken:
+    assert isinstance(result, Taken), result
+    return result
+
+
+async def test_what_is_taken_has_a_receipt_that_tells_nothing(ledger: Ledger) -> None:
+    intake = Intake(ledger.store, SECRET)
+    one = taken(await intake.submit(FORM, ASHA))
+    two = taken(await intake.submit(FORM, ASHA))
+    assert (one.result, two.result, one.version) == ("created", "repeated", 1)
+    assert one.lead == two.lead
+    assert one.receipt != two.receipt
+    for each in (one, two):
+        assert re.fullmatch(r"[A-Za-z0-9_-]{24}", each.receipt)
+    await ledger.check()
+
+
+async def test_with_a_key_every_process_gives_the_same_receipt(ledger: Ledger) -> None:
+    one = taken(await Intake(ledger.store, SECRET).submit(FORM, ASHA, key="k"))
+    two = taken(await Intake(ledger.store, SECRET).submit(FORM, ASHA, key="k"))
+    other = taken(await Intake(ledger.store, Secret("another")).submit(FORM, ASHA, key="k"))
+    assert one.receipt == two.receipt != other.receipt
+    assert (two.result, two.lead) == ("repeated", one.lead)
+
+
+async def test_what_looks_like_spam_is_held(ledger: Ledger) -> None:
+    held = taken(await Intake(ledger.store, SECRET).submit(FORM, ASHA, quarantine=("honeypot",)))
+    assert (held.result, held.lead, held.version) == ("quarantined", "", 0)
+    assert await ledger.counts() == {"received": 1, "quarantined": 1}
+
+
+async def test_without_redis_and_spool_nobody_is_thanked(away: Ledger) -> None:
+    assert await Intake(away.store, SECRET).submit(FORM, ASHA) == Unavailable(GONE)
+
+
+async def test_without_redis_it_lies_in_the_spool(away: Ledger, spool: Spool) -> None:
+    intake = Intake(away.store, SECRET, spool)
+    one = taken(await intake.submit(FORM, ASHA))
+    assert (one.result, one.version, spool.count()) == ("spooled", 0, 1)
+    assert one.lead.startswith("lead_")
+    spool.close()
+
+
+async def test_a_key_gives_the_same_receipt_redis_or_not(ledger: Ledger, away: Ledger, spool: Spool) -> None:
+    spooled = taken(await Intake(away.store, SECRET, spool).submit(FORM, ASHA, key="k"))
+    accepted = taken(await Intake(ledger.store, SECRET).submit(FORM, ASHA, key="k"))
+    assert spooled.receipt == accepted.receipt
+    spool.close()
+
+
+async def test_refusals_are_counted_with_what_was_received(ledger: Ledger) -> None:
+    intake = Intake(ledger.store, SECRET)
+    for _ in range(3):
+        intake.count_refusal(FORM)
+    intake.count_refusal(replace(FORM, name="other"))
+    await intake.report_refusals()
+    await intake.report_refusals()
+    assert await ledger.counts() == {"received": 3, "rejected": 3}
+    intake.count_refusal(FORM)
+    await intake.report_refusals()
+    assert (await ledger.counts())["rejected"] == 4
+    await ledger.check()
+
+
+async def test_refusals_of_a_time_without_redis_are_reported_later(own_redis: Any) -> None:
+    async with open_ledger(own_redis.url) as ledger:
+        intake = Intake(ledger.store, SECRET)
+        own_redis.stop()
+        intake.count_refusal(FORM)
+        await intake.report_refusals()
+        intake.count_refusal(FORM)
+        own_redis.start()
+        await intake.report_refusals()
+        await intake.report_refusals()
+        assert await ledger.counts() == {"received": 2, "rejected": 2}
+
+
+async def test_a_report_whose_answer_got_lost_is_counted_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    intake = Intake(ledger.store, SECRET)
+    run = ledger.server.run
+
+    async def lose_the_answer(*args: Any) -> Any:
+        await run(*args)
+        raise RedisConnectionError
+
+    intake.count_refusal(FORM)
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger.server, "run", lose_the_answer)
+        await intake.report_refusals()
+    ledger.now += 86_400_000
+    intake.count_refusal(FORM)
+    await intake.report_refusals()
+    await intake.report_refusals()
+    assert await ledger.counts() == {"received": 2, "rejected": 2}
+
+
+async def test_the_last_refusals_are_reported_when_the_process_ends(ledger: Ledger) -> None:
+    intake = Intake(ledger.store, SECRET)
+    reporting = asyncio.create_task(intake.keep_reporting())
+    await asyncio.sleep(0)
+    intake.count_refusal(FORM)
+    reporting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reporting
+    assert (await ledger.counts())["rejected"] == 1
+
+
+async def test_ready_with_a_durable_redis(ledger: Ledger) -> None:
+    readiness = await Intake(ledger.store, SECRET).readiness()
+    assert (readiness.ready, readiness.redis) == (True, "Redis answers and is durable.")
+    assert "LEADS_SPOOL" in readiness.spool
+
+
+@pytest.mark.parametrize("has_spool", [True, False])
+async def test_without_redis_only_a_spool_makes_it_ready(away: Ledger, spool: Spool, has_spool: bool) -> None:
+    readiness = await Intake(away.store, SECRET, spool if has_spool else None).readiness()
+    assert (readiness.ready, readiness.redis) == (has_spool, GONE)
+    spool.close()
+
+
+async def test_a_redis_that_is_not_durable_is_not_ready(own_redis: Any) -> None:
+    async with open_ledger(own_redis.url) as ledger:
+        await ledger.server.client.config_set("appendfsync", "everysec")
+        readiness = await Intake(ledger.store, SECRET).readiness()
+    assert not readiness.ready
+    assert "Set `appendfsync always`." in readiness.redis

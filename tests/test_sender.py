@@ -1,0 +1,310 @@
+"""The outgoing HTTP against real servers: the deadline, what is read, and what is never done."""
+
+import asyncio
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+from crm import Crm
+
+from service.destinations.failure import judge_failure
+from service.sender import READ_AT_MOST, Answer, PrivateAddressError, Sender, _refuse_private_addresses
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def crm() -> Iterator[Crm]:
+    with Crm() as double:
+        yield double
+
+
+@asynccontextmanager
+async def sending(*, ms: int = 5_000, allow_private: bool = True, concurrency: int = 2) -> AsyncIterator[Sender]:
+    async with Sender(concurrency=concurrency, timeout=ms, allow_private=allow_private) as sender:
+        yield sender
+
+
+def post(url: str, content: bytes = b'{"a": 1}') -> httpx.Request:
+    return httpx.Request("POST", url, content=content)
+
+
+async def send(url: str, **more: Any) -> Answer | httpx.RequestError | TimeoutError:
+    async with sending(**more) as sender:
+        return await sender.send(post(url))
+
+
+async def test_an_answer_comes_back_as_it_was(crm: Crm) -> None:
+    crm.answer(418, headers={"Retry-After": "7"}, body="I am a teapot: €")
+    answer = await send(crm.url)
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.text, answer.headers["retry-after"]) == (418, "I am a teapot: €", "7")
+    [request] = crm.requests
+    assert (request.method, request.body) == ("POST", b'{"a": 1}')
+
+
+async def test_one_connection_carries_request_after_request(crm: Crm) -> None:
+    async with sending() as sender:
+        for _ in range(5):
+            assert isinstance(await sender.send(post(crm.url)), Answer)
+    assert crm.connections == 1
+
+
+async def test_an_answer_that_does_not_come_is_given_up_at_the_deadline(crm: Crm) -> None:
+    crm.answer(stall=30)
+    began = time.monotonic()
+    assert isinstance(await send(crm.url, ms=300), (TimeoutError, httpx.TimeoutException))
+    assert 0.29 <= time.monotonic() - began < 3
+
+
+async def test_a_body_that_drips_ends_at_the_deadline_and_does_not_unsay_the_status(crm: Crm) -> None:
+    crm.answer(200, body=b"x" * 1_000, drip=0.05)
+    began = time.monotonic()
+    answer = await send(crm.url, ms=500)
+    assert 0.45 <= time.monotonic() - began < 5
+    assert isinstance(answer, Answer)
+    assert answer.status == 200
+    assert 1 <= len(answer.text) < 15
+
+
+Talk = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server_that(talks: Talk) -> AsyncIterator[str]:
+    """Serve bytes of the test's own to whoever sent a head; every connection ends with the block."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await talks(writer)
+        except (OSError, asyncio.CancelledError):
+            pass  # The sender has gone, as it may, or the test is over.
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # Let the transports close.
+
+
+async def test_headers_that_drip_end_at_the_deadline() -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+
+    async with server_that(drip) as url:
+        began = time.monotonic()
+        assert isinstance(await send(url, ms=300), TimeoutError)
+        assert time.monotonic() - began < 3
+
+
+async def test_after_many_time_outs_the_sender_still_sends(crm: Crm) -> None:
+    crm.answer(stall=30)
+    async with sending(ms=100, concurrency=2) as sender:
+        for _ in range(6):
+            both = await asyncio.gather(sender.send(post(crm.url)), sender.send(post(crm.url)))
+            assert not any(isinstance(each, Answer) for each in both)
+        crm.answer(200)
+        assert isinstance(await sender.send(post(crm.url)), Answer)
+
+
+async def test_of_ten_megabytes_sixteen_kibibytes_are_read(crm: Crm) -> None:
+    crm.answer(500, body=b"x" * 10_000_000)
+    async with sending() as sender:
+        began = time.monotonic()
+        answer = await sender.send(post(crm.url))
+        assert isinstance(answer, Answer)
+        assert len(answer.text) == READ_AT_MOST == 16_384
+        assert time.monotonic() - began < 3
+        crm.answer(200, body=b"short")
+        again = await sender.send(post(crm.url))
+    assert isinstance(again, Answer)
+    assert again.text == "short"
+
+
+async def test_bytes_that_are_no_text_are_shown_as_far_as_they_can_be(crm: Crm) -> None:
+    crm.answer(422, body=b"\xff\xfe name \xc3")
+    answer = await send(crm.url)
+    assert isinstance(answer, Answer)
+    assert answer.text == "\ufffd\ufffd name \ufffd"
+
+
+async def test_a_connection_cut_before_the_request_was_read_is_a_failure(crm: Crm) -> None:
+    crm.answer(cut="before")
+    answer = await send(crm.url)
+    assert isinstance(answer, httpx.RequestError)
+    assert judge_failure(answer).scope == "delivery"
+    assert crm.requests == []
+
+
+async def test_a_connection_cut_after_the_request_was_read_is_a_failure(crm: Crm) -> None:
+    crm.answer(cut="after")
+    answer = await send(crm.url)
+    assert isinstance(answer, httpx.RequestError)
+    assert judge_failure(answer).reason == "the CRM broke the connection off"
+    assert len(crm.requests) == 1  # and it is not sent a second time behind our back
+
+
+async def test_a_body_that_breaks_off_does_not_unsay_the_status(crm: Crm) -> None:
+    crm.answer(201, headers={"Content-Length": "1000"}, body=b"begin", times=1)
+    crm.answer(cut="before")
+
+    async def cut() -> None:
+        await asyncio.to_thread(crm.wait_for, 1)
+        await asyncio.sleep(0.1)
+        with crm.gone():
+            pass
+
+    task = asyncio.create_task(cut())
+    answer = await send(crm.url)
+    await task
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.text) == (201, "begin")
+
+
+async def test_redirects_are_not_followed(crm: Crm) -> None:
+    crm.answer(307, headers={"Location": crm.url + "/elsewhere"})
+    answer = await send(crm.url)
+    assert isinstance(answer, Answer)
+    assert answer.status == 307
+    assert len(crm.requests) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_private_address_gets_nothing_unless_allowed(host: str, crm: Crm) -> None:
+    url = f"http://{host}:{crm.port}/"
+    async with sending(allow_private=False) as sender:
+        for _ in range(12):  # and none of them keeps a place in the pool
+            assert isinstance(await sender.send(post(url)), PrivateAddressError)
+    assert crm.requests == []
+
+
+class Connected:
+    """What httpcore hands to a trace of a made connection, as far as it is looked at."""
+
+    def __init__(self, address: str) -> None:
+        self.address, self.is_closed = address, False
+
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        assert name == "server_addr"
+        return self.address, 443
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.0.0.1", "172.16.0.9", "192.168.1.1", "127.0.0.2", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+        "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "ff02::1",
+    ],
+)  # fmt: skip
+async def test_an_address_that_is_not_public_is_closed_before_anything_is_sent(address: str) -> None:
+    stream = Connected(address)
+    with pytest.raises(PrivateAddressError):
+        await _refuse_private_addresses("connection.connect_tcp.complete", {"return_value": stream})
+    assert stream.is_closed
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:8.8.8.8"])
+async def test_a_public_address_is_left_alone(address: str) -> None:
+    stream = Connected(address)
+    await _refuse_private_addresses("connection.connect_tcp.complete", {"return_value": stream})
+    assert not stream.is_closed
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Crm() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert isinstance(await send(crm.url), Answer)
+        assert proxy.requests == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate for 127.0.0.1 that nobody signed; the key is in the same file."""
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", f"{file}.key", "-out", str(file), "-days", "2", "-subj", "/CN=crm",
+            "-addext", "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    file.write_text(file.read_text() + Path(f"{file}.key").read_text())
+    return file
+
+
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_about_our_setup(certificate: Path) -> None:
+    with Crm(tls=tls(certificate)) as crm:
+        answer = await send(crm.url)
+    assert isinstance(answer, httpx.ConnectError)
+    assert judge_failure(answer).scope == "setup"
+    assert "certificate" in judge_failure(answer).reason
+    assert crm.requests == []
+
+
+async def test_a_certificate_that_the_system_trusts_is_fine(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with Crm(tls=tls(certificate)) as crm:
+        answer = await send(crm.url)
+    assert isinstance(answer, Answer)
+    assert answer.status == 200
+
+
+async def test_a_server_that_speaks_no_tls_is_tried_again_later(crm: Crm) -> None:
+    answer = await send(crm.url.replace("http://", "https://"), ms=500)
+    assert not isinstance(answer, Answer)
+    assert judge_failure(answer).scope == "delivery"
+
+
+async def test_a_name_that_cannot_be_looked_up_is_tried_again_later() -> None:
+    answer = await send("http://crm.invalid/")
+    assert isinstance(answer, httpx.ConnectError)
+    assert judge_failure(answer).scope == "delivery"
+    assert judge_failure(answer).reason == "the name of the CRM's host could not be looked up"
+
+
+async def test_a_port_where_nobody_listens_is_tried_again_later(crm: Crm) -> None:
+    with crm.gone():
+        answer = await send(crm.url)
+    assert isinstance(answer, httpx.ConnectError)
+    assert judge_failure(answer).reason == "the CRM refused the connection"
+
+
+async def test_what_is_no_http_is_tried_again_later() -> None:
+    async def babble(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.com ESMTP\r\n")
+        await writer.drain()
+
+    async with server_that(babble) as url:
+        answer = await send(url)
+    assert isinstance(answer, httpx.RequestError)
+    assert judge_failure(answer).scope == "delivery"
