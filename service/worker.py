@@ -1,0 +1,124 @@
+"""The worker: a dispatcher for each destination, woken by submissions, and the repair beside them.
+
+Law: wires what others decide. Several workers may run; they share nothing but Redis.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Final
+
+from service.config import Config
+from service.delivery import LEASE_BEYOND_TIMEOUT, Attempted, Courier
+from service.destinations import Destination
+from service.dispatch import LOOK_AGAIN_S, Dispatcher
+from service.gate import Gate, Pace
+from service.inspection import FAILURES, Failure, sentence_of
+from service.log import Log, log_attempt, log_mended
+from service.repair import walk
+from service.sender import Sender
+from service.server import Server
+from service.store import WAKE, Store
+
+FINISH_WITHIN_S: Final = 20.0
+REPAIR_EVERY_S: Final = 600.0
+REPAIR_PAUSE_S: Final = 0.1
+
+
+def gate_of(server: Server, destination: Destination) -> Gate:
+    """Make the gate of a destination as its configuration has it."""
+    gap = destination.rate.per / destination.rate.requests if destination.rate else 0.0
+    pace = Pace(destination.concurrency, gap, destination.timeout + LEASE_BEYOND_TIMEOUT)
+    return Gate(server, destination.name, pace)
+
+
+class Worker:
+    """Delivers for every destination of a configuration."""
+
+    def __init__(
+        self, config: Config, server: Server, *, log: Log, jitter: Callable[[], float],
+        told: Callable[[Attempted], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`jitter` gives numbers in [0, 1); `told` hears of every attempt after the log did."""
+        self._config = config
+        self._server = server
+        self._store = Store(server)
+        self._log = log
+        self._jitter = jitter
+        self._told = told
+        self._troubles: set[str] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop`; then finish what is in flight, for 20 s at most: the rest is decided by its lease."""
+        async with AsyncExitStack() as stack:
+            dispatchers = {
+                name: await self._dispatcher(destination, stack)
+                for name, destination in self._config.destinations.items()
+            }
+            background = [
+                asyncio.create_task(self._listen(dispatchers)),
+                asyncio.create_task(self._server.keep_time(self._trouble)),
+                asyncio.create_task(self._keep_repairing()),
+            ]
+            work = [asyncio.create_task(each.run(stop)) for each in dispatchers.values()]
+            await stop.wait()
+            for each in dispatchers.values():
+                each.wake()
+            if work:
+                await asyncio.wait(work, timeout=FINISH_WITHIN_S)
+            for task in (*work, *background):
+                task.cancel()
+            await asyncio.gather(*work, *background, return_exceptions=True)
+
+    async def _dispatcher(self, destination: Destination, stack: AsyncExitStack) -> Dispatcher:
+        sender = await stack.enter_async_context(
+            Sender(
+                concurrency=destination.concurrency,
+                timeout=destination.timeout,
+                allow_private=destination.allow_private,
+            )
+        )
+        gate = gate_of(self._server, destination)
+        return Dispatcher(
+            destination, self._config.forms,
+            store=self._store, gate=gate, told=self._tell, troubled=self._trouble,
+            courier=Courier(destination, store=self._store, gate=gate, sender=sender, jitter=self._jitter),
+            look_again_s=max(LOOK_AGAIN_S, float(len(self._config.destinations))),
+        )  # fmt: skip
+
+    async def _listen(self, dispatchers: Mapping[str, Dispatcher]) -> None:
+        while True:
+            try:
+                async with self._server.client.pubsub() as wakes:
+                    await wakes.subscribe(WAKE)
+                    for each in dispatchers.values():
+                        each.wake()
+                    while True:
+                        message = await wakes.get_message(ignore_subscribe_messages=True, timeout=None)
+                        if message and message["data"] in dispatchers:
+                            dispatchers[message["data"]].wake()
+            except Exception as error:  # noqa: BLE001 -- without it every delivery would wait for the next look
+                self._trouble(error)
+            await asyncio.sleep(1)
+
+    async def _keep_repairing(self) -> None:
+        while True:
+            await asyncio.sleep(REPAIR_EVERY_S)
+            try:
+                async for each in walk(self._store, self._config.forms, pause_s=REPAIR_PAUSE_S):
+                    log_mended(self._log, each)
+            except Exception as error:  # noqa: BLE001 -- a lead that breaks us must not end the repair of all others
+                self._trouble(error)
+
+    def _tell(self, attempted: Attempted) -> None:
+        if self._troubles:
+            self._log.info("redis is back")
+            self._troubles.clear()
+        log_attempt(self._log, attempted)
+        self._told(attempted)
+
+    def _trouble(self, error: Failure | Exception) -> None:
+        sentence = sentence_of(error) if isinstance(error, FAILURES) else f"something broke us ({type(error).__name__})"
+        if sentence not in self._troubles:
+            self._troubles.add(sentence)
+            self._log.warning("trouble", reason=sentence)
