@@ -1,0 +1,53 @@
+"""What the commands that ask about leads share: which configuration, which server, which lead is meant.
+
+Law: prints nothing.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from service.archive import Archive
+from service.config import Config
+from service.installation import environment_of
+from service.server import Server
+from service.settings import config_path, redis_url
+from service.store import Store
+from service.trouble import CannotStart
+from service.wiring import load_config, with_server
+
+T = TypeVar("T")
+
+TAKES_RECEIPTS: Final = {"ignore_unknown_options": True}
+"""Settings of a command that takes receipts: one that begins with `-` is no option."""
+
+
+def configuration() -> Config:
+    """Return the configuration of the installation that is meant; raises CannotStart with its mistakes."""
+    environ = environment_of(os.environ)
+    return load_config(config_path(environ), environ)
+
+
+def ask(work: Callable[[Server], Awaitable[T]]) -> T:
+    """Run `work` with the server of the installation that is meant."""
+    return with_server(redis_url(environment_of(os.environ)), work)
+
+
+async def pairs_of(server: Server, config: Config) -> list[tuple[str, str]]:
+    """Return each form with each destination it owes or owed something, in the configuration or not."""
+    store = Store(server)
+    return [
+        (name, destination)
+        for name, form in config.forms.items()
+        for destination in (await store.account(name, form.deliver, {})).destinations
+    ]
+
+
+async def find_lead(server: Server, config: Config, name: str) -> tuple[str, str]:
+    """Return (form, lead id) for a receipt, a lead id or a webhook-id; raises CannotStart if there is none."""
+    found = await Archive(server).find(config.forms, name)
+    if found is None:
+        raise CannotStart(f"Nothing is kept under {name}: it is no receipt, lead or webhook-id of these forms.")
+    if found[1].startswith("?"):
+        raise CannotStart(f"{name} looked like spam and is kept in quarantine: see `leads quarantine`.")
+    return found

@@ -1,0 +1,180 @@
+"""The command line `leads`: the commands that run something. `cli_leads` has those that ask about leads.
+
+Law: wiring. Whatever cannot be done ends with sentences on standard error and status 1, never with a traceback.
+"""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service import cli_leads, cli_quarantine, cli_sending
+from service.config import Config
+from service.connection import connect
+from service.inspection import Finding
+from service.secret import Secret
+from service.server import Server
+from service.settings import config_path, look_up, read_settings, redis_url
+from service.spool import open_spool
+from service.trouble import CannotStart
+from service.wiring import WAIT_FOR_REDIS_S, clock, load_config, open_server
+
+app = typer.Typer(
+    help="Takes a website form's submissions and brings every lead to your CRM.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+cli_leads.add_to(app)
+cli_sending.add_to(app)
+cli_quarantine.add_to(app)
+
+Port = Annotated[int, typer.Option(min=1, max=65_535)]
+AnyPort = Annotated[int, typer.Option(min=0, max=65_535, help="0: none.")]
+Data = Annotated[Path, typer.Option(help="Folder for everything it keeps.")]
+UntilStdinCloses = Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)]
+
+
+@app.command()
+def up(port: Port = 8000, data: Data = Path("data")) -> None:
+    """Run a whole installation on this machine: durable server, web and worker."""
+    _supervise(port, data, demo=False)
+
+
+@app.command()
+def dev(port: Port = 8000, data: Data = Path(".data")) -> None:
+    """Run `up` with the demo: the clinic's page at / and a CRM at /demo/crm."""
+    _supervise(port, data, demo=True)
+
+
+def _supervise(port: int, data: Path, *, demo: bool) -> None:
+    from service import up as supervisor  # noqa: PLC0415 -- the embedded server is an extra
+
+    chosen = os.environ.get("LEADS_CONFIG")
+    config = Path(chosen) if chosen else None
+    raise typer.Exit(supervisor.run(port=port, data=data, demo=demo, config=config, environ=os.environ))
+
+
+@app.command()
+def serve(
+    host: str = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    until_stdin_closes: UntilStdinCloses = False,
+) -> None:
+    """Run the web part."""
+    _prepare(is_web=True)
+    with _shared_figures(workers):
+        from service import serving  # noqa: PLC0415 -- uvicorn and starlette take long to import
+
+        serving.run_web(host, port, workers, until_stdin_closes=until_stdin_closes)
+
+
+@contextlib.contextmanager
+def _shared_figures(workers: int) -> Iterator[None]:
+    """Give several processes a folder to count in together; prometheus-client looks for it when it is imported."""
+    name = "PROMETHEUS_MULTIPROC_DIR"
+    if workers == 1 or name in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="leads-metrics-") as folder:
+        os.environ[name] = folder
+        yield
+
+
+@app.command()
+def work(
+    port: AnyPort = 9100,
+    host: str = "127.0.0.1",
+    until_stdin_closes: UntilStdinCloses = False,
+) -> None:
+    """Run the worker, which delivers; several may run."""
+    config = _prepare(is_web=False)
+    from service import serving  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
+
+    serving.run_worker(config, host, port, until_stdin_closes=until_stdin_closes)
+
+
+@app.command()
+def demo(
+    port: Port = 8001,
+    host: str = "127.0.0.1",
+    data: Annotated[Path | None, typer.Option(help="Folder for what it receives; left out, a restart forgets.")] = None,
+    form_url: Annotated[str, typer.Option(help="Where its page posts to.")] = "http://127.0.0.1:8000/f/get-in-touch",
+) -> None:
+    """Run the demo CRM alone; CRM_WEBHOOK_SECRET is the secret it checks signatures with."""
+    from service import serving  # noqa: PLC0415 -- uvicorn and starlette take long to import
+
+    secret = look_up(os.environ, "CRM_WEBHOOK_SECRET")
+    serving.run_demo(host, port, Secret(secret) if secret else None, folder=data, form_url=form_url)
+
+
+@app.command()
+def check(
+    redis: Annotated[bool, typer.Option("--redis", help="Also look whether Redis is durable.")] = False,
+) -> None:
+    """Read the configuration and print every mistake in it; exit 1 if there is one."""
+    path = config_path(os.environ)
+    config = load_config(path, os.environ)
+    for remark in config.warnings:
+        typer.echo(f"worth a look: {remark.path}: {remark.message}")
+    if redis:
+        _check_redis(config)
+    typer.echo(f"{path} is fine: forms {', '.join(config.forms)}; destinations {', '.join(config.destinations)}.")
+
+
+def _check_redis(config: Config) -> None:
+    async def look() -> tuple[Finding, ...]:
+        server = Server(connect(redis_url(os.environ).reveal()), clock=clock)
+        try:
+            return await server.inspect(replicas=config.replicas)
+        finally:
+            await server.close()
+
+    findings = asyncio.run(look())
+    for finding in findings:
+        typer.echo(f"redis: {finding.sentence}")
+    if any(each.level != "unknown" for each in findings):
+        raise CannotStart("Redis is not as it must be.")
+    if not findings:
+        typer.echo("redis: answers and is durable.")
+
+
+@app.command()
+def healthcheck(
+    url: Annotated[str, typer.Argument(help="What to ask.")] = "http://127.0.0.1:8000/readyz",
+) -> None:
+    """Ask an address and exit 0 if it answers 2xx; for a container without curl."""
+    from http.client import HTTPException  # noqa: PLC0415 -- only this command needs it
+    from urllib.error import URLError  # noqa: PLC0415 -- the same
+    from urllib.request import urlopen  # noqa: PLC0415 -- the same
+
+    if not url.startswith(("http://", "https://")):
+        raise CannotStart(f"{url} is no http address.")
+    try:
+        with urlopen(url, timeout=5) as answer:  # noqa: S310 -- the scheme was looked at
+            typer.echo(answer.read(4096).decode("utf-8", "replace").strip())
+    except (URLError, OSError, ValueError, HTTPException) as error:
+        raise CannotStart(f"{url} is not well: {error}") from None
+
+
+def _prepare(*, is_web: bool) -> Config:
+    """Look at everything before anything starts; returns the configuration."""
+    settings = read_settings(os.environ)
+    config = load_config(settings.config, os.environ)
+
+    may_be_away = is_web and settings.spool is not None
+    if is_web and settings.spool:
+        open_spool(settings.spool, clock)
+
+    async def look() -> None:
+        server = await open_server(
+            settings.redis_url, wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.replicas
+        )
+        await server.close()
+
+    asyncio.run(look())
+    return config

@@ -1,0 +1,185 @@
+"""The commands that ask about leads and their deliveries, or set them going again.
+
+Law: prints; what is kept is read by `archive`, what is counted by `store`. Times are shown in UTC.
+"""
+
+import os
+from typing import Annotated
+
+import msgspec
+import typer
+
+from service.account import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
+from service.archive import Archive, DeadDelivery, KeptDelivery, KeptLead
+from service.asking import TAKES_RECEIPTS, ask, configuration, find_lead, pairs_of
+from service.audit import at, read_accounts, read_pauses
+from service.config import Config
+from service.installation import environment_of
+from service.lead import Content
+from service.server import Server
+from service.settings import spool_path
+from service.spool import Spool
+from service.store import Store
+from service.text import one_line
+from service.trouble import CannotStart
+from service.wiring import clock
+
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for command in (status, dead, list_leads, show):
+        name = "list" if command is list_leads else command.__name__
+        app.command(name, context_settings=TAKES_RECEIPTS if command is show else None)(command)
+
+
+def status(
+    json: Json = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 if an account does not add up.")] = False,
+) -> None:
+    """Print the accounts of every form and destination, and whether they add up."""
+    config = configuration()
+    folder = spool_path(environment_of(os.environ))
+    spool = Spool(folder, clock) if folder else None
+    spooled, aside = (spool.count(), spool.aside()) if spool else (0, [])
+    try:
+        accounts = ask(lambda server: read_accounts(server, config, spooled))
+    except CannotStart as error:
+        raise CannotStart(f"{error} {spooled} submissions lie in the spool." if folder else str(error)) from None
+    typer.echo(msgspec.json.format(msgspec.json.encode(accounts)).decode() if json else _accounts_as_text(accounts))
+    if aside:
+        typer.echo(f"Lines of the spool could not be taken and wait for a person: {', '.join(aside)}", err=True)
+    if check and (gaps := accounts.gaps()):
+        raise CannotStart("\n".join(gaps))
+
+
+def _accounts_as_text(accounts: Accounts) -> str:
+    lines = []
+    for name, form in accounts.forms.items():
+        columns = " + ".join(f"{getattr(form, each)} {each}" for each in SUBMISSIONS)
+        lines += [f"{name}: {form.received} received = {columns}   {_verdict(form.balanced)}"]
+        lines += [f"  {_destination_as_text(each, account)}" for each, account in form.destinations.items()]
+    if accounts.spooled:
+        lines += [f"{accounts.spooled} submissions lie in the spool, to be decided when Redis is back"]
+    return "\n".join(lines)
+
+
+def _destination_as_text(name: str, account: DestinationAccount) -> str:
+    columns = " + ".join(f"{getattr(account, each)} {each}" for each in VERSIONS)
+    text = f"{name}: {account.owed} owed = {columns}   {_verdict(account.balanced)}"
+    if account.oldest_waiting_s is not None:
+        text += f"\n    the oldest has waited for {account.oldest_waiting_s:.1f} s"
+    return text + (f"\n    paused {account.paused}" if account.paused else "")
+
+
+def _verdict(is_balanced: bool) -> str:
+    return "adds up" if is_balanced else "DOES NOT ADD UP"
+
+
+def dead(json: Json = False) -> None:
+    """List what died, and why: the destination, the lead, the reason and what was answered."""
+    config = configuration()
+
+    async def read(server: Server) -> list[DeadDelivery]:
+        archive = Archive(server)
+        return [each for form, name in await pairs_of(server, config) for each in await archive.dead(form, name)]
+
+    found = ask(read)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    for each in found:
+        typer.echo(f"{at(each.at)}  {each.destination}  {each.lead}.{each.version}  {each.reason}")
+        if each.excerpt:
+            typer.echo(f"    it answered: {one_line(each.excerpt)}")
+    typer.echo(f"{len(found)} dead." + (" Send them again with `leads replay --all` or by id." if found else ""))
+
+
+def list_leads(
+    form: Annotated[str | None, typer.Argument(help="A form; else every form.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
+    json: Json = False,
+) -> None:
+    """List the leads of a form, newest first: when, which, and how each delivery stands."""
+    config = configuration()
+    if form is not None and form not in config.forms:
+        raise CannotStart(f"There is no form {form}; there is {', '.join(config.forms)}.")
+
+    async def read(server: Server) -> list[KeptLead]:
+        archive = Archive(server)
+        names = [form] if form else list(config.forms)
+        store = Store(server)
+        found = [
+            await archive.lead(config.forms[each], lead)
+            for each in names
+            for lead in await store.latest(each, 0, limit)
+        ]
+        return [each for each in found if each is not None]
+
+    leads = ask(read)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(leads)).decode())
+        return
+    for each in leads:
+        states = "  ".join(f"{one.destination}: {one.state}" for one in each.deliveries)
+        typer.echo(f"{at(each.first_seen_at)}  {each.form}  {each.id}  version {len(each.versions)}  {states}")
+
+
+def show(name: Annotated[str, typer.Argument(metavar="RECEIPT|LEAD")], json: Json = False) -> None:
+    """Show what became of a receipt or a lead: submissions, versions, deliveries, attempts, what happens next."""
+    config = configuration()
+
+    async def read(server: Server) -> KeptLead | None:
+        form, lead = await find_lead(server, config, name)
+        kept = await Archive(server).lead(config.forms[form], lead)
+        return kept and kept.with_pauses(await _obstacles(server, config, kept))
+
+    lead = ask(read)
+    if lead is None:
+        raise CannotStart(f"{name} is no longer kept.")
+    typer.echo(msgspec.json.format(msgspec.json.encode(lead)).decode() if json else _lead_as_text(lead))
+
+
+async def _obstacles(server: Server, config: Config, lead: KeptLead) -> dict[str, str]:
+    """Say why nothing is sent to a destination of this lead: it is paused, or configured no longer."""
+    gone = [each.destination for each in lead.deliveries if each.destination not in config.destinations]
+    return dict.fromkeys(gone, "it is not in the configuration") | await read_pauses(server, config)
+
+
+def _lead_as_text(lead: KeptLead) -> str:
+    lines = [f"{lead.id} at form {lead.form}, first seen {at(lead.first_seen_at)}, last {at(lead.last_seen_at)}"]
+    lines += ["submissions"]
+    lines += [
+        f"  {at(each.at)}  {each.result}, version {each.version}, receipt {each.receipt}" for each in lead.submissions
+    ]
+    for version in lead.versions:
+        lines += [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
+        lines += _content_as_text(version.content)
+    if lead.unforwarded:
+        lines += ["known since, and not forwarded", *_content_as_text(lead.unforwarded)]
+    for delivery in lead.deliveries:
+        lines += _delivery_as_text(delivery)
+    return "\n".join(lines)
+
+
+def _content_as_text(content: Content) -> list[str]:
+    lines = [f"  {name}: {one_line(str(answer.value))}" for name, answer in content.fields.items()]
+    return lines + [f"  {name} (extra): {one_line(text)}" for name, text in content.extra.items()]
+
+
+def _delivery_as_text(delivery: KeptDelivery) -> list[str]:
+    states = ", ".join(f"version {number} {state}" for number, state in delivery.states.items())
+    lines = [f"{delivery.destination}: {states}"]
+    for each in delivery.attempts:
+        status = f" {each.status}" if each.status else ""
+        lines += [
+            f"  {at(each.at)}  version {each.version}: {each.result}{status} in {each.took} ms  {each.reason}".rstrip()
+        ]
+        lines += [f"    it answered: {one_line(each.excerpt)}"] if each.excerpt else []
+    if delivery.due_at is not None and delivery.paused and not delivery.leased:
+        lines += [f"  waits: {delivery.paused}"]
+    elif delivery.due_at is not None:
+        what = "an attempt is under way, and given up" if delivery.leased else "next try"
+        lines += [f"  {what} at {at(delivery.due_at)}, {delivery.tries} tries so far"]
+    return lines

@@ -1,0 +1,80 @@
+"""The commands about what looked like spam: see it, let it through, delete it.
+
+Law: prints; `accept.lua` and `drop.lua` decide.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+import typer
+
+from service.archive import Archive, Quarantined
+from service.asking import TAKES_RECEIPTS, ask, configuration
+from service.audit import at
+from service.config import Config
+from service.form import Form
+from service.server import Server
+from service.store import Store
+from service.text import one_line
+from service.trouble import CannotStart
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Submission ids, as `quarantine` lists them.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command()(quarantine)
+    for command in (release, drop):
+        app.command(context_settings=TAKES_RECEIPTS)(command)
+
+
+def quarantine(json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """List what looked like spam and was not delivered: when, which, why, and what it says."""
+    config = configuration()
+    found = ask(lambda server: _all(server, config))
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    for each in found:
+        typer.echo(f"{at(each.at)}  {each.form}  {each.id}  {', '.join(each.reasons)}")
+        for name, answer in each.content.fields.items():
+            typer.echo(f"    {name}: {one_line(str(answer.value))[:200]}")
+    typer.echo(f"{len(found)} in quarantine." + (" Let them through with `leads release ID`." if found else ""))
+
+
+def release(ids: Ids) -> None:
+    """Deliver quarantined submissions as if they had just been let in; safe to repeat."""
+
+    async def let_in(store: Store, form: Form, submission: str) -> str | None:
+        accepted = await store.release(form, submission)
+        return f"{submission} is {accepted.result}: {accepted.lead}" if accepted else None
+
+    _each(ids, let_in)
+
+
+def drop(ids: Ids) -> None:
+    """Delete quarantined submissions for good."""
+
+    async def delete(store: Store, form: Form, submission: str) -> str | None:
+        return f"{submission} is deleted" if await store.drop(form.name, submission) else None
+
+    _each(ids, delete)
+
+
+def _each(ids: list[str], do: Callable[[Store, Form, str], Awaitable[str | None]]) -> None:
+    config = configuration()
+
+    async def work(server: Server) -> list[str]:
+        found = {name: each for each in await _all(server, config) for name in (each.id, each.receipt)}
+        if unknown := [name for name in ids if name not in found]:
+            raise CannotStart(f"Not in quarantine: {', '.join(unknown)}. Nothing was done.")
+        told = [await do(Store(server), config.forms[found[name].form], found[name].id) for name in ids]
+        return [each for each in told if each]
+
+    for line in ask(work):
+        typer.echo(line)
+
+
+async def _all(server: Server, config: Config) -> list[Quarantined]:
+    return [each for form in config.forms.values() for each in await Archive(server).quarantined(form)]

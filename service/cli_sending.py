@@ -1,0 +1,152 @@
+"""The commands that send something: what died or was lost again, a test, a look at what would be sent.
+
+Law: prints; what is sent is decided by `replay.lua`, `repair.lua` and the destination.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from service.archive import Archive
+from service.asking import TAKES_RECEIPTS, ask, configuration, find_lead, pairs_of
+from service.config import Config
+from service.destinations import Destination
+from service.kind import duration
+from service.lead import Delivery
+from service.outcome import Delivered, Outcome
+from service.repair import walk
+from service.sample import sample_delivery
+from service.server import Server
+from service.store import Mended, Store
+from service.table import Wrong
+from service.trouble import CannotStart
+from service.wiring import clock
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for command in (replay, repair, preview, test):
+        app.command(context_settings=TAKES_RECEIPTS if command is replay else None)(command)
+
+
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(help="Lead ids, webhook-ids or receipts.")] = None,
+    destination: Annotated[str | None, typer.Option(help="Only there.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that is dead.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Everything accepted in the last 24h (or 30m, 7d), delivered or not.")
+    ] = None,
+) -> None:
+    """Send again what died (or, by id or --since, what was delivered); the webhook-id stays the same."""
+    chosen = bool(ids) + every + (since is not None)
+    if chosen > 1 or not (chosen or destination):
+        raise CannotStart(
+            "Name leads, or say --all for everything that is dead, --destination NAME for all dead there, "
+            "or --since 24h for everything that was accepted since, delivered or not."
+        )
+    length = None if since is None else _length(since)
+    config = configuration()
+    if destination is not None and destination not in config.destinations:
+        raise CannotStart(f"There is no destination {destination}; there is {', '.join(config.destinations)}.")
+
+    async def send_again(server: Server) -> int:
+        pairs = [pair for pair in await pairs_of(server, config) if destination in (None, pair[1])]
+        if ids:
+            return sum([await _replay_one(server, config, pairs, each) for each in ids])
+        if length is not None:
+            return sum([await _replay_since(server, form, name, server.now() - length) for form, name in pairs])
+        return sum([await _replay_dead(server, form, name) for form, name in pairs])
+
+    number = ask(send_again)
+    typer.echo(f"{number} deliver{'y is' if number == 1 else 'ies are'} due now.")
+
+
+async def _replay_one(server: Server, config: Config, pairs: Iterable[tuple[str, str]], name: str) -> int:
+    form, lead = await find_lead(server, config, name)
+    store, places = Store(server), [destination for each, destination in pairs if each == form]
+    sent = [await store.replay(form, destination, lead, what="dead") for destination in places]
+    if not any(sent):  # Nothing of it is dead: it was delivered, and is wanted again.
+        sent = [await store.replay(form, destination, lead, what="any") for destination in places]
+    return sum(version > 0 for version in sent)
+
+
+async def _replay_dead(server: Server, form: str, destination: str) -> int:
+    leads = {each.lead for each in await Archive(server).dead(form, destination)}
+    sent = [await Store(server).replay(form, destination, lead, what="dead") for lead in sorted(leads)]
+    return sum(version > 0 for version in sent)
+
+
+async def _replay_since(server: Server, form: str, destination: str, begin: int) -> int:
+    leads = await Archive(server).since(form, begin)
+    sent = [await Store(server).replay(form, destination, lead, what="any") for lead in leads]
+    return sum(version > 0 for version in sent)
+
+
+def _length(text: str) -> int:
+    length = duration("1s", "3650d")(text)
+    if isinstance(length, Wrong):
+        raise CannotStart(f"--since {text}: it {length.messages[0]}.")
+    return length
+
+
+def repair() -> None:
+    """Look at every lead at once and put back what is owed and in no queue; the worker does so slowly by itself."""
+    config = configuration()
+
+    async def mend(server: Server) -> list[Mended]:
+        return [each async for each in walk(Store(server), config.forms, pause_s=0)]
+
+    mended = ask(mend)
+    for each in mended:
+        typer.echo(f"{each.form}  {each.lead}  {each.destination}  {each.what}")
+    typer.echo(f"{len(mended)} mended." if mended else "Nothing had to be mended.")
+
+
+def preview(
+    destination: str,
+    lead: Annotated[str | None, typer.Option(help="A lead id or receipt; else a made-up lead.")] = None,
+) -> None:
+    """Print the request that a lead would make at a destination, secrets masked."""
+    config = configuration()
+    target = _destination(config, destination)
+    delivery = _sample(config, target) if lead is None else ask(lambda server: _kept(server, config, lead))
+    typer.echo(target.preview(delivery, clock()))
+
+
+async def _kept(server: Server, config: Config, name: str) -> Delivery:
+    form, lead = await find_lead(server, config, name)
+    kept = await Archive(server).lead(config.forms[form], lead)
+    if kept is None:
+        raise CannotStart(f"{lead} is no longer kept.")
+    return kept.delivery()
+
+
+def _destination(config: Config, name: str) -> Destination:
+    if name not in config.destinations:
+        raise CannotStart(f"There is no destination {name}; there is {', '.join(config.destinations)}.")
+    return config.destinations[name]
+
+
+def _sample(config: Config, destination: Destination) -> Delivery:
+    forms = config.forms_by_destination[destination.name] or tuple(config.forms.values())
+    return sample_delivery(forms[0], clock())
+
+
+def test(destination: str) -> None:
+    """Send a lead marked as a test to a destination and print what it answered; exit 1 if it was not delivered."""
+    from service.delivery import attempt, describe  # noqa: PLC0415 -- httpx takes long to import
+    from service.sender import Sender  # noqa: PLC0415 -- the same
+
+    config = configuration()
+    target = _destination(config, destination)
+
+    async def send() -> Outcome:
+        async with Sender(concurrency=1, timeout=target.timeout, allow_private=target.allow_private) as sender:
+            return await attempt(target, sender, _sample(config, target), clock)
+
+    outcome = asyncio.run(send())
+    typer.echo(describe(outcome))
+    if not isinstance(outcome, Delivered):
+        raise typer.Exit(1)

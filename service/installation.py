@@ -1,0 +1,52 @@
+"""The installation that runs in a data folder: what its environment is, for whoever asks about it.
+
+Law: `up` writes the description while it runs, readable by its owner alone; the asking commands read it, so that
+`leads status` beside a running `leads up` needs no environment of its own.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from service.trouble import CannotStart
+
+FILE: Final = "installation.json"
+USUAL: Final = ("data", ".data")
+_OURS: Final = re.compile(r"LEADS_[A-Z_]+")
+_NAMED: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def describe(data: Path, environment: Mapping[str, str]) -> None:
+    """Write down what a command needs to ask about this installation: our variables, and those the file names."""
+    named = _NAMED.findall(Path(environment["LEADS_CONFIG"]).read_text("utf-8"))
+    wanted = {*named, *(f"{name}_FILE" for name in named)}
+    kept = {name: value for name, value in environment.items() if _OURS.fullmatch(name) or name in wanted}
+    file = os.open(data / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "wb") as opened:
+        opened.write(msgspec.json.encode(kept))
+
+
+def environment_of(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment to ask with: that of the installation in LEADS_DATA, else `environ` as it is.
+
+    With none of LEADS_DATA, LEADS_REDIS_URL and LEADS_CONFIG, an installation that runs in ./data or ./.data is meant.
+    """
+    folder = environ.get("LEADS_DATA")
+    if folder:
+        return _described(Path(folder), environ)
+    if any(name in environ for name in ("LEADS_REDIS_URL", "LEADS_REDIS_URL_FILE", "LEADS_CONFIG")):
+        return environ
+    running = next((Path(name) for name in USUAL if (Path(name) / FILE).exists()), None)
+    return _described(running, environ) if running else environ
+
+
+def _described(data: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
+    try:
+        kept = msgspec.json.decode((data / FILE).read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError):
+        raise CannotStart(f"No installation runs in {data}. Start it with `leads up --data {data}`.") from None
+    return {**environ, **kept}

@@ -1,0 +1,202 @@
+"""`leads up`: a whole installation under one command, and `leads dev`, the same with the demo.
+
+Law: this process carries no lead. It makes what an installation needs in its data folder, starts the embedded
+server, the web part and the worker, starts again what ended, and stops all of it in order: web, worker, server.
+Its children hold the other end of a pipe as their standard input and end by themselves when this process is
+killed (`part.watch_stdin`); a server left behind by a kill is dealt with at the next start (`embedded`).
+"""
+
+import base64
+import contextlib
+import http.client
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from service import installation
+from service.embedded import Embedded
+from service.part import PATIENCE, Child, Watch, say
+from service.trouble import CannotStart
+from service.wiring import load_config, look_at_port
+
+HOST: Final = "127.0.0.1"
+WORKER_PORT: Final = 9100
+DEMO_CONFIG: Final = Path(__file__).parent / "demo.toml"
+PROGRAM: Final = (sys.executable, "-m", "service")
+
+
+def run(
+    *,
+    port: int,
+    data: Path,
+    demo: bool,
+    config: Path | None,
+    environ: Mapping[str, str],
+    program: Sequence[str] = PROGRAM,
+) -> int:
+    """Run an installation in `data` until SIGINT or SIGTERM; return the exit status, 0 after an orderly stop.
+
+    `config` None means the demo's own with `demo`, else `LEADS_CONFIG`, else `leads.toml`. What cannot start is said
+    in one sentence on standard error, status 1. Call it from the main thread: it takes the signals.
+    """
+    stop = threading.Event()
+    data = data.absolute()
+    with _taking_signals(stop), contextlib.ExitStack() as ending:
+        try:
+            server = Embedded(data, abandon=stop)
+            ending.callback(server.stop)
+            _claim(server, port, stop)
+            environment = prepare(data, port=port, demo=demo, config=config, environ=environ)
+            load_config(Path(environment["LEADS_CONFIG"]), environment)
+            ending.callback((data / "running").unlink, missing_ok=True)
+            server.start()
+            environment["LEADS_REDIS_URL"] = server.url
+            ending.callback((data / installation.FILE).unlink, missing_ok=True)
+            installation.describe(data, environment)
+        except CannotStart as error:
+            return 0 if stop.is_set() else _complain(error)
+        except OSError as error:
+            return _complain(CannotStart(f"The data folder {data} cannot be used: {error}."))
+        web = Child("web", [*program, "serve", "--host", HOST, "--port", str(port)], environment)
+        worker = Child("worker", [*program, "work", "--port", str(_worker_port())], environment)
+        ending.callback(worker.stop)
+        ending.callback(web.stop)
+        watches = [Watch(server, time.monotonic()), Watch(web), Watch(worker)]
+        return _watch(watches, Welcome(port, demo, Path(environment["LEADS_CONFIG"])), stop)
+
+
+def prepare(data: Path, *, port: int, demo: bool, config: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """Make the secrets that `data` lacks and return the environment of the parts, but for LEADS_REDIS_URL."""
+    chosen = config or (DEMO_CONFIG if demo else Path(environ.get("LEADS_CONFIG") or "leads.toml"))
+    environment = {**environ, "LEADS_CONFIG": str(chosen.absolute())}
+    environment.setdefault("LEADS_SPOOL", str(data / "spool"))
+    if not (environ.get("LEADS_SECRET") or environ.get("LEADS_SECRET_FILE")):
+        environment["LEADS_SECRET"] = _kept(data / "secret", lambda: secrets.token_urlsafe(32))
+    if demo:
+        environment["LEADS_DEMO"] = str(data)
+        environment["DEMO_CRM_URL"] = f"http://{HOST}:{port}/demo/crm"
+        environment.setdefault("LEADS_LOG", "text")
+        environment.pop("CRM_WEBHOOK_SECRET_FILE", None)
+        if not environ.get("CRM_WEBHOOK_SECRET"):
+            environment["CRM_WEBHOOK_SECRET"] = _kept(data / "demo-crm-secret", _webhook_secret)
+    return environment
+
+
+class Welcome:
+    """Says once where everything is, as soon as the web part is ready."""
+
+    def __init__(self, port: int, demo: bool, config: Path) -> None:
+        self.said = False
+        self._port, self._demo, self._config = port, demo, config
+        self._patience = time.monotonic() + 20
+
+    def look(self, now: float) -> None:
+        """Ask `/readyz` and say the addresses when it answers 200; complain once when that takes long."""
+        status, answer = self._ask()
+        if status == http.HTTPStatus.OK:
+            self.said = True
+            say(self._addresses())
+        elif now > self._patience:
+            self._patience = float("inf")
+            say(f"Not ready yet. /readyz says: {answer or 'nothing'}")
+
+    def _ask(self) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=1)
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            return answer.status, answer.read(4096).decode("utf-8", "replace").strip()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
+
+    def _addresses(self) -> str:
+        base = f"http://{HOST}:{self._port}"
+        if self._demo:
+            places = [("The clinic's form", "/"), ("The demo CRM", "/demo/crm"), ("The same as JSON", "/demo/crm.json")]
+        else:
+            forms = tomllib.loads(self._config.read_text(encoding="utf-8")).get("forms", {})
+            places = [(f"Form {name}", f"/f/{name}") for name in forms]
+        lines = [f"  {what:<20} {base}{path}" for what, path in [*places, ("State", "/readyz")]]
+        return "\n".join(["Ready.", *lines, "Ctrl-C stops everything in order."])
+
+
+def _watch(watches: Sequence[Watch], welcome: Welcome, stop: threading.Event) -> int:
+    while not stop.wait(0.2 if welcome.said else 0.05):
+        for watch in watches:
+            # Before all is ready, a part that says why it cannot start would say the same again.
+            if watch.look(time.monotonic(), final=() if welcome.said else (1, 2)):
+                return 1
+        if not welcome.said:
+            welcome.look(time.monotonic())
+    say("Stopping.")
+    return 0
+
+
+def _claim(server: Embedded, port: int, stop: threading.Event) -> None:
+    """Take the folder and see that the port is free; the parts of a run that was killed may take a while to go."""
+    marker = server.folder / "running"
+    was_cut_off = server.claim() or marker.exists()
+    deadline = time.monotonic() + (PATIENCE + 5 if was_cut_off else 0)
+    while True:
+        try:
+            look_at_port(HOST, port)
+        except CannotStart:
+            if time.monotonic() >= deadline or stop.wait(0.1):
+                raise
+        else:
+            break
+    marker.touch()
+
+
+def _worker_port() -> int:
+    # Another installation, or something else, may have the usual one; the figures are not worth failing for.
+    try:
+        look_at_port(HOST, WORKER_PORT)
+    except CannotStart:
+        return 0
+    return WORKER_PORT
+
+
+@contextlib.contextmanager
+def _taking_signals(stop: threading.Event) -> Iterator[None]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` means to go on.
+        numbers.append(signal.SIGHUP)
+    earlier = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, action in earlier.items():
+            signal.signal(number, action)
+
+
+def _kept(file: Path, make: Callable[[], str]) -> str:
+    """Return the secret kept in `file`, made now if there is none; never half of one."""
+    if not file.exists():
+        spare = file.with_suffix(".new")
+        spare.unlink(missing_ok=True)
+        with os.fdopen(os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(make() + "\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        spare.rename(file)
+    return file.read_text().strip()
+
+
+def _webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _complain(error: Exception) -> int:
+    with contextlib.suppress(OSError):
+        print(error, file=sys.stderr, flush=True)  # noqa: T201 - the same
+    return 1

@@ -1,0 +1,122 @@
+"""What every command needs: the configuration, the server, the time; or a sentence why it cannot be had.
+
+Law: with the other modules of its rung the only reader of the environment and of the real clock.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from service.config import Config, Mistakes, parse
+from service.connection import connect
+from service.inspection import FAILURES, sentence_of
+from service.secret import Secret
+from service.server import Server
+from service.settings import read_file
+from service.trouble import CannotStart
+
+T = TypeVar("T")
+
+WAIT_FOR_REDIS_S = 10.0
+
+
+def clock() -> int:
+    """Return this machine's time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read the configuration; `environ` has what it names as `$NAME`. Raises CannotStart with every mistake in it."""
+    match parse(_text_of(path), environ, read_file):
+        case Mistakes(items):
+            lines = "\n".join(f"  {mistake.path}: {mistake.message}".replace("  : ", "  ") for mistake in items)
+            many = "a mistake" if len(items) == 1 else f"{len(items)} mistakes"
+            raise CannotStart(f"{path} has {many}:\n{lines}")
+        case config:
+            return config
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise CannotStart(f"There is no configuration at {path}. Set LEADS_CONFIG to its path.") from None
+    except (OSError, UnicodeError) as error:
+        raise CannotStart(f"{path} cannot be read ({type(error).__name__}).") from None
+
+
+def look_at_port(host: str, port: int) -> None:
+    """See that we can listen there. Raises CannotStart, since uvicorn would only end without a word."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise CannotStart(
+            f"Port {port} of {host} cannot be used ({error.strerror}). Choose another one with --port."
+        ) from None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port and hold it. Raises CannotStart."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise CannotStart(
+            f"Port {port} of {host} cannot be used ({error.strerror}). Choose another one with --port."
+        ) from None
+
+
+def say(text: str) -> None:
+    """Write a line for the person at the terminal."""
+    typer.echo(text, err=True)
+
+
+async def open_server(
+    url: Secret, *, wait_s: float, say_findings: bool = True, may_be_away: bool = False, replicas: int = 0
+) -> Server:
+    """Connect to Redis, waiting up to `wait_s` for it. Raises CannotStart if it stays away or can never be used.
+
+    `may_be_away`: there is a spool, so nothing need be waited for.
+    """
+    server = Server(connect(url.reveal()), clock=clock)
+    give_up_at = time.monotonic() + wait_s
+    while True:
+        try:
+            findings = await server.open(replicas=replicas)
+        except CannotStart:
+            await server.close()
+            raise
+        away = next((each for each in findings if each.level == "away"), None)
+        if away is None or may_be_away:
+            break
+        if time.monotonic() > give_up_at:
+            await server.close()
+            raise CannotStart(away.sentence)
+        await asyncio.sleep(0.2)
+    if say_findings:
+        for finding in findings:
+            say(f"warning: {finding.sentence}")
+    return server
+
+
+def with_server(url: Secret, work: Callable[[Server], Awaitable[T]]) -> T:
+    """Run `work` with the server at `url`, and close it."""
+
+    async def run() -> T:
+        server = await open_server(url, wait_s=0, say_findings=False)
+        try:
+            return await work(server)
+        except FAILURES as error:
+            raise CannotStart(sentence_of(error)) from None
+        finally:
+            await server.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,686 @@
+"""The command line: what it prints, the status it ends with, and that whatever goes wrong is a sentence."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crm import Crm
+from processes import Processes, free_port
+from redis import Redis
+from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_crm, until
+
+from service import cli, wiring
+from service.__main__ import main
+from service.embedded import Embedded
+
+ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
+ESCAPES = "\x1b]0;owned\x07\x1b[2J"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a command ended and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Leads:
+    """`leads` in this process, as `python -m service` runs it, with the variables of one test."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._patch, self._capsys = folder, patch, capsys
+
+    def __call__(self, *words: str) -> Told:
+        self._patch.setattr(sys, "argv", ["leads", *words])
+        status = 0
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        said = self._capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return Told(status, said.out, said.err)
+
+    def config(self, text: str | bytes) -> None:
+        (self.folder / "leads.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def environ(self, **variables: str) -> None:
+        for name, value in variables.items():
+            self._patch.setenv(name, value)
+
+    def without(self, name: str) -> None:
+        self._patch.delenv(name)
+
+
+@pytest.fixture
+def leads(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Leads:
+    for name in list(os.environ):
+        if name.startswith("LEADS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    made = Leads(tmp_path, monkeypatch, capsys)
+    made.environ(**ENVIRON, LEADS_REDIS_URL=redis_url, LEADS_CONFIG=str(tmp_path / "leads.toml"))
+    made.config(form() + destination("https://crm.invalid/hooks"))
+    return made
+
+
+def work(redis_url: str, text: str, does: Callable[[Workshop], Any]) -> Any:
+    """Do something in a workshop and return what came of it."""
+
+    async def run() -> Any:
+        async with Workshop(redis_url, text) as shop:
+            return await does(shop)
+
+    return asyncio.run(run())
+
+
+# --- `leads check` --------------------------------------------------------------------------------------------------
+
+TEN_MISTAKES = """
+colour = "red"
+[forms."Get In Touch"]
+deliver = ["crm"]
+fields.phone = { type = "phone" }
+[forms.callback]
+deliver = ["nowhere"]
+country = "XX"
+window = "soon"
+repeat = "always"
+fields.name = { type = "words" }
+fields.phone = { type = "phone", max_length = -1 }
+[destinations.crm]
+type = "webhook"
+url = "ftp://crm.example.com"
+secret = "whsec_in_the_open"
+retry = "5s"
+concurrency = 0
+"""
+PATHS = (
+    "colour", "forms.Get In Touch", "forms.callback.deliver", "forms.callback.country", "forms.callback.window",
+    "forms.callback.repeat", "forms.callback.fields.name.type", "forms.callback.fields.phone.max_length",
+    "destinations.crm.url", "destinations.crm.secret", "destinations.crm.retry", "destinations.crm.concurrency",
+)  # fmt: skip
+
+
+def test_check_names_every_mistake_with_its_path_and_exits_1(leads: Leads) -> None:
+    leads.config(TEN_MISTAKES)
+    told = leads("check")
+    assert told.status == 1
+    assert told.out == ""
+    lines = told.err.splitlines()[1:]
+    assert len(lines) >= 10
+    for path in PATHS:
+        assert any(path in line.replace('"', "") for line in lines), (path, told.err)
+    assert all(line.split(": ", 1)[1] for line in lines)
+    assert "in_the_open" not in told.err
+
+
+def test_check_says_that_a_good_file_is_fine_and_what_is_worth_a_look(leads: Leads) -> None:
+    told = leads("check")
+    assert told.status == 0
+    assert "is fine: forms get-in-touch; destinations crm." in told.out
+    assert "worth a look: forms.get-in-touch.origins" in told.out
+
+
+def test_a_spool_that_cannot_be_written_stops_the_web_part_and_not_the_worker(leads: Leads) -> None:
+    (leads.folder / "spool").write_text("a file")
+    leads.environ(LEADS_SPOOL=str(leads.folder / "spool"))
+    assert "LEADS_SPOOL" in leads("serve").err
+    assert cli._prepare(is_web=False).forms
+
+
+def test_status_names_what_of_the_spool_waits_for_a_person(leads: Leads) -> None:
+    (leads.folder / "spool").mkdir()
+    leads.environ(LEADS_SPOOL=str(leads.folder / "spool"))
+    assert leads("status").err == ""
+    (leads.folder / "spool" / "1-a.aside").write_text("half a line")
+    told = leads("status", "--json")
+    assert "1-a.aside" in told.err
+    assert told.json()["spooled"] == 0
+
+
+def test_check_can_look_at_redis_too(leads: Leads, own_redis: Embedded) -> None:
+    leads.environ(LEADS_REDIS_URL=own_redis.url)
+    assert "redis: answers and is durable." in leads("check", "--redis").out
+    with Redis.from_url(own_redis.url) as redis:
+        redis.config_set("appendfsync", "everysec")
+    told = leads("check", "--redis")
+    assert told.status == 1
+    assert "Set `appendfsync always`" in told.out
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "There is no configuration at"),
+        (b"\xff\xfe\x00binary", "cannot be read (UnicodeDecodeError)"),
+        (b"", "mistake"),
+        (b"[forms", "not TOML"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "status", "serve", "work", "up"])
+def test_a_configuration_that_cannot_be_read_is_a_sentence(
+    leads: Leads, command: str, content: bytes | None, told: str
+) -> None:
+    if content is None:
+        (leads.folder / "leads.toml").unlink()
+    else:
+        leads.config(content)
+    said = leads(command)
+    assert said.status == 1
+    assert told in said.err
+
+
+# --- what has to be there before anything starts --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"LEADS_SECRET": ""}, "LEADS_SECRET is not set"),
+        ({"LEADS_SECRET": "short"}, "LEADS_SECRET is too short"),
+        ({"LEADS_SECRET": "", "LEADS_SECRET_FILE": "/nowhere"}, "LEADS_SECRET_FILE names a file that cannot be read"),
+        ({"LEADS_LOG": "xml"}, "LEADS_LOG"),
+        ({"LEADS_REDIS_URL": "http://localhost"}, "LEADS_REDIS_URL must begin with"),
+        ({"LEADS_REDIS_URL": "redis://localhost:port/0"}, "LEADS_REDIS_URL"),
+        ({"LEADS_REDIS_URL": "redis://[::1/0"}, "LEADS_REDIS_URL"),
+        ({"LEADS_REDIS_URL": "redis://localhost?socket_timeout=x"}, "LEADS_REDIS_URL"),
+        ({"CRM_SECRET": ""}, "destinations.crm.secret"),
+    ],
+)
+def test_a_wrong_environment_is_a_sentence(leads: Leads, command: str, environ: dict[str, str], told: str) -> None:
+    leads.environ(**environ)
+    said = leads(command)
+    assert said.status == 1
+    assert told in said.err
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_without_redis_it_waits_a_while_and_says_so(
+    leads: Leads, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert wiring.WAIT_FOR_REDIS_S == 10
+    monkeypatch.setattr(cli, "WAIT_FOR_REDIS_S", 0.5)
+    leads.environ(LEADS_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    began = time.monotonic()
+    told = leads(command)
+    assert 0.5 <= time.monotonic() - began < 5
+    assert told.status == 1
+    assert "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it." in told.err
+
+
+ASKING = [("status",), ("dead",), ("replay", "--all"), ("list",), ("show", "x"), ("preview", "crm", "--lead", "x")]
+
+
+@pytest.mark.parametrize("words", ASKING, ids=" ".join)
+def test_without_redis_whoever_asks_is_told_at_once(leads: Leads, words: tuple[str, ...]) -> None:
+    leads.environ(LEADS_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    began = time.monotonic()
+    told = leads(*words)
+    assert time.monotonic() - began < 3
+    assert told.status == 1
+    assert "Redis cannot be reached." in told.err
+
+
+def test_a_port_that_cannot_be_is_a_sentence(leads: Leads) -> None:
+    leads.environ(LEADS_REDIS_URL="redis://127.0.0.1:99999/0")
+    told = leads("status")
+    assert told.status == 1
+    assert "Redis" in told.err or "LEADS_REDIS_URL" in told.err
+
+
+@pytest.mark.parametrize("url", ["unix://:wrong@", "unix://nobody:wrong@", "unix://"])
+def test_a_wrong_or_missing_password_is_said(leads: Leads, tmp_path: Path, url: str) -> None:
+    server = Embedded(tmp_path / "guarded")
+    server.start()
+    with Redis.from_url(server.url) as redis:
+        redis.config_set("requirepass", "hush")
+        leads.environ(LEADS_REDIS_URL=server.url.replace("unix://", url))
+        told = leads("status")
+        redis.config_set("requirepass", "")
+    server.stop()
+    assert told.status == 1
+    assert told.err == "Redis does not let us in. Check user name and password in LEADS_REDIS_URL.\n"
+
+
+@contextmanager
+def answering(answer: Callable[[bytes], bytes]) -> Iterator[int]:
+    """Listen on a port and answer whatever comes by `answer`; "" hangs up."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+    def talk(connection: socket.socket) -> None:
+        with connection:
+            while raw := connection.recv(65_536):
+                if not (said := answer(raw)):
+                    return
+                connection.sendall(said)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def test_a_port_of_something_else_is_a_sentence(leads: Leads) -> None:
+    with answering(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        leads.environ(LEADS_REDIS_URL=f"redis://127.0.0.1:{port}/0")
+        told = leads("status")
+    assert told.status == 1
+    assert told.err.startswith("Redis ")
+
+
+def as_old_redis(raw: bytes) -> bytes:
+    """Answer as Redis 7.0.15 would, as far as anybody asks."""
+    info = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\naof_enabled:1\r\nrole:master\r\n"
+    words = raw.upper()
+    answers = b""
+    for command in words.split(b"*")[1:]:
+        if b"HELLO" in command:
+            answers += b"%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n"
+            answers += b"$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
+            answers += b"$7\r\nmodules\r\n*0\r\n"
+        elif b"INFO\r\n" in command and b"CLIENT" not in command:
+            answers += f"${len(info)}\r\n{info}\r\n".encode()
+        elif b"CONFIG" in command:
+            answers += b"%0\r\n"
+        elif b"GET\r\n" in command:
+            answers += b"_\r\n"
+        else:
+            answers += b"+OK\r\n"
+    return answers
+
+
+@pytest.mark.parametrize("words", [("serve",), ("work",), ("status",), ("check", "--redis")], ids=" ".join)
+def test_a_redis_that_is_too_old_is_refused_with_what_is_needed(leads: Leads, words: tuple[str, ...]) -> None:
+    with answering(as_old_redis) as port:
+        leads.environ(LEADS_REDIS_URL=f"redis://127.0.0.1:{port}/0")
+        told = leads(*words)
+    assert told.status == 1
+    assert "This Redis is 7.0.15; the service needs Redis 7.2 or Valkey 7.2 or later." in told.err + told.out
+
+
+def test_data_of_a_newer_version_is_left_alone(leads: Leads, redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:
+        redis.set("leads:schema", "999")
+    told = leads("work")
+    assert told.status == 1
+    assert "written by a newer version" in told.err
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crm() -> Iterator[Crm]:
+    with Crm() as double:
+        yield double
+
+
+async def _one_delivered_one_dead(shop: Workshop, crm: Crm) -> list[Any]:
+    async with shop.worker():
+        good = await shop.submit(**ASHA, colour="mauve")
+        await shop.settled()
+        crm.answer(422, body='{"error": "no surname\x1b[2J"}', times=1)
+        bad = await shop.submit(name="Madonna", phone="8951047002")
+        await shop.settled()
+    return [good, bad]
+
+
+@pytest.fixture
+def history(leads: Leads, redis_url: str, crm: Crm) -> list[Any]:
+    """Return what became of two submissions: the first was delivered, the second is dead."""
+    text = one_crm(crm)
+    leads.config(text)
+    made: list[Any] = work(redis_url, text, lambda shop: _one_delivered_one_dead(shop, crm))
+    return made
+
+
+def test_status_tells_the_accounts_as_text_and_as_json(leads: Leads, history: list[Any]) -> None:
+    assert len(history) == 2
+    told = leads("status")
+    assert told.status == 0
+    assert "get-in-touch: 2 received = 0 rejected + 0 quarantined + 0 repeated + 0 updated + 2 created" in told.out
+    assert "crm: 2 owed = 1 delivered + 0 waiting + 1 dead + 0 superseded" in told.out
+    assert told.out.count("adds up") == 2
+    account = leads("status", "--json").json()["forms"]["get-in-touch"]
+    assert (account["received"], account["created"], account["balanced"]) == (2, 2, True)
+    assert account["destinations"]["crm"] == {
+        "owed": 2, "delivered": 1, "waiting": 0, "dead": 1, "superseded": 0, "erased": 0,
+        "oldest_waiting_s": None, "paused": None, "balanced": True,
+    }  # fmt: skip
+
+
+def test_a_sum_that_does_not_hold_is_seen(leads: Leads, history: list[Any], redis_url: str) -> None:
+    assert history
+    with Redis.from_url(redis_url) as redis:
+        redis.hincrby("leads:{get-in-touch}:count", "crm:delivered", 1)
+    told = leads("status", "--check")
+    assert told.status == 1
+    assert "DOES NOT ADD UP" in told.out
+    assert leads("status").status == 0
+
+
+def test_status_says_what_waits_and_what_is_paused(leads: Leads, redis_url: str, crm: Crm) -> None:
+    text = one_crm(crm)
+    leads.config(text)
+    crm.answer(401)
+
+    async def pause(shop: Workshop) -> None:
+        async with shop.worker():
+            await shop.submit(**ASHA)
+            await until(lambda: shop.events("destination paused"))
+
+    work(redis_url, text, pause)
+    told = leads("status")
+    assert "1 waiting" in told.out
+    assert "the oldest has waited for " in told.out
+    assert "paused refused since " in told.out
+    assert "it does not accept our key" in told.out
+    account = leads("status", "--json").json()["forms"]["get-in-touch"]["destinations"]["crm"]
+    assert account["oldest_waiting_s"] >= 0
+    assert "it does not accept our key" in account["paused"]
+
+
+def test_dead_lists_why_with_what_was_answered(leads: Leads, history: list[Any]) -> None:
+    told = leads("dead")
+    assert f"crm  {history[1].lead}.1  the CRM answered 422: it finds a value of this lead wrong" in told.out
+    assert 'it answered: {"error": "no surname [2J"}' in told.out
+    assert "1 dead. Send them again with `leads replay --all` or by id." in told.out
+    assert "\x1b" not in told.out
+    [only] = leads("dead", "--json").json()
+    assert only.keys() >= {"form", "destination", "lead", "version", "at", "reason", "excerpt"}
+    assert only["lead"] == history[1].lead
+
+
+def test_nothing_dead_is_said_too(leads: Leads) -> None:
+    assert leads("dead").out == "0 dead.\n"
+    assert leads("dead", "--json").json() == []
+    assert leads("list").out == ""
+
+
+@pytest.mark.parametrize("by", ["lead", "webhook-id", "receipt", "--destination", "--all"])
+def test_replay_makes_a_dead_delivery_due_again_and_twice_is_once(
+    leads: Leads, history: list[Any], redis_url: str, crm: Crm, by: str
+) -> None:
+    dead = history[1]
+    words = {
+        "lead": [dead.lead], "webhook-id": [f"{dead.lead}.1"], "receipt": [dead.receipt],
+        "--destination": ["--destination", "crm"], "--all": ["--all"],
+    }[by]  # fmt: skip
+    assert leads("replay", *words).out == "1 delivery is due now.\n"
+    again = leads("replay", *words)
+    assert again.status == 0
+    before = len(crm.requests)
+
+    async def deliver(shop: Workshop) -> Any:
+        async with shop.worker():
+            return await shop.settled()
+
+    account = work(redis_url, one_crm(crm), deliver)
+    assert (account.owed, account.delivered, account.dead) == (2, 2, 0)
+    assert len(crm.requests) == before + 1
+    ids = [each.headers["webhook-id"] for each in crm.requests if dead.lead in each.headers["webhook-id"]]
+    assert ids == [f"{dead.lead}.1"] * 2
+    assert leads("replay", "--all").out == "0 deliveries are due now.\n"
+
+
+def test_replay_by_id_sends_what_was_delivered_again(
+    leads: Leads, history: list[Any], redis_url: str, crm: Crm
+) -> None:
+    assert leads("replay", history[0].lead, "--destination", "crm").out == "1 delivery is due now.\n"
+
+    async def deliver(shop: Workshop) -> Any:
+        async with shop.worker():
+            return await shop.settled()
+
+    assert work(redis_url, one_crm(crm), deliver).delivered == 1
+    same = [each for each in crm.requests if history[0].lead in each.headers["webhook-id"]]
+    assert len(same) == 2
+    assert same[0].body == same[1].body
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["replay"], "Name leads, or say --all"),
+        (["replay", "x", "--all"], "Name leads, or say --all"),
+        (["replay", "lead_unknown"], "Nothing is kept under lead_unknown"),
+        (["replay", "--destination", "nowhere"], "There is no destination nowhere; there is crm."),
+        (["show", "nothing"], "Nothing is kept under nothing"),
+        (["show", "-receipt"], "Nothing is kept under -receipt"),
+        (["show", "--receipt"], "Nothing is kept under --receipt"),
+        (["replay", "-receipt"], "Nothing is kept under -receipt"),
+        (["preview", "crm", "--lead", "-receipt"], "Nothing is kept under -receipt"),
+        (["list", "nowhere"], "There is no form nowhere; there is get-in-touch."),
+        (["preview", "nowhere"], "There is no destination nowhere; there is crm."),
+        (["preview", "crm", "--lead", "nothing"], "Nothing is kept under nothing"),
+        (["test", "nowhere"], "There is no destination nowhere; there is crm."),
+        (["healthcheck", "file:///etc/passwd"], "is no http address"),
+        (["healthcheck", "http://127.0.0.1:1/"], "is not well"),
+        (["healthcheck", "http://a b/"], "is not well"),
+        (["healthcheck", "http://[::1/"], "is not well"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_done_is_a_sentence_and_status_1(leads: Leads, words: list[str], told: str) -> None:
+    said = leads(*words)
+    assert said.status == 1
+    assert told in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("words", [["frobnicate"], ["serve", "--port", "99999"], ["status", "--colour"], ["show"]])
+def test_a_wrong_command_line_is_told_how_it_should_be(leads: Leads, words: list[str]) -> None:
+    said = leads(*words)
+    assert said.status == 2
+    assert "Usage" in said.err
+
+
+@pytest.mark.parametrize("by", ["lead", "receipt"])
+def test_show_tells_what_became_of_a_receipt_or_a_lead(leads: Leads, history: list[Any], by: str) -> None:
+    told = leads("show", getattr(history[1], by))
+    assert told.status == 0
+    for part in (
+        history[1].lead, history[1].receipt, "created, version 1", "name: Madonna", "crm: version 1 dead",
+        "version 1: dead 422 in ", "it answered: ",
+    ):  # fmt: skip
+        assert part in told.out
+    assert "mauve" in leads("show", history[0].lead).out
+    kept = leads("show", getattr(history[1], by), "--json").json()
+    assert kept["id"] == history[1].lead
+    assert kept["deliveries"][0]["states"] == {"1": "dead"}
+    assert kept["deliveries"][0]["attempts"][0]["status"] == 422
+    assert kept["submissions"][0]["receipt"] == history[1].receipt
+
+
+def test_show_says_what_happens_next_and_when(leads: Leads, redis_url: str, crm: Crm) -> None:
+    crm.answer(500)
+    text = one_crm(crm, more='retry = ["2h", "5h"]')
+    leads.config(text)
+
+    async def fail(shop: Workshop) -> Any:
+        async with shop.worker():
+            taken = await shop.submit(**ASHA)
+            await until(lambda: shop.attempts)
+        return taken
+
+    taken = work(redis_url, text, fail)
+    told = leads("show", taken.receipt)
+    assert "crm: version 1 waiting" in told.out
+    assert "next try at 20" in told.out
+    assert "1 tries so far" in told.out or "1 try so far" in told.out
+
+
+def test_nothing_a_visitor_typed_moves_the_cursor(leads: Leads, redis_url: str) -> None:
+    text = form() + destination("https://crm.invalid/")
+
+    async def submit(shop: Workshop) -> Any:
+        return await shop.submit(name=f"A{ESCAPES}", phone="8951047001", **{f"x{ESCAPES}y": f"z{ESCAPES}"})
+
+    taken = work(redis_url, text, submit)
+    for words in (
+        ["show", taken.lead],
+        ["show", taken.lead, "--json"],
+        ["list"],
+        ["preview", "crm", "--lead", taken.lead],
+    ):
+        told = leads(*words)
+        assert told.status == 0
+        assert "\x1b" not in told.out
+        assert "\x07" not in told.out
+
+
+def test_list_is_newest_first_with_how_each_delivery_stands(leads: Leads, history: list[Any]) -> None:
+    first, second = leads("list").out.splitlines()
+    assert history[1].lead in first
+    assert "crm: dead" in first
+    assert history[0].lead in second
+    assert "crm: delivered" in second
+    assert len(leads("list", "get-in-touch", "--limit", "1").out.splitlines()) == 1
+    assert [each["id"] for each in leads("list", "--json").json()] == [history[1].lead, history[0].lead]
+
+
+def test_preview_shows_the_request_with_every_secret_masked(leads: Leads, history: list[Any]) -> None:
+    for words in (["preview", "crm"], ["preview", "crm", "--lead", history[0].lead]):
+        told = leads(*words)
+        assert told.status == 0
+        assert told.out.startswith("POST http://127.0.0.1:")
+        assert "webhook-signature: v1,***" in told.out
+        assert SIGNING not in told.out
+        assert SIGNING.removeprefix("whsec_") not in told.out
+    assert history[0].lead in told.out
+    assert "mauve" in told.out
+    assert '"test": true' in leads("preview", "crm").out
+
+
+def test_test_sends_a_lead_marked_as_one_and_prints_the_answer(leads: Leads, crm: Crm) -> None:
+    leads.config(one_crm(crm))
+    told = leads("test", "crm")
+    assert (told.status, told.out) == (0, "delivered: it answered 200\n")
+    assert crm.requests[0].json()["data"]["test"] is True
+    crm.answer(422, body=f"no{ESCAPES}\nway")
+    told = leads("test", "crm")
+    assert told.status == 1
+    assert told.out.startswith("refused: the CRM answered 422")
+    assert "it answered: no" in told.out
+    assert "\x1b" not in told.out
+
+
+def test_test_names_what_is_wrong_with_the_way_there(leads: Leads) -> None:
+    leads.config(form() + destination("https://crm.invalid/"))
+    told = leads("test", "crm")
+    assert told.status == 1
+    assert "could not be looked up" in told.out
+    leads.config(form() + destination("http://localhost:1/").replace("allow_private = true", ""))
+    assert "private" in leads("test", "crm").out or "refused the connection" in leads("test", "crm").out
+
+
+def test_healthcheck_asks_and_tells(leads: Leads, crm: Crm) -> None:
+    url = f"http://127.0.0.1:{crm.port}/readyz"
+    told = leads("healthcheck", url)
+    assert (told.status, told.out) == (0, '{"ok": true}\n')
+    crm.answer(503, body="not ready")
+    assert leads("healthcheck", url).status == 1
+    with answering(lambda _: b"220 mail.example.com ESMTP\r\n") as port:
+        assert leads("healthcheck", f"http://127.0.0.1:{port}/").status == 1
+
+
+def test_help_names_every_command(leads: Leads) -> None:
+    told = leads("--help")
+    assert told.status == 0
+    for command in (
+        "up", "dev", "serve", "work", "demo", "check", "status", "dead", "replay", "preview", "list", "show", "test",
+        "healthcheck",
+    ):  # fmt: skip
+        assert f" {command} " in told.out
+
+
+def test_as_a_process_a_missing_redis_and_a_closed_pipe_are_no_traceback(tmp_path: Path) -> None:
+    gone = f"redis://127.0.0.1:{free_port()}/0"
+    with Processes(tmp_path, gone, form() + destination("https://crm.invalid/", more=QUICK)) as here:
+        process = here.start("status")
+        assert process.wait() == 1
+        assert process.said() == "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it.\n"
+
+
+# --- `leads quarantine`, `leads release`, `leads drop` ---------------------------------------------------------------
+
+
+def quarantined(leads: Leads, redis_url: str) -> list[str]:
+    """Let two robots fill the form; return the ids of what they sent."""
+
+    async def post(shop: Workshop) -> None:
+        for number in (1, 2):
+            await shop.submit(name=f"Robot {number}{ESCAPES}", phone=f"089510 4700{number}", _gotcha="filled")
+
+    work(redis_url, form() + destination("https://crm.invalid/hooks"), post)
+    return [each["id"] for each in leads("quarantine", "--json").json()]
+
+
+def test_quarantine_lists_what_looked_like_spam_and_why(leads: Leads, redis_url: str) -> None:
+    ids = quarantined(leads, redis_url)
+    told = leads("quarantine")
+    assert all(each in told.out for each in ids)
+    assert "honeypot" in told.out
+    assert "name: Robot 1" in told.out
+    assert "2 in quarantine." in told.out
+    assert "\x1b" not in told.out
+
+
+def test_release_delivers_and_drop_deletes(leads: Leads, redis_url: str) -> None:
+    first, second = quarantined(leads, redis_url)
+    assert "is created: lead_" in leads("release", first).out
+    assert "is deleted" in leads("drop", second).out
+    told = leads("status", "--json", "--check").json()["forms"]["get-in-touch"]
+    assert (told["received"], told["quarantined"], told["created"], told["erased"]) == (2, 0, 1, 1)
+    assert leads("quarantine").out == "0 in quarantine.\n"
+
+
+@pytest.mark.parametrize("command", ["release", "drop"])
+def test_what_is_not_in_quarantine_is_neither_released_nor_dropped(leads: Leads, redis_url: str, command: str) -> None:
+    ids = quarantined(leads, redis_url)
+    told = leads(command, ids[0], "-nonsense")
+    assert told.status == 1
+    assert "Not in quarantine: -nonsense. Nothing was done." in told.err
+    assert len(leads("quarantine", "--json").json()) == 2
+
+
+def test_show_tells_what_is_known_and_was_not_forwarded(leads: Leads, redis_url: str) -> None:
+    text = form(more='repeat = "drop"') + destination("https://crm.invalid/hooks")
+    leads.config(text)
+
+    async def post(shop: Workshop) -> str:
+        await shop.submit(phone="089510 47001")
+        return (await shop.submit(phone="089510 47001", name="Asha Rao")).lead
+
+    lead = work(redis_url, text, post)
+    told = leads("show", lead).out
+    assert "known since, and not forwarded\n" in told
+    assert "  name: Asha Rao" in told
+    assert leads("show", lead, "--json").json()["unforwarded"]["fields"]["name"]["value"] == "Asha Rao"
