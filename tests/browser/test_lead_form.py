@@ -1,0 +1,616 @@
+"""`/lead-form.js` on pages of another origin: what it shows, what it sends, and what it never does."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from crm import Crm
+from playwright.sync_api import Route, expect
+from processes import frozen
+
+from browser.conftest import Installation, Visit, Visitor, about
+from browser.site import PLAIN, WEBFLOW, Site
+
+pytestmark = pytest.mark.browser
+
+SCRIPT = Path(__file__).parents[2] / "service" / "static" / "lead-form.js"
+BUDGET = 4096
+TOO_SHORT = "This number is too short. A mobile number in India has 10 digits."
+ASKED = "We couldn't recognise this number. Check it, or submit again to use it as it is."
+SUBMISSIONS = re.compile(r"/f/[\w-]+$")
+
+
+def fill(visitor: Visitor, phone: str = "") -> None:
+    visitor.fill(name="Asha Rao", phone=phone or visitor.phone)
+
+
+def send(visitor: Visitor) -> None:
+    visitor.page.locator("[type=submit], button").first.click()
+
+
+def expect_thanks(visitor: Visitor, text: str = "The clinic thanks you.") -> None:
+    expect(visitor.page.get_by_text(text)).to_be_visible()
+
+
+def keys(visitor: Visitor) -> set[str]:
+    return {post["idempotency-key"] for post in visitor.posts}
+
+
+def unsent(visitor: Visitor) -> int:
+    return int(visitor.page.evaluate("Object.keys(sessionStorage).filter(name => name.startsWith('lead-form')).length"))
+
+
+def settle(visitor: Visitor) -> None:
+    """Wait until whatever the page asked for before now has left it."""
+    visitor.page.evaluate("() => fetch('/webflow.js').then((answer) => answer.text())")
+
+
+class Gate:
+    """Stands between a page and the service: holds submissions until told what to do with each."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.held: list[Route] = []
+        visitor.page.route(SUBMISSIONS, self._take)
+        self._visitor = visitor
+
+    def _take(self, route: Route) -> None:
+        if route.request.method == "POST":
+            self.held.append(route)
+        else:
+            route.continue_()
+
+    def wait(self, count: int) -> Route:
+        """Wait until that many came in all, and return the last."""
+        for _ in range(500):
+            if len(self.held) >= count:
+                return self.held[count - 1]
+            self._visitor.page.wait_for_timeout(10)
+        raise AssertionError(f"{len(self.held)} of {count} submissions came")
+
+
+def refused(route: Route, status: int, sentence: str = "Wait.", **headers: str) -> None:
+    problem = {"field": "", "code": "X", "message": sentence}
+    told = {"ok": False, "code": status, "message": "Oops!", "errors": [problem]}
+    allowed = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    route.fulfill(status=status, json=told, headers=allowed | named)
+
+
+def test_the_script_is_within_its_budget_and_holds_no_forbidden_code() -> None:
+    text = SCRIPT.read_text("utf-8")
+    assert len(gzip.compress(text.encode(), 9, mtime=0)) <= BUDGET
+    assert not re.search(r"\beval\b|new Function|innerHTML|document\.cookie|document\.write", text)
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_a_valid_number_is_called_so_in_the_pages_own_element(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    status = visitor.page.locator("[data-phone-status]")
+    visitor.fill(phone="895104700")
+    visitor.page.locator("#phone").blur()
+    expect(status).to_have_text(TOO_SHORT)
+    expect(status).to_have_attribute("aria-live", "polite")
+    expect(visitor.page.locator("#phone")).to_have_attribute("aria-invalid", "true")
+    visitor.fill(phone="089510 47001")
+    expect(status).to_have_text("")
+    visitor.page.locator("#phone").blur()
+    expect(status).to_have_text("Valid number")
+    expect(visitor.page.locator("#phone")).to_have_accessible_description("Valid number")
+    expect(visitor.page.locator("#phone")).to_have_attribute("aria-invalid", "false")
+
+
+def test_a_page_without_an_element_for_it_gets_one_and_a_suggestion_is_a_button(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(PLAIN))
+    visitor.fill(phone="+9886012345")
+    visitor.page.locator("[name=phone]").blur()
+    button = visitor.page.get_by_role("button", name="+919886012345")
+    expect(button.locator("..")).to_have_attribute("aria-live", "polite")
+    button.press("Enter")
+    expect(visitor.page.locator("[name=phone]")).to_have_value("+919886012345")
+    expect(visitor.page.locator("[name=phone]")).to_be_focused()
+    expect(visitor.page.get_by_text("Valid number")).to_be_visible()
+    assert visitor.posts == []
+
+
+def test_a_number_nobody_recognises_is_asked_about_once(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    fill(visitor, "58860 12345")
+    visitor.page.locator("#phone").press("Enter")
+    expect(visitor.page.locator("[data-phone-status]")).to_have_text(ASKED)
+    expect(visitor.page.locator("#phone")).to_be_focused()
+    visitor.page.locator("#phone").press("Enter")
+    expect_thanks(visitor)
+    assert "unverified" in about(crm, "+915886012345")[0]["phone"]["flags"]
+
+
+def test_a_number_asked_about_beside_the_field_is_not_asked_about_again(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    fill(visitor, "58860 12345")
+    visitor.page.locator("#phone").blur()
+    expect(visitor.page.locator("[data-phone-status]")).to_have_text(ASKED)
+    send(visitor)
+    expect_thanks(visitor)
+    assert len(visitor.posts) == 1
+
+
+def test_success_shows_webflows_block_before_webflow_takes_the_form(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    expect(visitor.page.locator("form")).to_be_hidden()
+    expect(visitor.page.locator(".w-form-done")).to_be_focused()
+    expect(visitor.page.locator(".w-form-fail")).to_be_hidden()
+    expect(visitor.page.locator("body")).not_to_have_attribute("data-webflow", "took it")
+    assert visitor.leads(crm)[0]["fields"]["name"] == "Asha Rao"
+    assert unsent(visitor) == 0
+
+
+def test_a_failure_keeps_what_was_typed_and_leads_to_the_first_problem(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW, form="novalidate", more='<p id="hint">As at work.</p>'))
+    page = visitor.page
+    page.evaluate("document.querySelector('#email').setAttribute('aria-describedby', 'hint')")
+    visitor.fill(name="Asha Rao", phone="123", email="asha", message="My knee")
+    send(visitor)
+    expect(page.get_by_text("The clinic is sorry.")).to_be_visible()
+    expect(page.locator("#phone")).to_be_focused()
+    expect(page.locator("#phone")).to_have_accessible_description(re.compile("too short"))
+    expect(page.locator("#email")).to_have_accessible_description(re.compile(r"As at work\. Enter an email address"))
+    expect(page.locator("[aria-invalid=true]")).to_have_count(2)
+    expect(page.locator("#message")).to_have_value("My knee")
+    expect(page.locator("[type=submit]")).to_be_enabled()
+    visitor.fill(phone=visitor.phone, email="asha@example.com")
+    expect(page.locator("[aria-invalid=true]")).to_have_count(0)
+    send(visitor)
+    expect_thanks(visitor)
+    expect(page.locator(".w-form-fail")).to_be_hidden()
+    assert len(visitor.posts) == 2
+    assert visitor.leads(crm)[0]["fields"]["message"] == "My knee"
+
+
+def test_a_page_that_loads_the_script_twice_gets_one_of_everything(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(PLAIN))
+    again = "(address) => document.head.append(Object.assign(document.createElement('script'), {src: address}))"
+    with visitor.page.expect_response("**/lead-form.js?again"):
+        visitor.page.evaluate(again, f"{site.service}/lead-form.js?again")
+    fill(visitor, "123")
+    send(visitor)
+    expect(visitor.page.locator(".lead-form-fail")).to_have_count(1)
+    expect(visitor.page.locator(".lead-form-note")).to_have_count(1)
+    visitor.fill(phone=visitor.phone)
+    send(visitor)
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_a_plain_page_gets_the_services_texts_in_elements_made_for_them(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(PLAIN))
+    fill(visitor, "123")
+    send(visitor)
+    expect(visitor.page.locator(".lead-form-fail")).to_contain_text("Oops! Something went wrong while submitting")
+    expect(visitor.page.locator("[name=phone]")).to_be_focused()
+    visitor.fill(phone=visitor.phone)
+    send(visitor)
+    expect(visitor.page.locator(".lead-form-done")).to_have_text("Thank you! Your submission has been received!")
+    expect(visitor.page.locator(".lead-form-done")).to_be_focused()
+
+
+def test_a_refusal_that_concerns_no_field_is_told_in_the_message_and_never_tried_again(
+    site: Site, visit: Visit, service: str
+) -> None:
+    markup = WEBFLOW.replace("{service}/f/get-in-touch", f"{service}/f/elsewhere")
+    visitor = visit(site.page(markup))
+    fill(visitor)
+    send(visitor)
+    expect(visitor.page.locator(".w-form-fail")).to_contain_text("The clinic is sorry.")
+    expect(visitor.page.locator(".w-form-fail")).to_contain_text("may not post to this form")
+    expect(visitor.page.locator(".w-form-fail")).to_be_focused()
+    assert len(visitor.posts) == 1
+    assert unsent(visitor) == 0
+
+
+def test_on_a_slow_network_the_button_says_so_and_one_lead_is_sent(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    gate, button = Gate(visitor), visitor.page.locator("[type=submit]")
+    fill(visitor)
+    button.dblclick()
+    first = gate.wait(1)
+    expect(button).to_be_disabled()
+    expect(button).to_have_value("Please wait...")
+    visitor.page.locator("#name").press("Enter")
+    visitor.page.evaluate("document.querySelector('form').requestSubmit()")
+    first.continue_()
+    expect_thanks(visitor)
+    assert len(visitor.posts) == 1
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_enter_twice_is_one_lead(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(PLAIN))
+    fill(visitor)
+    for _ in range(2):
+        visitor.page.keyboard.press("Enter")
+    visitor.page.locator("[name=phone]").evaluate("(field) => field.form && field.focus()")
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert len(visitor.posts) == 1
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_a_button_with_markup_inside_is_as_before_after_a_failure(site: Site, visit: Visit) -> None:
+    markup = PLAIN.replace("<button>Submit</button>", '<button data-wait="Sending"><b>Sub</b>mit</button>')
+    visitor = visit(site.page(markup))
+    gate, button = Gate(visitor), visitor.page.locator("button").first
+    fill(visitor)
+    button.click()
+    first = gate.wait(1)
+    expect(button).to_have_text("Sending")
+    refused(first, 422)
+    expect(button).to_have_text("Submit")
+    expect(button.locator("b")).to_have_text("Sub")
+
+
+def test_a_passing_trouble_is_tried_again_under_the_same_key_with_growing_pauses(
+    site: Site, visit: Visit, crm: Crm
+) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    visitor.page.clock.install()
+    gate = Gate(visitor)
+    fill(visitor)
+    send(visitor)
+    for count, (status, pause) in enumerate(((503, 1_000), (429, 2_000), (502, 4_000), (504, 8_000)), start=1):
+        refused(gate.wait(count), status)
+        expect(visitor.page.locator("[type=submit]")).to_be_disabled()
+        settle(visitor)
+        visitor.page.clock.run_for(pause - 300)
+        settle(visitor)
+        assert len(gate.held) == count
+        visitor.page.clock.run_for(600)
+    gate.wait(5).continue_()
+    expect_thanks(visitor)
+    assert len(visitor.posts) == 5
+    assert len(keys(visitor)) == 1
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_a_server_that_asks_for_patience_gets_it(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    visitor.page.clock.install()
+    gate = Gate(visitor)
+    fill(visitor)
+    send(visitor)
+    refused(gate.wait(1), 503, Retry_After="10")
+    settle(visitor)
+    visitor.page.clock.run_for(9_000)
+    settle(visitor)
+    assert len(gate.held) == 1
+    visitor.page.clock.run_for(2_000)
+    gate.wait(2).continue_()
+    expect_thanks(visitor)
+
+
+def test_a_real_outage_costs_the_visitor_a_wait_and_nothing_else(
+    installation: Installation, site: Site, visit: Visit, crm: Crm
+) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    fill(visitor)
+    visitor.page.locator("#phone").blur()
+    expect(visitor.page.locator("[data-phone-status]")).to_have_text("Valid number")
+    visitor.page.clock.install()
+    assert installation.redis.pid is not None
+    with (
+        frozen(installation.redis.pid),
+        visitor.page.expect_response(lambda answer: answer.request.method == "POST") as answered,
+    ):
+        send(visitor)
+    assert answered.value.status == 503
+    settle(visitor)
+    visitor.page.clock.run_for(11_000)
+    expect_thanks(visitor)
+    assert (len(visitor.posts), len(keys(visitor))) == (2, 1)
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_any_other_refusal_is_told_at_once(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    gate = Gate(visitor)
+    fill(visitor)
+    for count, status in enumerate((400, 403, 404, 409, 413, 415, 422, 500), start=1):
+        send(visitor)
+        refused(gate.wait(count), status, f"Told {status}.")
+        expect(visitor.page.locator(".w-form-fail")).to_contain_text(f"Told {status}.")
+        expect(visitor.page.locator(".w-form-fail")).to_be_focused()
+    expect(visitor.page.locator("#name")).to_have_value("Asha Rao")
+    assert len(gate.held) == 8
+    assert len(keys(visitor)) == 1
+    assert unsent(visitor) == 0
+
+
+def test_who_is_offline_is_told_and_the_lead_goes_when_the_network_returns(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    visitor.page.clock.install()
+    fill(visitor)
+    visitor.context.set_offline(True)
+    send(visitor)
+    expect(visitor.page.locator("[type=submit]")).to_be_disabled()
+    for _ in range(40):
+        visitor.page.clock.run_for(1_000)
+        if visitor.page.locator(".w-form-fail").is_visible():
+            break
+    expect(visitor.page.get_by_text("The clinic is sorry.")).to_be_visible()
+    assert len(visitor.posts) == 5
+    visitor.context.set_offline(False)
+    expect_thanks(visitor)
+    assert (len(visitor.posts), len(keys(visitor))) == (6, 1)
+    assert len(visitor.leads(crm)) == 1
+    assert unsent(visitor) == 0
+
+
+def test_what_is_typed_while_an_unsent_lead_waits_is_left_as_it_is(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    visitor.page.route(SUBMISSIONS, lambda route: refused(route, 503, Retry_After="3600"))
+    fill(visitor)
+    send(visitor)
+    expect(visitor.page.get_by_text("Wait.")).to_be_visible()
+    assert unsent(visitor) == 1
+    visitor.fill(message="And my shoulder")
+    visitor.page.unroute_all()
+    visitor.page.evaluate("dispatchEvent(new Event('online'))")
+    assert "message" not in visitor.leads(crm)[0]["fields"]
+    expect(visitor.page.locator("#message")).to_have_value("And my shoulder")
+    send(visitor)
+    expect_thanks(visitor)
+    assert visitor.leads(crm, 2)[1]["fields"]["message"] == "And my shoulder"
+
+
+def test_the_network_that_returns_while_a_try_waits_ends_the_wait(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(PLAIN))
+    fill(visitor)
+    visitor.context.set_offline(True)
+    visitor.page.clock.install()
+    send(visitor)
+    expect(visitor.page.locator("button")).to_be_disabled()
+    visitor.context.set_offline(False)
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert len(visitor.posts) == 2
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_an_unsent_lead_is_sent_when_the_tab_is_reloaded(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    fill(visitor)
+    visitor.page.route(SUBMISSIONS, lambda route: route.abort())
+    with visitor.page.expect_event("requestfailed"):
+        send(visitor)
+    assert unsent(visitor) == 1
+    visitor.page.unroute_all()
+    visitor.page.reload()
+    expect_thanks(visitor)
+    assert len(keys(visitor)) == 1
+    assert len(visitor.leads(crm)) == 1
+    assert unsent(visitor) == 0
+
+
+def test_an_unsent_lead_is_sent_from_another_page_of_the_site_without_a_word(
+    site: Site, visit: Visit, crm: Crm
+) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    fill(visitor)
+    visitor.page.route(SUBMISSIONS, lambda route: route.abort())
+    with visitor.page.expect_event("requestfailed"):
+        send(visitor)
+    visitor.page.unroute_all()
+    visitor.page.goto(site.put("/other", f'<script src="{site.service}/lead-form.js"></script>Another page'))
+    assert visitor.leads(crm)[0]["fields"]["name"] == "Asha Rao"
+    expect(visitor.page.locator("body")).to_have_text("Another page")
+
+
+@pytest.mark.parametrize("more", ["data-redirect", "_next"])
+def test_after_success_elsewhere_the_back_button_leads_to_a_usable_form(
+    site: Site, visit: Visit, crm: Crm, more: str
+) -> None:
+    thanks = site.put("/thanks", "Thanks from the clinic.")
+    asked = (
+        {"form": f'data-redirect="{thanks}"'}
+        if more != "_next"
+        else {"more": f'<input type="hidden" name="_next" value="{thanks}">'}
+    )
+    visitor = visit(site.page(WEBFLOW, **asked))
+    visitor.page.evaluate(
+        "addEventListener('pageshow', (event) => { document.body.dataset.cached = event.persisted; })"
+    )
+    fill(visitor)
+    send(visitor)
+    expect(visitor.page.get_by_text("Thanks from the clinic.")).to_be_visible()
+    visitor.page.go_back(wait_until="commit")
+    expect(visitor.page.locator("body")).to_have_attribute("data-cached", "true")
+    expect(visitor.page.locator("[type=submit]")).to_be_enabled()
+    expect(visitor.page.locator("[type=submit]")).to_have_value("Submit")
+    fill(visitor)
+    visitor.fill(message="And my shoulder")
+    send(visitor)
+    expect(visitor.page.get_by_text("Thanks from the clinic.")).to_be_visible()
+    assert len(keys(visitor)) == 2
+    assert len(visitor.leads(crm, 2)) == 2
+
+
+def test_a_page_from_the_browsers_cache_shows_its_form_again(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    visitor.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(visitor.page.locator("form")).to_be_visible()
+    expect(visitor.page.locator(".w-form-done")).to_be_hidden()
+    expect(visitor.page.locator("#name")).to_have_value("")
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    assert len(keys(visitor)) == 2
+
+
+def test_autofill_of_every_field_is_checked_and_sent(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    values = {"name": "Asha Rao", "phone": f"+91 {visitor.phone}", "email": "asha@example.com", "message": "My knee"}
+    visitor.page.evaluate(
+        """(values) => { for (const [name, value] of Object.entries(values)) {
+          const field = document.querySelector(`[name=${name}]`);
+          field.value = value;
+          for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
+        } }""",
+        values,
+    )
+    expect(visitor.page.locator("[data-phone-status]")).to_have_text("Valid number")
+    send(visitor)
+    expect_thanks(visitor)
+    assert visitor.leads(crm)[0]["fields"] == values | {"phone": "+91" + visitor.phone.replace(" ", "")}
+
+
+def test_forms_that_come_later_are_taken_and_those_of_others_are_left_alone(site: Site, visit: Visit, crm: Crm) -> None:
+    page = site.put(
+        "/spa", f'<script src="{site.service}/lead-form.js"></script><form id="other" action="/search"></form>'
+    )
+    visitor = visit(page)
+    visitor.page.evaluate(
+        """(service) => document.body.insertAdjacentHTML("beforeend",
+          `<form data-lead-form="get-in-touch"><input name="name"><input name="mobile"><button>Go</button></form>`)""",
+        site.service,
+    )
+    visitor.fill(name="Asha Rao", mobile=visitor.phone)
+    visitor.page.get_by_role("button", name="Go").click()
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert visitor.leads(crm)[0]["fields"]["name"] == "Asha Rao"
+    with visitor.page.expect_navigation(url="**/search*"):
+        visitor.page.evaluate("document.querySelector('#other').requestSubmit()")
+
+
+def test_a_hidden_field_that_the_page_fills_as_it_is_sent_is_sent_filled(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW, more='<input type="hidden" name="lab">'))
+    visitor.page.evaluate(
+        "document.forms[0].addEventListener('submit', (event) => { event.target.elements.lab.value = 'filled'; })"
+    )
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    assert visitor.leads(crm)[0]["extra"]["lab"] == "filled"
+
+
+def test_a_check_of_the_page_that_says_no_is_obeyed(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    visitor.page.evaluate("document.forms[0].addEventListener('submit', (event) => event.preventDefault())")
+    fill(visitor)
+    send(visitor)
+    expect(visitor.page.locator("body")).to_have_attribute("data-webflow", "took it")
+    assert visitor.posts == []
+
+
+def test_where_the_visitor_came_from_is_sent_along(site: Site, visit: Visit, crm: Crm) -> None:
+    tags = "utm_source=google&utm_medium=cpc&utm_campaign=knee&gclid=G1&msclkid=M1&token=mine"
+    address = f"{site.page(WEBFLOW)}?{tags}"
+    visitor = visit(address, extra_http_headers={})
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    told = visitor.leads(crm)[0]["source"]
+    assert told["page"] == address
+    assert told["utm"] == {"source": "google", "medium": "cpc", "campaign": "knee"}
+    assert told["click_ids"] == {"gclid": "G1", "msclkid": "M1"}
+    assert visitor.page.evaluate("localStorage.length") == 0
+
+
+@pytest.mark.parametrize("place", ["form", "script"])
+def test_first_and_last_touch_are_kept_where_the_page_asks_for_it(
+    site: Site, visit: Visit, crm: Crm, place: str
+) -> None:
+    address = site.page(WEBFLOW, **{place: "data-attribution"})
+    visitor = visit(f"{address}?utm_source=first&gclid=G1")
+    visitor.page.goto(f"{address}?utm_source=last")
+    visitor.page.goto(address)
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    told = visitor.leads(crm)[0]["source"]
+    assert told["page"] == address
+    assert told["first_touch"]["utm"] == {"source": "first"}
+    assert told["first_touch"]["click_ids"] == {"gclid": "G1"}
+    assert told["last_touch"]["utm"] == {"source": "last"}
+    assert told["last_touch"]["at"] >= told["first_touch"]["at"]
+
+
+def test_a_touch_is_forgotten_after_90_days(site: Site, visit: Visit, crm: Crm) -> None:
+    address = site.page(WEBFLOW, form="data-attribution")
+    visitor = visit(f"{address}?utm_source=old")
+    visitor.page.evaluate(
+        """() => { const kept = JSON.parse(localStorage.leadForm);
+          for (const touch of Object.values(kept)) touch.at = new Date(Date.now() - 90 * 864e5 - 1).toISOString();
+          localStorage.leadForm = JSON.stringify(kept); }"""
+    )
+    visitor.page.goto(address)
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    assert visitor.leads(crm)[0]["source"]["first_touch"]["page"] == address
+
+
+@pytest.mark.parametrize(
+    "happening",
+    [
+        """for (const kind of ["localStorage", "sessionStorage"])
+          Object.defineProperty(window, kind, { get() { throw new DOMException("no", "SecurityError"); } });""",
+        "localStorage.leadForm = '{'; sessionStorage['lead-form-unsent-x'] = '{';",
+        "localStorage.leadForm = 'null'; sessionStorage['lead-form-unsent-x'] = 'null';",
+    ],
+    ids=["forbidden", "spoilt", "null"],
+)
+def test_storage_that_is_forbidden_or_spoilt_stops_nothing(site: Site, visit: Visit, crm: Crm, happening: str) -> None:
+    visitor = visit(site.page(WEBFLOW, form="data-attribution"))
+    visitor.page.add_init_script(happening)
+    visitor.page.reload()
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_no_cookie_and_nothing_global_is_left(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(PLAIN.replace("<script", "<!-- ").replace("</script>", "-->")))
+    names = "Object.getOwnPropertyNames(window).filter(name => isNaN(name)).sort()"
+    before = visitor.page.evaluate(names)
+    visitor.page.goto(site.page(PLAIN))
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert visitor.page.evaluate(names) == before
+    assert visitor.context.cookies() == []
+
+
+@pytest.mark.parametrize("markup", [WEBFLOW, PLAIN], ids=["webflow", "plain"])
+def test_a_strict_content_security_policy_breaks_nothing(
+    site: Site, visit: Visit, service: str, crm: Crm, markup: str
+) -> None:
+    strict = f"default-src 'none'; script-src {service}; connect-src {service}"
+    markup = markup.replace('<script src="/webflow.js" defer></script>', "")
+    markup = re.sub("<style>.*</style>", "", markup)
+    visitor = visit("about:blank")
+    said: list[str] = []
+    visitor.page.on("console", lambda message: said.append(message.text))
+    visitor.page.goto(site.page(markup, Content_Security_Policy=strict))
+    fill(visitor, "123")
+    visitor.page.locator("[name=phone]").blur()
+    expect(visitor.page.get_by_text(TOO_SHORT)).to_be_visible()
+    fill(visitor)
+    send(visitor)
+    expect(visitor.page.locator("form")).to_be_hidden()
+    assert len(visitor.leads(crm)) == 1
+    assert [each for each in said if "Security Policy" in each and "favicon" not in each] == []
+
+
+def test_the_words_follow_the_pages_language(site: Site, visit: Visit) -> None:
+    markup = PLAIN.replace('lang="en"', 'lang="hi"').replace("/f/get-in-touch", "/f/auto")
+    visitor = visit(site.page(markup))
+    fill(visitor, "123")
+    visitor.page.locator("[name=phone]").blur()
+    expect(visitor.page.locator("[data-state=invalid]")).to_have_text(re.compile("[\u0900-\u097f]{3}"))
+    fill(visitor)
+    send(visitor)
+    expect(visitor.page.locator(".lead-form-done")).to_have_text(re.compile("[\u0900-\u097f]{3}"))

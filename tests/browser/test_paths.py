@@ -1,0 +1,76 @@
+"""A person's way through each kind of page, with scripts and without, to the CRM."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from crm import Crm
+from playwright.sync_api import Locator, expect
+
+from browser.conftest import Visit, Visitor
+from browser.site import PLAIN, WEBFLOW, Site
+
+pytestmark = pytest.mark.browser
+
+TOO_SHORT = re.compile(r"This number is too short\. A mobile number in India has 10 digits\.")
+THANKS = re.compile(r"Thank you! Your submission has been received!|The clinic thanks you\.")
+FAILURE = re.compile(r"Oops! Something went wrong while submitting the form\.|The clinic is sorry\.")
+PAGES: dict[str, Callable[[Site], str]] = {
+    "webflow": lambda site: site.page(WEBFLOW),
+    "plain": lambda site: site.page(PLAIN),
+    "hosted": lambda site: f"{site.service}/f/get-in-touch",
+}
+
+
+@pytest.mark.parametrize("has_scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_visitor_who_slips_once_is_helped_thanked_and_in_the_crm(
+    site: Site, visit: Visit, crm: Crm, kind: str, has_scripts: bool
+) -> None:
+    visitor = visit(PAGES[kind](site), java_script_enabled=has_scripts)
+    visitor.fill(name="Asha Rao", phone="98450 1234", message="My knee hurts\nwhen I climb stairs")
+    submit(visitor)
+    expect(visitor.page.get_by_text(FAILURE).first).to_be_visible()
+    phone = visitor.page.locator("[name=phone]")
+    expect(phone).to_have_attribute("aria-invalid", "true")
+    expect(phone).to_have_accessible_description(TOO_SHORT)
+    expect(phone).to_have_value("98450 1234")
+    expect(visitor.page.locator("[name=message]")).to_have_value("My knee hurts\nwhen I climb stairs")
+    if has_scripts:
+        expect(phone).to_be_focused()
+    visitor.fill(phone=visitor.phone)
+    submit(visitor)
+    expect(visitor.page.get_by_text(THANKS)).to_be_visible()
+    [data] = visitor.leads(crm)
+    assert data["fields"]["message"] == "My knee hurts\nwhen I climb stairs"
+
+
+def test_the_hosted_form_is_filled_by_keyboard_alone(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(f"{site.service}/f/get-in-touch")
+    values = {"name": "Asha Rao", "phone": visitor.phone, "email": "asha@example.com", "branch": "Hyderabad"}
+    for name, value in {**values, "message": "My knee"}.items():
+        visitor.page.keyboard.press("Tab")
+        expect(visitor.page.locator(f"[name={name}]")).to_be_focused()
+        visitor.page.keyboard.type(value)
+    for key in ("Tab", "Space", "Tab", "Enter"):
+        visitor.page.keyboard.press(key)
+    expect(visitor.page.get_by_text(THANKS)).to_be_focused()
+    fields = visitor.leads(crm)[0]["fields"]
+    assert (fields["branch"], fields["message"], fields["consent"]) == ("Hyderabad", "My knee", True)
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_whose_script_never_loads_posts_by_itself(site: Site, visit: Visit, crm: Crm, kind: str) -> None:
+    visitor = visit("about:blank")
+    visitor.page.route("**/lead-form.js", lambda route: route.abort())
+    visitor.page.route("**/webflow.js", lambda route: route.abort())
+    visitor.page.goto(PAGES[kind](site))
+    visitor.fill(name="Asha Rao", phone=visitor.phone)
+    submit(visitor)
+    visitor.page.wait_for_url("**/f/get-in-touch/thanks")
+    assert len(visitor.leads(crm)) == 1
+
+
+def submit(visitor: Visitor) -> None:
+    button: Locator = visitor.page.locator("[type=submit], form button:not([type])").first
+    button.click()

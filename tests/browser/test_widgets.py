@@ -1,0 +1,58 @@
+"""Widgets of others on the page: the phone field of intl-tel-input, and @formspree/ajax in a real browser."""
+
+from itertools import count
+
+import npm
+import pytest
+from crm import Crm
+from playwright.sync_api import expect
+
+from browser.conftest import Visit, about
+from browser.site import PLAIN, Site
+
+pytestmark = pytest.mark.browser
+
+NUMBERS = count(123_456)
+TEL = '<script src="/tel.js"></script><script src="/start.js"></script></html>'
+START = """intlTelInput(document.querySelector("[name=phone]"), {
+  initialCountry: "gb", hiddenInputs: () => ({ phone: "%s" }) });"""
+
+
+@pytest.mark.parametrize("has_script", [True, False], ids=["our script", "no script of ours"])
+@pytest.mark.parametrize("hidden", ["phone_full", "full_phone", "phone[full]"])
+def test_the_hidden_full_number_wins_over_the_visible_one(
+    site: Site, visit: Visit, crm: Crm, hidden: str, has_script: bool
+) -> None:
+    number = next(NUMBERS)
+    widget = npm.packages() / "intl-tel-input" / "dist" / "js" / "intlTelInputWithUtils.min.js"
+    site.put("/tel.js", widget.read_text("utf-8"), "text/javascript")
+    site.put("/start.js", START % hidden, "text/javascript")
+    markup = PLAIN if has_script else PLAIN.replace("lead-form.js", "nothing.js")
+    visitor = visit(site.page(markup.replace("</html>", TEL)))
+    visitor.fill(name="Asha Rao", phone=f"07400 {number}")
+    visitor.page.locator("[name=phone]").blur()
+    if has_script:
+        expect(visitor.page.locator("[data-state=valid]")).to_have_text("Valid number")
+    visitor.page.locator("form > button").click()
+    expect(visitor.page.get_by_text("Thank you! Your submission has been received!")).to_be_visible()
+    assert len(about(crm, f"+447400{number}")) == 1
+
+
+def test_formspree_ajax_works_from_another_origin(site: Site, visit: Visit, service: str, crm: Crm) -> None:
+    client = npm.packages() / "@formspree" / "ajax" / "dist" / "global.js"
+    site.put("/ajax.js", client.read_text("utf-8"), "text/javascript")
+    start = f"formspree('initForm', {{ formElement: '#contact', formId: 'guarded', origin: '{service}' }});"
+    site.put("/start.js", start, "text/javascript")
+    queue = "window.formspree = window.formspree || function () { (formspree.q = formspree.q || []).push(arguments); };"
+    site.put("/queue.js", queue, "text/javascript")
+    page = """<form id="contact"><input name="name"><input name="phone"><span data-fs-error="phone"></span>
+      <div data-fs-success></div><button data-fs-submit-btn>Send</button></form>
+      <script src="/queue.js"></script><script src="/start.js"></script><script src="/ajax.js"></script>"""
+    visitor = visit(site.put("/ajax", page))
+    visitor.fill(name="Asha Rao", phone="98450 1234")
+    visitor.page.locator("button").click()
+    expect(visitor.page.locator("[data-fs-error]")).to_contain_text("This number is too short.")
+    visitor.fill(phone=visitor.phone)
+    visitor.page.locator("button").click()
+    expect(visitor.page.locator("[data-fs-success]")).to_be_visible()
+    assert len(visitor.leads(crm)) == 1
