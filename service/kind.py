@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import phonenumbers
 
 from service import origin
-from service.destinations import Rate
+from service.rate import Rate
 from service.table import Kind, Wrong, guess, listing, say, what, wrong
 
 UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -14,27 +14,22 @@ Law: pure. `httpx` is imported where a request is built, since the web part read
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from service.lead import Delivery
 from service.outcome import Outcome
+from service.rate import Rate
 
 if TYPE_CHECKING:
     import httpx
-
-
-class Rate(NamedTuple):
-    """At most `requests` in `per` milliseconds."""
-
-    requests: int
-    per: int
 
 
 class Destination(Protocol):
     """What the worker needs of a destination. `timeout` and `retry` are milliseconds.
 
     `retry` is the pause after each failed try; a destination with `updates` False gets the first version of a
-    lead that reaches it and no later one; `allow_private` says that its address may be a private one.
+    lead that reaches it and no later one; `allow_private` says that its address may be a private one;
+    `is_told_of_erasure`, that it understands a delivery of type `lead.erased`.
     """
 
     @property
@@ -51,6 +46,8 @@ class Destination(Protocol):
     def allow_private(self) -> bool: ...  # noqa: D102  the class says it
     @property
     def updates(self) -> bool: ...  # noqa: D102  the class says it
+    @property
+    def is_told_of_erasure(self) -> bool: ...  # noqa: D102  the class says it
 
     def request(self, delivery: Delivery, now: int) -> "httpx.Request":
         """Return the request that this try sends; its body depends on the delivery alone."""

@@ -1,0 +1,88 @@
+"""A rate and its meter, and whose request it is."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from service.caller import Network, address_of
+from service.form import Form, Limits
+from service.limiter import CHECKS_A_POST, Limiter
+from service.rate import MOST_KEYS, Meter, Rate
+
+MINUTE = 60_000
+PROXIES: list[Network] = [ip_network("127.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("2001:db8:1::/48")]
+
+
+def test_as_many_as_the_rate_says_may_come_at_once_and_then_one_at_a_time() -> None:
+    meter = Meter(Rate(3, MINUTE))
+    assert [meter.take("a", 0) for _ in range(5)] == [0, 0, 0, 20_000, 20_000]
+    assert meter.take("a", 19_999) == 1
+    assert meter.take("a", 20_000) == 0
+    assert meter.take("a", 20_000) == 20_000
+
+
+def test_one_key_does_not_wait_for_another() -> None:
+    meter = Meter(Rate(1, MINUTE))
+    assert [meter.take(key, 0) for key in "aba"] == [0, 0, MINUTE]
+
+
+def test_a_rate_is_never_exceeded_over_any_stretch_by_more_than_its_number() -> None:
+    meter = Meter(Rate(10, 1_000))
+    passed = [now for now in range(0, 10_000, 7) if meter.take("a", now) == 0]
+    assert len(passed) <= 10 + 100
+    assert all(len([each for each in passed if start <= each < start + 1_000]) <= 20 for start in passed)
+
+
+def test_a_meter_is_bounded_and_forgets_first_what_is_over() -> None:
+    meter = Meter(Rate(1, MINUTE))
+    for number in range(3 * MOST_KEYS):
+        meter.take(f"key-{number}", number)
+    assert len(meter._until) <= MOST_KEYS
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("203.0.113.9", [], "203.0.113.9"),
+        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),
+        ("127.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+        ("127.0.0.1", ["198.51.100.1:4711"], "198.51.100.1"),
+        ("127.0.0.1", ["6.6.6.6, 198.51.100.1, 10.1.2.3"], "198.51.100.1"),
+        ("127.0.0.1", ["6.6.6.6", "198.51.100.1", "10.1.2.3"], "198.51.100.1"),
+        ("127.0.0.1", ["6.6.6.6, junk"], "127.0.0.1"),
+        ("127.0.0.1", ["10.1.0.1"], "10.1.0.1"),
+        ("127.0.0.1", ["2001:db8:2:3:4:5:6:7"], "2001:db8:2:3::/64"),
+        ("127.0.0.1", ["[2001:db8:2:3:4:5:6:7]:443"], "2001:db8:2:3::/64"),
+        ("2001:db8:1::5", ["198.51.100.1"], "198.51.100.1"),
+        ("::ffff:198.51.100.7", [], "198.51.100.7"),
+        ("::ffff:127.0.0.1", ["198.51.100.1"], "198.51.100.1"),
+        ("fe80::1%eth0", [], "fe80::/64"),
+        ("", ["198.51.100.1"], ""),
+        ("/run/leads.sock", [], ""),
+        ("127.0.0.1", [""], "127.0.0.1"),
+    ],
+)
+def test_the_client_is_who_the_last_trusted_proxy_says(peer: str, forwarded: list[str], client: str) -> None:
+    assert address_of(peer, forwarded, PROXIES) == client
+
+
+def test_without_a_trusted_proxy_nobody_is_believed() -> None:
+    assert address_of("127.0.0.1", ["198.51.100.1"], []) == "127.0.0.1"
+
+
+def test_a_process_counts_each_form_and_each_address_by_itself() -> None:
+    limiter = Limiter()
+    form = Form("a", {}, (), limits=Limits(address=Rate(2, MINUTE), form=Rate(3, MINUTE)))
+    other = Form("b", {}, (), limits=form.limits)
+    assert [limiter.post(form, "1.1.1.1", 0) > 0 for _ in range(3)] == [False, False, True]
+    assert [limiter.post(other, "1.1.1.1", 0) > 0 for _ in range(2)] == [False, False]
+    assert [limiter.post(other, "2.2.2.2", 0) > 0 for _ in range(2)] == [False, True]
+
+
+def test_phone_checks_are_counted_apart_and_more_of_them_are_allowed() -> None:
+    limiter = Limiter()
+    form = Form("a", {}, (), limits=Limits(address=Rate(2, MINUTE)))
+    waits = [limiter.check(form, "1.1.1.1", 0) > 0 for _ in range(2 * CHECKS_A_POST + 1)]
+    assert waits == [False] * (2 * CHECKS_A_POST) + [True]
+    assert limiter.post(form, "1.1.1.1", 0) == 0
+    assert limiter.check(form, "", 0) == 0
