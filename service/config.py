@@ -6,7 +6,7 @@ no message repeats what may be a secret. A value is checked here, once, and neve
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,15 +17,14 @@ from service.destinations.webhook import Webhook
 from service.environment import Environment
 from service.form import Form
 from service.form_table import read_form
-from service.kind import check_name, one_of
+from service.kind import check_name, one_of, show
 from service.secret import Secret, mask
-from service.table import Keys, Mistake, Report, Table, table, whole
+from service.service_table import Service, read_service
+from service.table import Keys, Mistake, Report, Table, table
 from service.webhook_table import read_webhook
 
 __all__ = ["Config", "Mistake", "Mistakes", "Remark", "parse"]
 
-_RESERVED: Final = ("public_url", "trusted_proxies", "retention")
-_MOST_REPLICAS: Final = 5
 _KINDS: Final = {"webhook": read_webhook}
 
 
@@ -44,8 +43,7 @@ class Config:
     forms: Mapping[str, Form]
     destinations: Mapping[str, Webhook]
     warnings: tuple[Remark, ...] = ()
-    replicas: int = 0
-    """How many replicas must have a lead on their disks before its visitor is thanked (`[service] replicas`)."""
+    service: Service = field(default_factory=Service)
 
     @property
     def forms_by_destination(self) -> dict[str, tuple[Form, ...]]:
@@ -81,7 +79,7 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     report = Report(tree)
     top = Table((), tree, report)
     forms, destinations = _tables(top, "forms"), _tables(top, "destinations")
-    replicas = _read_service(top)
+    service = read_service(top.below("service"))
     top.finish()
     given = tree.get("destinations")
     names = list(given) if isinstance(given, dict) else []
@@ -95,7 +93,7 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     )
     mistakes = report.mistakes()
     return (
-        Mistakes(mistakes) if mistakes else Config(config.forms, config.destinations, tuple(_remarks(config)), replicas)
+        Mistakes(mistakes) if mistakes else Config(config.forms, config.destinations, tuple(_remarks(config)), service)
     )
 
 
@@ -112,14 +110,6 @@ def _tables(top: Table, key: str) -> dict[str, Table]:
             top.add(problem, key, name)
     read = {name: below.below(name) for name in given}
     return {name: keys for name, keys in read.items() if isinstance(given[name], dict)}
-
-
-def _read_service(top: Table) -> int:
-    keys = top.below("service")
-    replicas = keys.read("replicas", whole(0, _MOST_REPLICAS), 0)
-    keys.reserve(_RESERVED)
-    keys.finish(hidden=_RESERVED)
-    return replicas
 
 
 def _read_destination(keys: Table, tree: Keys, environment: Environment) -> Webhook | None:
@@ -142,6 +132,18 @@ def _remarks(config: Config) -> Iterator[Remark]:
     for name, form in config.forms.items():
         if form.origins is None:
             yield Remark(f"forms.{name}.origins", "is not set: pages of any website may post to this form")
+            if form.limits.address is None:
+                yield Remark(
+                    f"forms.{name}.limits",
+                    'is not set, and anybody may post as often as they like: add limits = { address = "30/m" }',
+                )
+    retention = config.service.retention
+    longest = max((form.window for form in config.forms.values()), default=0)
+    if retention is not None and retention < longest:
+        yield Remark(
+            "service.retention",
+            f"is shorter than a form's `window` ({show(longest)}): a person is known for {show(retention)} only",
+        )
     for name, users in config.forms_by_destination.items():
         path, webhook = f"destinations.{name}", config.destinations[name]
         if not users:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service import languages
+from service.rate import Rate
 from service.secret import Secret
 
 FieldType = Literal["text", "email", "phone", "choice", "number", "boolean"]
@@ -64,6 +65,18 @@ class Theme:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How often one address, everybody together, and one person may post; None: as often as they like.
+
+    Above `person` nobody is refused: what is said is kept, and goes out as one update when the limit allows it.
+    """
+
+    address: Rate | None = None
+    form: Rate | None = None
+    person: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """One entry `[forms.NAME]`. `origins` None: any page may post; `window` and `quiet` in ms.
 
@@ -88,6 +101,7 @@ class Form:
     translations: Mapping[str, Messages] = field(default_factory=dict)
     theme: Theme | None = None
     webflow_secret: Secret | None = None
+    limits: Limits = Limits()
 
     def messages_in(self, language: str) -> Messages:
         """Return the owner's texts in a language, as far as there are any."""

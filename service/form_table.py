@@ -10,6 +10,7 @@ from service import languages
 from service.environment import Environment
 from service.form import Field, FieldType, Form, Messages, fold
 from service.kind import duration, one_of, page_origin, region, show
+from service.limits_table import read_limits
 from service.table import (
     Keys,
     Table,
@@ -33,7 +34,7 @@ MOST_FIELDS: Final = 64
 _LONGEST_NAME: Final = 64
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
 _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept", "quarantine", "reject")
-_RESERVED: Final = ("limits", "spam", "captcha", "consent")
+_RESERVED: Final = ("spam", "captcha", "consent")
 _TEXTS: Final = ("success", "failure", "valid")
 _DEFAULT: Final = Form("", {}, ())
 
@@ -70,6 +71,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         translations=messages,
         theme=read_theme(keys),
         webflow_secret=keys.read("webflow_secret", environment.secret, None),
+        limits=read_limits(keys.below("limits")),
     )
     if form.quiet > form.window:
         keys.add(f"must not be longer than `window`, which is {show(form.window)}", "quiet")

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.config import Config, Mistakes, parse
-from service.destinations import Rate
 from service.destinations.webhook import RETRY
 from service.form import MAX_LENGTH, Form, Messages, Theme, fold
 from service.kind import show
+from service.rate import Rate
 from service.secret import Secret, reveal
 from service.table import spell
 
@@ -214,7 +214,9 @@ FORM_MISTAKES = [
         "forms.contact.messages.en.success",
         "a second time: `en` is the form's own language",
     ),
-    ("limits = { per_minute = 3 }", "forms.contact.limits", "`limits` is not supported yet"),
+    ("limits = { per_minute = 3 }", "forms.contact.limits.per_minute", "Allowed are `address`, `form`, `person`."),
+    ('limits = { address = "30" }', "forms.contact.limits.address", "must be a rate such as `10/s`"),
+    ("limits = 3", "forms.contact.limits", "must be a table, not a number"),
     ("spam = {}", "forms.contact.spam", "`spam` is not supported yet"),
     ("captcha = {}", "forms.contact.captcha", "`captcha` is not supported yet"),
     ("consent = {}", "forms.contact.consent", "`consent` is not supported yet"),
@@ -389,8 +391,18 @@ def test_an_address_may_be_or_hold_a_name_from_the_environment(url: str, sent: s
         (
             SMALLEST + '[service]\npublic_url = "x"\nreplicas = 1\nport = 3',
             [
-                ("service.public_url", "`public_url` is not supported yet"),
+                ("service.public_url", "`x` is not an origin"),
                 ("service.port", "is not known here"),
+            ],
+        ),
+        (
+            SMALLEST + '[service]\ntrusted_proxies = ["10.0.0.0/8", "proxy"]\nretention = "for ever"',
+            [
+                (
+                    "service.trusted_proxies",
+                    "item 2: `proxy` is no network: it must be an address",
+                ),
+                ("service.retention", "must be a duration"),
             ],
         ),
         (SMALLEST.replace("contact", "Contact"), [("forms.Contact", "lower-case letters")]),
@@ -532,7 +544,8 @@ def test_a_secret_is_in_no_repr_of_the_configuration() -> None:
 def test_what_is_worth_telling_is_a_warning(line: str, paths: list[str]) -> None:
     text = with_webhook(line).replace("[forms.contact]", '[forms.contact]\norigins = ["https://example.com"]')
     assert [each.path for each in config(text).warnings] == paths
-    assert [each.path for each in config(with_webhook(line)).warnings] == ["forms.contact.origins", *paths]
+    open_to_all = ["forms.contact.origins", "forms.contact.limits"]
+    assert [each.path for each in config(with_webhook(line)).warnings] == [*open_to_all, *paths]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,20 @@
+"""`limits` of a form ► how often one address, all together, and one person may post.
+
+Law: pure; every mistake goes to the table's report.
+"""
+
+from service.form import Limits
+from service.kind import rate
+from service.table import Table
+
+
+def read_limits(keys: Table) -> Limits:
+    """Return the limits at `keys`; none where they are left out."""
+    none = Limits()
+    limits = Limits(
+        address=keys.read("address", rate, none.address),
+        form=keys.read("form", rate, none.form),
+        person=keys.read("person", rate, none.person),
+    )
+    keys.finish()
+    return limits
