@@ -95,7 +95,7 @@ class Lead:
     enquiries: int
 
 
-EventType = Literal["lead.created", "lead.updated"]
+EventType = Literal["lead.created", "lead.updated", "lead.erased"]
 
 
 @dataclass(frozen=True, slots=True)

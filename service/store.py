@@ -4,11 +4,17 @@ Law: only this module and the scripts it runs write these keys; `archive` reads 
 hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stands in no key. Times: ms of the server.
 
 `leads:{FORM}:lead:ID`        hash: version, first, last, enquiries, phone ("1": has one), persons (JSON hashes),
-                              submissions (lines "at result version receipt"), kept (said since that version),
-                              v:N (a version: at, got, enquiries, facts), d:DEST (delivery record, see _states.lua),
-                              a:DEST (attempts, a JSON line each)
+                              index (lines: hashes that find it), submissions (lines "at result version receipt"),
+                              kept (said since that version), pace (until when its person's limit is used up),
+                              v:N (a version, see `kept.Version`), d:DEST (delivery record, see _states.lua),
+                              a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,
+                              its v:N and the d:DEST that have yet to be told
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
+`leads:{FORM}:index`          hash: person hash ► what is held of that person, see _index.lua
+`leads:{FORM}:erased:HASH`    when that person was erased; runs out when nothing of then can be on its way any more
+`leads:{FORM}:rate:NAME`      until when a limit is used up, see _rate.lua: NAME is "form" or "address:HASH"
+`leads:{FORM}:deferred`       sorted set: lead ► when its person's limit allows the next version
 `leads:{FORM}:receipts`       hash: receipt ► lead id, or "?submission id" of a quarantined one
 `leads:{FORM}:seen:DAY`       hash: submission id ► result, or id of a report of refusals ► ""; runs out later than any
                               spool may lie
@@ -24,132 +30,55 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
 `leads:schema`                the number of this map, written once by `server`; `{destination:…}` is the map of `gate`
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, cast
 
 import msgspec
+from msgspec import structs
 
 from service.account import FormAccount, account_of
+from service.cipher import PLAIN, Cipher
 from service.form import Form
 from service.inspection import Finding
+from service.kept import (
+    IDEMPOTENCY_MS,
+    SLACK_MS,
+    Accepted,
+    Attempt,
+    Claim,
+    Due,
+    Limit,
+    Limited,
+    Mended,
+    Promoted,
+    Result,
+    Version,
+)
 from service.lead import Content, Delivery, Lead
-from service.person import content_of
+from service.person import content_of, label_of
 from service.server import Server
 
-DAY_MS = 86_400_000
-IDEMPOTENCY_MS = DAY_MS
-SLACK_MS = 30 * DAY_MS
 WAKE = "leads:wake"
+EXCERPT = "excerpt"
 FORMS = "leads:forms"
+PROMOTED = 100
+"""At most so many leads in one step."""
 
-Result = Literal["created", "updated", "repeated", "quarantined"]
 Order = Literal["oldest", "newest", "probe"]
+Facts = Mapping[str, tuple[str, str, int]]
 Settled = Literal["settled", "known", "lost", "gone"]
-
-
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One submission as the store takes it, whole: everything that is decided about it is decided from this.
-
-    `at` is when it was received; `lead` the id it gets if it makes a new lead; `persons`, `facts` and `key` come
-    from `service.person`.
-    """
-
-    id: str
-    form: str
-    at: int
-    receipt: str
-    lead: str
-    persons: dict[str, str]
-    facts: dict[str, tuple[str, str]]
-    key: str | None = None
-    quarantine: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of a submission. `lead` is "" for a quarantined one."""
-
-    result: Result
-    lead: str
-    version: int
-    receipt: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A delivery leased to us under `token`, after `tries` charged attempts.
-
-    `is_refused`: it was refused before by a destination that then refused everybody. `fault`: the kind of error that
-    reading its content came to, "" for none; with one, `delivery` is without content and must not be sent.
-    """
-
-    form: str
-    destination: str
-    delivery: Delivery
-    tries: int
-    is_refused: bool
-    token: str
-    fault: str = ""
-
-
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One attempt, as it is kept with the lead; `took` in ms."""
-
-    at: int
-    version: int
-    result: Literal["delivered", "retry", "dead"]
-    took: int
-    status: int | None = None
-    reason: str = ""
-    excerpt: str = ""
-
-
-class Due(NamedTuple):
-    """When the earliest delivery of a form to a destination is due or its lease ends (ms), and how many are due now."""
-
-    at: int
-    number: int
-
-
-class Mended(NamedTuple):
-    """Something that the repair put right."""
-
-    form: str
-    lead: str
-    destination: str
-    what: str
-
-
-class Version(msgspec.Struct, frozen=True):
-    """One version as it is kept: accepted and received at (ms), enquiries, facts (fingerprint, value, time said)."""
-
-    at: int
-    got: int
-    enquiries: int
-    facts: dict[str, tuple[str, str, int]]
-
-
-class Record(msgspec.Struct, frozen=True):
-    """The delivery record of a lead at one destination, as `_states.lua` explains it."""
-
-    s: str
-    v: int
-    n: int
-    b: dict[str, int] = {}
-    token: str | None = None
-    till: int | None = None
-    refused: int | None = None
-    probed: int | None = None
-    why: dict[str, tuple[int, str, str]] = {}
 
 
 class Store:
     """The leads of every form on one server."""
 
-    def __init__(self, server: Server, *, replicas: int = 0) -> None:
-        """Keep leads on `server`, and what is accepted on the disks of so many of its replicas too."""
+    def __init__(self, server: Server, *, replicas: int = 0, cipher: Cipher = PLAIN) -> None:
+        """Keep leads on `server`, and what is accepted on the disks of so many of its replicas too.
+
+        `cipher` opens what persons said; the lines that are accepted come sealed.
+        """
         self.server = server
+        self._cipher = cipher
         self._replicas = replicas
 
     async def inspect(self) -> tuple[Finding, ...]:
@@ -157,25 +86,36 @@ class Store:
         return await self.server.inspect(replicas=self._replicas)
 
     async def accept(self, form: Form, line: bytes) -> Accepted:
-        """Take a submission (a `Line` as JSON); a second call with the same line changes nothing."""
-        policy = _policy(form)
-        arguments = (line, policy, self.server.now())
+        """Take a submission (a `Line` as JSON) whoever sent it; a second call with the same line changes nothing."""
+        return _accepted(await self._take(form, line))
+
+    async def admit(
+        self, form: Form, line: bytes, limits: Sequence[Limit], *, is_thanked: bool = False
+    ) -> Accepted | Limited:
+        """Do as `accept` does, unless one of `limits` is reached.
+
+        One whose visitor was thanked already (`is_thanked`) is quarantined then.
+        """
+        answer = await self._take(form, line, limits, is_thanked=is_thanked)
+        return Limited(int(answer[2])) if answer[0] == "limited" else _accepted(answer)
+
+    async def _take(
+        self, form: Form, line: bytes, limits: Sequence[Limit] = (), *, is_thanked: bool = False
+    ) -> Sequence[Any]:
+        said = (line, _policy(form), self.server.now(), "", msgspec.json.encode(limits), "hold" if is_thanked else "")
+        key = base_of(form.name)
         if self._replicas:
-            answer = await self.server.run_and_sync("accept", base_of(form.name), *arguments, replicas=self._replicas)
+            answer = await self.server.run_and_sync("accept", key, *said, replicas=self._replicas)
         else:
-            answer = await self.server.run("accept", base_of(form.name), *arguments)
-        result, lead, version, receipt = answer
-        return Accepted(cast("Result", result), lead, int(version), receipt)
+            answer = await self.server.run("accept", key, *said)
+        return cast("Sequence[Any]", answer)
 
     async def release(self, form: Form, submission: str) -> Accepted | None:
         """Take a quarantined submission as any other; None if nothing of that id is in quarantine (any longer)."""
-        result, *rest = await self.server.run(
-            "accept", base_of(form.name), submission, _policy(form), self.server.now(), "release"
+        answer = await self.server.run(
+            "accept", base_of(form.name), submission, _policy(form), self.server.now(), "release", "[]", ""
         )
-        if result == "unknown":
-            return None
-        lead, version, receipt = rest
-        return Accepted(cast("Result", result), lead, int(version), receipt)
+        return None if answer[0] == "unknown" else _accepted(answer)
 
     async def drop(self, form: str, submission: str) -> bool:
         """Delete a quarantined submission; False if nothing of that id is in quarantine."""
@@ -211,13 +151,15 @@ class Store:
         claimed = await self.server.run(
             "claim", base_of(form.name), destination, self.server.now(), lease, limit, token, order, int(takes_updates)
         )
-        return [_claim(form, destination, row, token) for row in claimed]
+        return [self._claim(form, destination, row, token) for row in claimed]
 
     async def settle(
         self, claim: Claim, attempt: Attempt, *, due: int = 0, is_charged: bool = True, is_refused: bool = False
     ) -> Settled:
         """Write down what an attempt came to; `due` (ms) is the next try of a "retry"."""
         lead = claim.delivery.lead
+        excerpt = attempt.excerpt and self._cipher.seal(f"s{attempt.excerpt}", claim.form, EXCERPT)
+        attempt = structs.replace(attempt, excerpt=excerpt)
         answer: Settled = await self.server.run(
             "settle", base_of(claim.form), claim.destination, lead.id, lead.version, claim.token, self.server.now(),
             attempt.result, due, int(is_charged), int(is_refused),
@@ -228,6 +170,11 @@ class Store:
     async def replay(self, form: str, destination: str, lead: str, *, what: Literal["dead", "any"]) -> int:
         """Make a lead due now again; returns the version that will be sent, 0 for none."""
         return int(await self.server.run("replay", base_of(form), destination, lead, self.server.now(), what))
+
+    async def promote(self, form: Form) -> list[Promoted]:
+        """Make one update of each lead of which more was said than its person's limit allowed, where it does now."""
+        promoted = await self.server.run("promote", base_of(form.name), self.server.now(), _policy(form), PROMOTED)
+        return [Promoted(form.name, str(lead), int(version)) for lead, version in promoted]
 
     async def latest(self, form: str, start: int, limit: int) -> list[str]:
         """Return the ids of a form's leads from the `start`-th on, the one with the latest version first."""
@@ -254,42 +201,50 @@ class Store:
         waiting = {name: None if int(at) < 0 else int(at) for name, at in oldest}
         return account_of(counts, waiting, pauses, self.server.now())
 
+    def _claim(self, form: Form, destination: str, row: Sequence[Any], token: str) -> Claim:
+        try:
+            delivery, fault = self._delivery(form, row), ""
+        except Exception as error:  # noqa: BLE001 -- what cannot be read must not hold up what was leased with it
+            unread = Lead(row[0], form.name, int(row[1]), Content({}, {}), 0, 0, int(row[3]), 0)
+            delivery, fault = Delivery(unread, "lead.created"), type(error).__name__
+        return Claim(form.name, destination, delivery, int(row[2]), row[4] == "1", token, fault)
+
+    def _delivery(self, form: Form, row: Sequence[Any]) -> Delivery:
+        lead, version, _, first_seen, _, text, before = row
+        kept = msgspec.json.decode(text, type=Version)
+        known = msgspec.json.decode(before, type=Version).facts if before else None
+        said = open_facts(self._cipher, form.name, kept.facts)
+        return Delivery(
+            Lead(
+                lead, form.name, int(version), content_of(form, said),
+                accepted_at=kept.at, received_at=kept.got, first_seen_at=int(first_seen), enquiries=kept.enquiries,
+            ),
+            "lead.erased" if kept.erased else "lead.created" if known is None else "lead.updated",
+            () if known is None else tuple(sorted(label_of(name, said[name]) for name in _news(known, kept.facts))),
+        )  # fmt: skip
+
 
 def base_of(form: str) -> str:
     """Return what every key of a form begins with."""
     return f"leads:{{{form}}}:"
 
 
+def _accepted(answer: Sequence[Any]) -> Accepted:
+    result, lead, version, receipt = answer
+    return Accepted(cast("Result", result), lead, int(version), receipt)
+
+
 def _policy(form: Form) -> bytes:
     return msgspec.json.encode({
         "window": form.window, "quiet": form.quiet, "repeat": form.repeat, "deliver": form.deliver,
-        "idempotency": IDEMPOTENCY_MS, "slack": SLACK_MS,
+        "person": form.limits.person or False, "idempotency": IDEMPOTENCY_MS, "slack": SLACK_MS,
     })  # fmt: skip
 
 
-def _claim(form: Form, destination: str, row: Sequence[Any], token: str) -> Claim:
-    try:
-        delivery, fault = _delivery(form, row), ""
-    except Exception as error:  # noqa: BLE001 -- what cannot be read must not hold up what was leased with it
-        unread = Lead(row[0], form.name, int(row[1]), Content({}, {}), 0, 0, int(row[3]), 0)
-        delivery, fault = Delivery(unread, "lead.created"), type(error).__name__
-    return Claim(form.name, destination, delivery, int(row[2]), row[4] == "1", token, fault)
+def open_facts(cipher: Cipher, form: str, facts: Facts) -> dict[str, str]:
+    """Return the packed value of each fact, opened."""
+    return {name: cipher.open(fact[1], form, name) for name, fact in facts.items()}
 
 
-def _delivery(form: Form, row: Sequence[Any]) -> Delivery:
-    lead, version, _, first_seen, _, text, before = row
-    kept = msgspec.json.decode(text, type=Version)
-    known = msgspec.json.decode(before, type=Version).facts if before else None
-    return Delivery(
-        Lead(
-            lead, form.name, int(version), content_of(form, {name: fact[1] for name, fact in kept.facts.items()}),
-            accepted_at=kept.at, received_at=kept.got, first_seen_at=int(first_seen), enquiries=kept.enquiries,
-        ),
-        "lead.created" if known is None else "lead.updated",
-        () if known is None else _changed(known, kept.facts),
-    )  # fmt: skip
-
-
-def _changed(before: dict[str, tuple[str, str, int]], after: dict[str, tuple[str, str, int]]) -> tuple[str, ...]:
-    news = [name for name, fact in after.items() if fact[0] and (name not in before or before[name][0] != fact[0])]
-    return tuple(sorted(name.removeprefix("fields.") for name in news))
+def _news(before: Facts, after: Facts) -> list[str]:
+    return [name for name, fact in after.items() if fact[0] and (name not in before or before[name][0] != fact[0])]

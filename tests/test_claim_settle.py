@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from ledger import DAY, FORM, HOUR, LEASE, MINUTE, SECOND, START, Ledger, Outcome
 
-from service.store import Attempt
+from service.archive import Archive
+from service.kept import Attempt
 
 pytestmark = pytest.mark.anyio
 
@@ -150,7 +151,9 @@ async def test_the_dead_is_kept_with_its_reason_and_no_longer_due(ledger: Ledger
     lead = await asha(ledger)
     await ledger.settle(await ledger.claim_one(), "dead", reason="refused", excerpt="phone is bad")
     assert await ledger.due(lead) is None
-    assert (await ledger.record(lead)).why == {"1": (START, "refused", "phone is bad")}
+    assert (await ledger.record(lead)).why.keys() == {"1"}
+    [dead] = await Archive(ledger.server).dead(ledger.form.name, "crm")
+    assert (dead.at, dead.reason, dead.excerpt) == (START, "refused", "phone is bad")
     assert await ledger.counts() == {"received": 1, "created": 1, "crm:owed": 1, "crm:dead": 1}
 
 

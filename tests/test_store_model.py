@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import settings
@@ -18,7 +18,10 @@ from ledger import DAY, FORM, HOUR, LEASE, MINUTE, SECOND, START, Ledger
 from redis import Redis
 from store_model import Model, Queue
 
-from service.store import Accepted, Claim, Line
+from service.kept import Accepted, Claim
+
+if TYPE_CHECKING:
+    from service.kept import Line
 
 DESTINATIONS = ("crm", "erp")
 TAKES_UPDATES = {"crm": True, "erp": False}

@@ -3,12 +3,18 @@
 -- Without the flag allow-oom on purpose: a full server refuses it before its first write.
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  the submission, JSON as `service.store.Line`; to release a quarantined one, its id
--- ARGV[2]  the form's policy, JSON: window, quiet, idempotency, slack (ms), repeat, deliver
+-- ARGV[2]  the form's policy, JSON: window, quiet, idempotency, slack (ms), repeat, deliver, person {requests, per ms}
 -- ARGV[3]  now, ms        ARGV[4] "release" | ""
--- result   {"created" | "updated" | "repeated" | "quarantined", lead id or "", version, receipt};
+-- ARGV[5]  limits of whoever sent it, JSON: a list of {name, requests, per ms}
+-- ARGV[6]  "hold": above a limit it is quarantined and not refused; its visitor was thanked elsewhere | ""
+-- result   {"created" | "updated" | "repeated" | "quarantined" | "erased", lead id or "", version, receipt};
+--          {"limited", "", ms to wait} if a limit is reached: nothing is kept of it;
 --          {"unknown"} if nothing of that id is in quarantine to be released
 -- A second run with the same submission id changes nothing and gives the first result.
 --@include _states
+--@include _versions
+--@include _index
+--@include _rate
 
 local base = KEYS[1]
 local is_release = ARGV[4] == 'release'
@@ -29,11 +35,12 @@ local function finish(result, lead, version)
   if is_release then
     redis.call('HDEL', base .. 'held', ARGV[1])
     redis.call('ZREM', base .. 'quarantine', ARGV[1])
+    for _, hash in ipairs(names_of(line)) do drop_from_index(base, hash, '?' .. ARGV[1]) end
   end
   -- With an idempotency key a receipt comes again: a quarantined one must not hide the lead it stands for.
-  if lead == '' then
+  if result == 'quarantined' then
     redis.call('HSETNX', base .. 'receipts', line.receipt, '?' .. line.id)
-  else
+  elseif lead ~= '' then
     redis.call('HSET', base .. 'receipts', line.receipt, lead)
   end
   redis.call('HSET', seen_key, line.id, cjson.encode({result, lead, version}))
@@ -86,6 +93,9 @@ local function remember_person(id)
     end
   end
   redis.call('HSET', lead_key(id), 'persons', cjson.encode(hashes))
+  for _, hash in ipairs(names_of(line)) do
+    if add_to_index(base, hash, id) then note(lead_key(id), 'index', hash, 1e9) end
+  end
 end
 
 -- Lays what this submission says over what is known; true if any of it is new.
@@ -103,27 +113,12 @@ local function merge(facts)
   return is_new
 end
 
-local function owe(id, version, dest)
-  local kept = redis.call('HGET', lead_key(id), 'd:' .. dest)
-  local record = kept and cjson.decode(kept) or {s = '', v = 0, n = 0}
-  record.s = record.s .. string.rep('-', version - 1 - #record.s) .. 'w'
-  count(base, dest, 'owed', 1)
-  count(base, dest, 'waiting', 1)
-  keep(lead_key(id), dest, record)
-  place(base, lead_key(id), id, dest, record, is_leased(record, now) and record.till or now)
-  -- A hint, and pcall: a user made by Redis's defaults may use no channel, and that must not leave a lead half written.
-  redis.pcall('PUBLISH', 'leads:wake', dest)
-end
-
 -- A spooled line was accepted when it was put there: decided again after a failover, it must give the same bytes.
 local accepted_at = is_release and now or at
 
-local function write_version(id, version, facts, enquiries)
-  redis.call('HSET', lead_key(id), 'version', version, 'v:' .. version,
-    cjson.encode({at = accepted_at, got = at, enquiries = enquiries, facts = facts}))
-  redis.call('HDEL', lead_key(id), 'kept')
-  redis.call('ZADD', base .. 'leads', now, id)
-  for _, dest in ipairs(policy.deliver) do owe(id, version, dest) end
+local function say_next(id, version, facts, enquiries)
+  local said = {at = accepted_at, got = at, enquiries = enquiries, facts = facts}
+  write_version(base, now, id, version, said, policy.deliver)
 end
 
 local function touch(id)
@@ -146,13 +141,23 @@ local function repeat_of(id)
   return finish('repeated', id, version)
 end
 
+-- How long this person's next version must wait, ms; 0: it may be written, and is counted.
+local function wait_for(id)
+  if not policy.person then return 0 end
+  local kept = redis.call('HGET', lead_key(id), 'pace')
+  local wait, until_at = pace(kept, policy.person[1], policy.person[2], now)
+  if wait == 0 then redis.call('HSET', lead_key(id), 'pace', until_at) end
+  return wait
+end
+
 local function create()
   local id = line.lead
   local facts = {}
   merge(facts)
   redis.call('HSET', lead_key(id), 'first', at, 'last', at, 'enquiries', 1)
-  write_version(id, 1, facts, 1)
+  say_next(id, 1, facts, 1)
   remember_person(id)
+  wait_for(id)
   remember_key(id)
   note_submission(id, 'created', 1)
   return finish('created', id, 1)
@@ -166,18 +171,51 @@ local function answer_again(id)
   local is_echo = not is_new and at - tonumber(known[3]) < policy.quiet
   local enquiries = tonumber(known[4]) + (is_echo and 0 or 1)
   redis.call('HSET', lead_key(id), 'enquiries', enquiries)
-  if is_echo or policy['repeat'] == 'drop' then
+  local is_held_back = is_echo or policy['repeat'] == 'drop'
+  local wait = is_held_back and 0 or wait_for(id)
+  if wait > 0 then redis.call('ZADD', base .. 'deferred', now + wait, id) end
+  if is_held_back or wait > 0 then
     -- Also an echo is kept: a late line must not overwrite what was said again since.
     redis.call('HSET', lead_key(id), 'kept', cjson.encode({facts = facts}))
     remember_key(id)
     return repeat_of(id)
   end
   touch(id)
-  write_version(id, version + 1, facts, enquiries)
+  say_next(id, version + 1, facts, enquiries)
   remember_person(id)
   remember_key(id)
   note_submission(id, 'updated', version + 1)
   return finish('updated', id, version + 1)
+end
+
+-- A submission that was on its way when its person was erased: it is counted, and nothing of it is kept.
+local function was_erased()
+  for _, hash in ipairs(names_of(line)) do
+    local erased_at = redis.call('GET', base .. 'erased:' .. hash)
+    if erased_at and at < tonumber(erased_at) then return true end
+  end
+  return false
+end
+
+-- The longest wait that the limits ask for, ms; 0: none, and it is counted for each.
+local function wait_at_limits()
+  local longest, kept = 0, {}
+  for index, limit in ipairs(cjson.decode(ARGV[5])) do
+    local key = base .. 'rate:' .. limit[1]
+    local wait, until_at = pace(redis.call('GET', key), limit[2], limit[3], now)
+    longest = math.max(longest, wait)
+    kept[index] = {key, until_at, limit[3]}
+  end
+  if longest > 0 then return longest end
+  for _, each in ipairs(kept) do redis.call('SET', each[1], each[2], 'PX', each[3]) end
+  return 0
+end
+
+local function hold(kept)
+  redis.call('HSET', base .. 'held', line.id, kept)
+  redis.call('ZADD', base .. 'quarantine', at, line.id)
+  for _, hash in ipairs(names_of(line)) do add_to_index(base, hash, '?' .. line.id) end
+  return finish('quarantined', '', 0)
 end
 
 local seen = redis.call('HGET', seen_key, line.id)
@@ -185,16 +223,19 @@ if seen then
   local first = cjson.decode(seen)
   return {first[1], first[2], first[3], line.receipt}
 end
-if line.quarantine then
-  redis.call('HSET', base .. 'held', line.id, ARGV[1])
-  redis.call('ZADD', base .. 'quarantine', at, line.id)
-  return finish('quarantined', '', 0)
+if was_erased() then return finish('erased', '', 0) end
+local wait = wait_at_limits()
+if wait > 0 and ARGV[6] ~= 'hold' then return {'limited', '', wait} end
+if line.quarantine then return hold(ARGV[1]) end
+if wait > 0 then
+  line.quarantine = {'rate'}
+  return hold(cjson.encode(line))
 end
 if line.key then
   local answered = redis.call('GET', base .. 'idem:' .. line.key)
   if answered then
     local first_at, id = string.match(answered, '^(%d+) (.+)$')
-    if at - tonumber(first_at) < policy.idempotency and redis.call('EXISTS', lead_key(id)) == 1 then
+    if at - tonumber(first_at) < policy.idempotency and redis.call('HEXISTS', lead_key(id), 'last') == 1 then
       return repeat_of(id)
     end
   end

@@ -3,16 +3,8 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  id of the submission
 -- result   1, or 0 if nothing of that id is in quarantine
+--@include _states
+--@include _index
+--@include _forget
 
-local base, id = KEYS[1], ARGV[1]
-local held = redis.call('HGET', base .. 'held', id)
-if not held then return 0 end
-local receipt = cjson.decode(held).receipt
-if redis.call('HGET', base .. 'receipts', receipt) == '?' .. id then
-  redis.call('HDEL', base .. 'receipts', receipt)
-end
-redis.call('HDEL', base .. 'held', id)
-redis.call('ZREM', base .. 'quarantine', id)
-redis.call('HINCRBY', base .. 'count', 'quarantined', -1)
-redis.call('HINCRBY', base .. 'count', 'erased', 1)
-return 1
+return drop(KEYS[1], ARGV[1]) and 1 or 0

@@ -16,6 +16,17 @@ local base, dest, lead, version, token = KEYS[1], ARGV[1], ARGV[2], tonumber(ARG
 local now, result, due = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local lead_key = base .. 'lead:' .. lead
 
+local function is_told(key)
+  local fields = redis.call('HGETALL', key)
+  for field = 1, #fields, 2 do
+    if string.find(fields[field], '^d:') then
+      local letter = string.sub(cjson.decode(fields[field + 1]).s, -1)
+      if letter == 'w' or letter == 'x' then return false end
+    end
+  end
+  return true
+end
+
 local kept = redis.call('HGET', lead_key, 'd:' .. dest)
 if not kept then return 'gone' end
 local record = cjson.decode(kept)
@@ -48,5 +59,11 @@ if is_later or result ~= 'retry' then due = now end
 -- A success that comes late changes nothing about when another version is due, nor who holds it.
 place(base, lead_key, lead, dest, record, is_holder and due or nil)
 if is_later then redis.pcall('PUBLISH', 'leads:wake', dest) end
-note(lead_key, 'a:' .. dest, ARGV[10], 6000)
+if redis.call('HEXISTS', lead_key, 'erased') == 1 and is_told(lead_key) then
+  -- Everybody who had the lead knows that it was erased: nothing is left to be kept.
+  redis.call('DEL', lead_key)
+  redis.call('ZREM', base .. 'leads', lead)
+else
+  note(lead_key, 'a:' .. dest, ARGV[10], 6000)
+end
 return result == 'known' and 'known' or 'settled'

@@ -1,0 +1,142 @@
+"""What is kept, as it is written (a submission's line, a version, an attempt), and what the scripts in `lua/` answer.
+
+Law: plain records; nothing here reads or writes them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from service.lead import Delivery
+
+Result = Literal["created", "updated", "repeated", "quarantined", "erased"]
+
+DAY_MS = 86_400_000
+IDEMPOTENCY_MS = DAY_MS
+SLACK_MS = 30 * DAY_MS
+"""How long a submission may lie in a spool and still be known as the one it is."""
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One submission as the store takes it, whole: everything that is decided about it is decided from this.
+
+    `at` is when it was received; `lead` the id it gets if it makes a new lead; `persons`, `also`, `facts` and `key`
+    come from `service.person`.
+    """
+
+    id: str
+    form: str
+    at: int
+    receipt: str
+    lead: str
+    persons: dict[str, str]
+    facts: dict[str, tuple[str, str]]
+    also: tuple[str, ...] = ()
+    key: str | None = None
+    quarantine: tuple[str, ...] | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt, as it is kept with the lead; `took` in ms."""
+
+    at: int
+    version: int
+    result: Literal["delivered", "retry", "dead"]
+    took: int
+    status: int | None = None
+    reason: str = ""
+    excerpt: str = ""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One version as it is kept: accepted and received at (ms), enquiries, facts (fingerprint, value, time said).
+
+    `erased`: it says that the lead was erased, and nothing else.
+    """
+
+    at: int
+    got: int
+    enquiries: int
+    facts: dict[str, tuple[str, str, int]] = {}
+    erased: bool = False
+
+
+class Record(msgspec.Struct, frozen=True):
+    """The delivery record of a lead at one destination, as `_states.lua` explains it."""
+
+    s: str
+    v: int
+    n: int
+    b: dict[str, int] = {}
+    token: str | None = None
+    till: int | None = None
+    refused: int | None = None
+    probed: int | None = None
+    why: dict[str, tuple[int, str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a submission. `lead` is "" for a quarantined one."""
+
+    result: Result
+    lead: str
+    version: int
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A submission was not taken: whoever sent it must wait so many ms."""
+
+    wait: int
+
+
+class Limit(NamedTuple):
+    """Something that is limited over all processes: its name in Redis, how many in how many ms."""
+
+    name: str
+    requests: int
+    per: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery leased to us under `token`, after `tries` charged attempts.
+
+    `is_refused`: it was refused before by a destination that then refused everybody. `fault`: the kind of error that
+    reading its content came to, "" for none; with one, `delivery` is without content and must not be sent.
+    """
+
+    form: str
+    destination: str
+    delivery: Delivery
+    tries: int
+    is_refused: bool
+    token: str
+    fault: str = ""
+
+
+class Due(NamedTuple):
+    """When the earliest delivery of a form to a destination is due or its lease ends (ms), and how many are due now."""
+
+    at: int
+    number: int
+
+
+class Promoted(NamedTuple):
+    """A version that was held back until its person's limit allowed it."""
+
+    form: str
+    lead: str
+    version: int
+
+
+class Mended(NamedTuple):
+    """Something that the repair put right."""
+
+    form: str
+    lead: str
+    destination: str
+    what: str

@@ -1,0 +1,33 @@
+-- Included by the scripts that must find everything of a person; it runs nothing by itself.
+-- `index` is a hash: person hash ► what is held under it, lead ids and "?id" of quarantined submissions, with a blank
+-- before and after each. It lives as long as what it names.
+
+local function add_to_index(base, hash, member)
+  local held = redis.call('HGET', base .. 'index', hash) or ' '
+  if string.find(held, ' ' .. member .. ' ', 1, true) then return false end
+  redis.call('HSET', base .. 'index', hash, held .. member .. ' ')
+  return true
+end
+
+local function drop_from_index(base, hash, member)
+  local held = redis.call('HGET', base .. 'index', hash)
+  if not held then return end
+  local first, last_at = string.find(held, ' ' .. member .. ' ', 1, true)
+  if not first then return end
+  local rest = string.sub(held, 1, first) .. string.sub(held, last_at + 1)
+  if rest == ' ' then
+    redis.call('HDEL', base .. 'index', hash)
+  else
+    redis.call('HSET', base .. 'index', hash, rest)
+  end
+end
+
+-- The hashes under which a submission can be found: its phone and email, and those of other fields.
+local function names_of(line)
+  local names = {}
+  for kind, hash in pairs(line.persons) do
+    if kind ~= 'words' then names[#names + 1] = hash end
+  end
+  for _, hash in ipairs(line.also or {}) do names[#names + 1] = hash end
+  return names
+end

@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- promote: what people said above their limit becomes one update of each, when the limit allows it.
+-- KEYS[1]  base of the form's keys, "leads:{FORM}:"
+-- ARGV[1]  now, ms        ARGV[2] the form's policy, JSON, as for accept    ARGV[3] how many at most
+-- result   a list of {lead, version}
+--@include _states
+--@include _versions
+--@include _rate
+
+local base, now, policy = KEYS[1], tonumber(ARGV[1]), cjson.decode(ARGV[2])
+
+local function promote(id)
+  local lead_key = base .. 'lead:' .. id
+  local known = redis.call('HMGET', lead_key, 'kept', 'version', 'last', 'enquiries', 'pace')
+  if not known[1] then
+    redis.call('ZREM', base .. 'deferred', id)
+    return nil
+  end
+  if policy.person then
+    local wait, until_at = pace(known[5], policy.person[1], policy.person[2], now)
+    if wait > 0 then
+      redis.call('ZADD', base .. 'deferred', now + wait, id)
+      return nil
+    end
+    redis.call('HSET', lead_key, 'pace', until_at)
+  end
+  local version = tonumber(known[2]) + 1
+  local said = {at = now, got = tonumber(known[3]), enquiries = tonumber(known[4]), facts = cjson.decode(known[1]).facts}
+  write_version(base, now, id, version, said, policy.deliver)
+  return {id, version}
+end
+
+local promoted = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. 'deferred', '-inf', now, 'LIMIT', 0, tonumber(ARGV[3]))) do
+  promoted[#promoted + 1] = promote(id)
+end
+return promoted
