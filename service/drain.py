@@ -12,8 +12,9 @@ import msgspec
 
 from service.form import Form
 from service.inspection import FAILURES, Failure, is_script_fault
+from service.kept import Accepted, Line
 from service.spool import Batch, Spool
-from service.store import Accepted, Line, Store
+from service.store import Store
 
 
 @dataclass(frozen=True, slots=True)

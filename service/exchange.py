@@ -3,12 +3,14 @@
 Law: reads what a request says and sends what a reply says; decides nothing about either.
 """
 
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service import body, reply, voice
+from service import body, caller, origin, reply, voice
+from service.caller import Network
 from service.form import Form
 from service.problem import Code, Problems, refuse
 from service.reply import Reply
@@ -30,6 +32,17 @@ async def read_body(request: Request) -> bytes | Problems:
     except ClientDisconnect:
         return refuse(Code.UNREADABLE_BODY)
     return bytes(raw)
+
+
+def address_of(request: Request, trusted: Sequence[Network]) -> str:
+    """Return the address that a request counts for, as `caller.address_of` has it."""
+    peer = request.client.host if request.client else ""
+    return caller.address_of(peer, request.headers.getlist("x-forwarded-for"), trusted)
+
+
+def own_origins(request: Request, public_url: str | None) -> tuple[str, ...]:
+    """Return the origins of the service itself, as `origin.own` has them."""
+    return origin.own(request.url.scheme, request.headers.get("host", ""), public_url)
 
 
 def content_type(request: Request) -> str:

@@ -13,14 +13,16 @@ from typing import Final, Literal
 import msgspec
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from service.cipher import PLAIN, Cipher
 from service.connection import ANSWER_WITHIN_S
 from service.form import Form
 from service.inspection import FAILURES, sentence_of, verdict
+from service.kept import Accepted, Limit, Limited, Line, Result
 from service.lead import Content
-from service.person import facts, idempotency_key, person_keys, receipt_of
+from service.person import facts, idempotency_key, identities, keyed_hash, person_keys, receipt_of
 from service.secret import Secret
 from service.spool import Spool
-from service.store import Accepted, Line, Result, Store
+from service.store import Store
 
 REPORT_REFUSALS_EVERY_S: Final = 0.5
 SILENCE_S: Final = 1.0
@@ -37,6 +39,17 @@ class Taken:
     lead: str
     result: Result | Literal["spooled"]
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a submission: the address it counts for, "" for none.
+
+    `is_thanked`: its visitor was thanked elsewhere, so that above a limit it is quarantined and not refused.
+    """
+
+    address: str
+    is_thanked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +79,51 @@ class _Refusals:
 class Intake:
     """Takes submissions for every form."""
 
-    def __init__(self, store: Store, secret: Secret, spool: Spool | None = None) -> None:
-        """Keep submissions in `store`, in `spool` while that is away; `secret` keys every hash made of them."""
+    def __init__(self, store: Store, secret: Secret, spool: Spool | None = None, cipher: Cipher = PLAIN) -> None:
+        """Keep submissions in `store`, in `spool` while that is away.
+
+        `secret` keys every hash made of them, `cipher` seals what they say.
+        """
         self._store = store
         self._secret = secret
         self._spool = spool
+        self._cipher = cipher
         self._refusals = _Refusals()
         self._silent_until = 0.0
 
     async def submit(
-        self, form: Form, content: Content, *, key: str | None = None, quarantine: tuple[str, ...] = ()
-    ) -> Taken | Unavailable:
-        """Keep a submission durably, or say that it could not be; waits at most `ANSWER_WITHIN_S` for Redis."""
+        self,
+        form: Form,
+        content: Content,
+        *,
+        key: str | None = None,
+        quarantine: tuple[str, ...] = (),
+        caller: Caller | None = None,
+    ) -> Taken | Limited | Unavailable:
+        """Keep a submission durably, or say why it was not kept; waits at most `ANSWER_WITHIN_S` for Redis.
+
+        The form's limits are those of its `caller`; None: nobody who is limited.
+        """
         line = self._line(form, content, key, quarantine)
         text = msgspec.json.encode(line)
         try:
-            accepted = await self._accept(form, text)
+            accepted = await self._admit(form, text, caller)
         except FAILURES as error:
             return await self._keep_aside(line, text, sentence_of(error))
+        if isinstance(accepted, Limited):
+            return accepted
         return Taken(accepted.receipt, accepted.lead, accepted.result, accepted.version)
 
-    async def _accept(self, form: Form, line: bytes) -> Accepted:
+    async def _admit(self, form: Form, line: bytes, caller: Caller | None) -> Accepted | Limited:
         """Ask the store, but not again within a second of its last silence: nobody waits for what is not there."""
         loop = asyncio.get_running_loop()
         if self._spool and loop.time() < self._silent_until:
             raise TimeoutError
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await self._store.accept(form, line)
+                if caller is None:
+                    return await self._store.accept(form, line)
+                return await self._store.admit(form, line, self._limits(form, caller), is_thanked=caller.is_thanked)
         except (TimeoutError, RedisTimeoutError):
             self._silent_until = loop.time() + SILENCE_S
             raise
@@ -142,15 +172,30 @@ class Intake:
             return Readiness(is_safe, told, f"The spool cannot be written ({error.strerror}).")
         return Readiness(ready=True, redis=told, spool=f"The spool can be written; {lines} submissions lie in it.")
 
+    def _limits(self, form: Form, caller: Caller) -> list[Limit]:
+        limits = []
+        if form.limits.address and caller.address:
+            name = keyed_hash(self._secret, "address", form.name, caller.address)
+            limits.append(Limit(f"address:{name}", *form.limits.address))
+        if form.limits.form:
+            limits.append(Limit("form", *form.limits.form))
+        return limits
+
     def _line(self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...]) -> Line:
+        persons = person_keys(self._secret, form, content)
+        known_by = identities(self._secret, form, content)
         return Line(
             id=secrets.token_urlsafe(12),
             form=form.name,
             at=self._store.server.now(),
             receipt=receipt_of(self._secret, form, key, content) if key else secrets.token_urlsafe(18),
             lead=f"lead_{secrets.token_hex(10)}",
-            persons=person_keys(self._secret, form, content),
-            facts=facts(self._secret, form, content),
+            persons=persons,
+            also=tuple(each for each in known_by if each not in persons.values()),
+            facts={
+                name: (same, self._cipher.seal(value, form.name, name))
+                for name, (same, value) in facts(self._secret, form, content).items()
+            },
             key=idempotency_key(self._secret, form, key, content) if key else None,
             quarantine=quarantine or None,
         )

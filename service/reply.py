@@ -65,8 +65,9 @@ def failure(problems: Problems, voice: Voice, *, status: int | None = None) -> R
 
 def failure_headers(problems: Problems, status: int) -> dict[str, str]:
     """Return the headers that a status asks for: when to try again, which methods are taken."""
-    waits = {"Retry-After": str(RETRY_AFTER_S)} if status in _ASKS_TO_WAIT else {}
-    allowed = problems.items[0].values.get("allowed")
+    values = problems.items[0].values
+    waits = {"Retry-After": values.get("retry_after", str(RETRY_AFTER_S))} if status in _ASKS_TO_WAIT else {}
+    allowed = values.get("allowed")
     return waits | ({"Allow": allowed} if allowed else {})
 
 

@@ -5,7 +5,7 @@ submission by the intake. It never logs what a visitor typed.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Final, Protocol
 
@@ -16,15 +16,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import body, next_url, openapi, origin, page, phone, reply, script, source, style, validate, webflow
+from service import body, next_url, openapi, origin, page, phone, reply, script, source, style
 from service.config import Config
 from service.exchange import content_type, read_body, respond, voice_of, wants_page
 from service.form import Form
 from service.intake import Intake, Taken, Unavailable
+from service.limiter import Limiter
 from service.posted import Control, Posted
 from service.problem import Code, Problems, refuse
+from service.reception import Reception, Visit
 from service.reply import Reply
-from service.validate import Checked
 from service.voice import Voice
 
 _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
@@ -58,12 +59,12 @@ def create_app(
     config: Config,
     intake: Intake,
     *,
-    public_url: str | None = None,
     clock: Callable[[], int],
     on_submission: OnSubmission | None = None,
 ) -> Starlette:
-    """Make the web application. `clock` tells the time in ms, `public_url` where visitors find the service."""
-    site = _Site(config, intake, public_url, clock, on_submission or _tell_nobody)
+    """Make the web application. `clock` tells the time in ms."""
+    reception = Reception(config, intake, clock, Limiter())
+    site = _Site(config, intake, clock, on_submission or _tell_nobody, reception)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
@@ -81,21 +82,12 @@ def create_app(
 
 
 @dataclass(frozen=True, slots=True)
-class _Visit:
-    """One POST to a known form, as far as it got: `posted` is None until its body was read."""
-
-    form: Form
-    came_of: Taken | Unavailable | Problems
-    posted: Posted | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Site:
     config: Config
     intake: Intake
-    public_url: str | None
     clock: Callable[[], int]
     on_submission: OnSubmission
+    reception: Reception
 
     async def form(self, request: Request) -> Response:
         return await self._at_form(request, self._post if request.method == HTTPMethod.POST else self._hosted)
@@ -118,7 +110,9 @@ class _Site:
         return respond(request, reply.json(200 if told.ready else 503, document))
 
     async def openapi(self, request: Request) -> Response:
-        return respond(request, reply.json(200, openapi.document(self.config.forms.values(), self.public_url)))
+        return respond(
+            request, reply.json(200, openapi.document(self.config.forms.values(), self.config.service.public_url))
+        )
 
     async def not_found(self, request: Request, _: Exception) -> Response:
         return respond(request, self._refusal(request, _NOT_FOUND))
@@ -143,7 +137,7 @@ class _Site:
 
     async def _hosted(self, request: Request, form: Form) -> Reply:
         voice, referrer = voice_of(request, form), request.headers.get("referer", "")
-        is_other = origin.of_url(referrer) not in {None, *self._own(request)}
+        is_other = origin.of_url(referrer) not in {None, *self.reception.own(request)}
         led_by = referrer[: source.MAX_LENGTH] if is_other else ""
         return _page(200, page.hosted(form, voice, referrer=led_by), form, voice)
 
@@ -152,6 +146,8 @@ class _Site:
         return _page(200, page.thanks(form, voice), form, voice)
 
     async def _check_phone(self, request: Request, form: Form) -> Reply:
+        if problems := self.reception.check_may(request, form):
+            return self._refusal(request, problems, form)
         raw = await read_body(request)
         posted = raw if isinstance(raw, Problems) else body.read(content_type(request), raw)
         asked = "" if isinstance(posted, Problems) else posted.control.language or posted.fields.get("language", "")
@@ -160,7 +156,7 @@ class _Site:
     async def _post(self, request: Request, form: Form) -> Reply:
         started = self.clock()
         try:
-            visit = await self._take(request, form)
+            visit = await self.reception.take(request, form)
         except Exception:
             self.intake.count_refusal(form)
             self._tell(form, _UNAVAILABLE, started)
@@ -170,41 +166,7 @@ class _Site:
         self._tell(form, visit.came_of, started)
         return self._answer(request, visit)
 
-    async def _take(self, request: Request, form: Form) -> _Visit:
-        sent_origin = request.headers.get("origin")
-        if not origin.may_post(form, sent_origin, self._own(request)):
-            return _Visit(form, refuse(Code.ORIGIN_NOT_ALLOWED, origin=(sent_origin or "")[: origin.MAX_LENGTH]))
-        raw = await read_body(request)
-        if isinstance(raw, Problems):
-            return _Visit(form, raw)
-        event = webflow.read(raw, form) if body.is_json(content_type(request)) else None
-        if event:
-            return await self._take_event(request, form, event, raw)
-        posted = body.read(content_type(request), raw)
-        if isinstance(posted, Problems):
-            return _Visit(form, posted)
-        checked = validate.check(form, posted)
-        if isinstance(checked, Problems):
-            return _Visit(form, checked, posted)
-        key = request.headers.get("idempotency-key", "").strip() or posted.control.id.strip()
-        return await self._keep(form, posted, checked, key, request.headers.get("referer", ""))
-
-    async def _take_event(self, request: Request, form: Form, event: webflow.Event, raw: bytes) -> _Visit:
-        checked = validate.check(form, event.posted, lenient=True)
-        if isinstance(checked, Problems):
-            return _Visit(form, checked, event.posted)
-        timestamp, signed = (request.headers.get(name, "") for name in (webflow.TIMESTAMP, webflow.SIGNATURE))
-        secret = form.webflow_secret
-        if secret and not webflow.is_authentic(secret, timestamp, signed, raw, self.clock()):
-            checked = replace(checked, quarantine=(*checked.quarantine, "webflow-signature"))
-        return await self._keep(form, event.posted, checked, event.id, event.page)
-
-    async def _keep(self, form: Form, posted: Posted, checked: Checked, key: str, page_url: str) -> _Visit:
-        content = replace(checked.content, source=source.of(posted, page_url))
-        came_of = await self.intake.submit(form, content, key=key or None, quarantine=checked.quarantine)
-        return _Visit(form, came_of, posted)
-
-    def _answer(self, request: Request, visit: _Visit) -> Reply:
+    def _answer(self, request: Request, visit: Visit) -> Reply:
         form, posted = visit.form, visit.posted
         control, referer = posted.control if posted else Control(), request.headers.get("referer", "")
         goes_to, voice = self._next(request, form, control), voice_of(request, form, control.language)
@@ -225,7 +187,7 @@ class _Site:
 
     def _next(self, request: Request, form: Form, control: Control) -> str:
         referer = request.headers.get("referer", "")
-        return next_url.resolve(control.next, form, referer=referer, own=self._own(request))
+        return next_url.resolve(control.next, form, referer=referer, own=self.reception.own(request))
 
     def _refusal(
         self,
@@ -256,9 +218,6 @@ class _Site:
             reason=reason,
             duration_ms=self.clock() - started,
         )
-
-    def _own(self, request: Request) -> tuple[str, ...]:
-        return origin.own(request.url.scheme, request.headers.get("host", ""), self.public_url)
 
 
 def _page(status: int, html: str, form: Form | None, voice: Voice, headers: Mapping[str, str] | None = None) -> Reply:

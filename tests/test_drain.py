@@ -21,13 +21,14 @@ from service.drain import Drain, Drained
 from service.embedded import Embedded
 from service.form import Form
 from service.intake import Intake, Taken, Unavailable
+from service.kept import Accepted, Limited, Line
 from service.log import open_log
 from service.metrics import WebFigures
 from service.posted import Posted
 from service.secret import Secret
 from service.server import Server
 from service.spool import Spool, open_spool
-from service.store import Accepted, Line, Store
+from service.store import Store
 from service.validate import Checked
 from service.wiring import clock
 
@@ -107,7 +108,7 @@ async def run_command(url: str, command: str) -> None:
     await client.aclose(close_connection_pool=True)
 
 
-async def try_to_submit(desk: Desk, **fields: str) -> Taken | Unavailable:
+async def try_to_submit(desk: Desk, **fields: str) -> Taken | Limited | Unavailable:
     posted = body.read("application/json", msgspec.json.encode(fields))
     assert isinstance(posted, Posted)
     checked = validate.check(desk.config.forms["get-in-touch"], posted)

@@ -14,7 +14,8 @@ import pytest
 
 from service.config import Config
 from service.form import Field, Form
-from service.intake import Intake, Readiness, Taken, Unavailable
+from service.intake import Caller, Intake, Readiness, Taken, Unavailable
+from service.kept import Limited
 from service.lead import Content, Source, Touch
 from service.secret import Secret
 from service.web import create_app
@@ -44,22 +45,33 @@ MANY = b"&".join(b"n%d=1" % number for number in range(1_000))
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
+THANKED = Taken("r" * 24, "lead_1", "created", 1)
+
+
 @dataclass
 class Kept:
     """An intake in memory: what it was given, and what it shall answer."""
 
-    answer: Taken | Unavailable | Exception = field(default_factory=lambda: Taken("r" * 24, "lead_1", "created", 1))
+    answer: Taken | Limited | Unavailable | Exception = field(default_factory=lambda: THANKED)
     ready: bool = True
     taken: list[tuple[str, Content, str | None, tuple[str, ...]]] = field(default_factory=list)
+    callers: list[Caller | None] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
 
     async def submit(
-        self, form: Form, content: Content, *, key: str | None = None, quarantine: tuple[str, ...] = ()
-    ) -> Taken | Unavailable:
+        self,
+        form: Form,
+        content: Content,
+        *,
+        key: str | None = None,
+        quarantine: tuple[str, ...] = (),
+        caller: Caller | None = None,
+    ) -> Taken | Limited | Unavailable:
         if isinstance(self.answer, Exception):
             raise self.answer
         self.taken.append((form.name, content, key, quarantine))
+        self.callers.append(caller)
         return self.answer
 
     def count_refusal(self, form: Form) -> None:

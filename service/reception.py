@@ -1,0 +1,104 @@
+"""One POST to a form, from its bytes to what came of it.
+
+Law: asks in one order, and leaves at the first no: its origin, its body, a limit, the form's fields, the store. What it
+came to is returned; nothing is answered, logged or counted here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from starlette.requests import Request
+
+from service import body, origin, source, validate, webflow
+from service.config import Config
+from service.exchange import address_of, content_type, own_origins, read_body
+from service.form import Form
+from service.intake import Caller, Intake, Taken, Unavailable
+from service.kept import Limited
+from service.limiter import Limiter
+from service.posted import Posted
+from service.problem import Code, Problems, refuse
+from service.validate import Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One POST to a known form, as far as it got: `posted` is None until its body was read."""
+
+    form: Form
+    came_of: Taken | Unavailable | Problems
+    posted: Posted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Takes POSTs for every form of a configuration. `clock` tells the time in ms."""
+
+    config: Config
+    intake: Intake
+    clock: Callable[[], int]
+    limiter: Limiter
+
+    def address(self, request: Request) -> str:
+        """Return the address that a request counts for."""
+        return address_of(request, self.config.service.trusted_proxies)
+
+    def own(self, request: Request) -> tuple[str, ...]:
+        """Return the origins of the service itself, as this request found it."""
+        return own_origins(request, self.config.service.public_url)
+
+    def check_may(self, request: Request, form: Form) -> Problems | None:
+        """Say why this address may check no phone number now, None if it may."""
+        wait = self.limiter.check(form, self.address(request), self.clock())
+        return _too_many(wait) if wait else None
+
+    async def take(self, request: Request, form: Form) -> Visit:
+        """Take a POST as far as it gets."""
+        sent_origin = request.headers.get("origin")
+        if not origin.may_post(form, sent_origin, self.own(request)):
+            return Visit(form, refuse(Code.ORIGIN_NOT_ALLOWED, origin=(sent_origin or "")[: origin.MAX_LENGTH]))
+        raw = await read_body(request)
+        if isinstance(raw, Problems):
+            return Visit(form, raw)
+        event = webflow.read(raw, form) if body.is_json(content_type(request)) else None
+        if event:
+            return await self._take_event(request, form, event, raw)
+        return await self._take_form(request, form, raw)
+
+    async def _take_form(self, request: Request, form: Form, raw: bytes) -> Visit:
+        caller = Caller(self.address(request))
+        wait = self.limiter.post(form, caller.address, self.clock())
+        posted = body.read(content_type(request), raw)
+        if isinstance(posted, Problems):
+            return Visit(form, _too_many(wait) if wait else posted)
+        checked = _too_many(wait) if wait else validate.check(form, posted)
+        if isinstance(checked, Problems):
+            return Visit(form, checked, posted)
+        key = request.headers.get("idempotency-key", "").strip() or posted.control.id.strip()
+        page_url = request.headers.get("referer", "")
+        return await self._keep(form, posted, checked, key=key, page_url=page_url, caller=caller)
+
+    async def _take_event(self, request: Request, form: Form, event: webflow.Event, raw: bytes) -> Visit:
+        checked = validate.check(form, event.posted, lenient=True)
+        if isinstance(checked, Problems):
+            return Visit(form, checked, event.posted)
+        timestamp, signed = (request.headers.get(name, "") for name in (webflow.TIMESTAMP, webflow.SIGNATURE))
+        if form.webflow_secret and webflow.is_authentic(form.webflow_secret, timestamp, signed, raw, self.clock()):
+            return await self._keep(form, event.posted, checked, key=event.id, page_url=event.page, caller=None)
+        caller = Caller(self.address(request), is_thanked=True)
+        doubts = ["webflow-signature"] if form.webflow_secret else []
+        doubts += ["rate"] if self.limiter.post(form, caller.address, self.clock()) else []
+        checked = replace(checked, quarantine=(*checked.quarantine, *doubts))
+        return await self._keep(form, event.posted, checked, key=event.id, page_url=event.page, caller=caller)
+
+    async def _keep(
+        self, form: Form, posted: Posted, checked: Checked, *, key: str, page_url: str, caller: Caller | None
+    ) -> Visit:
+        content = replace(checked.content, source=source.of(posted, page_url))
+        came_of = await self.intake.submit(form, content, key=key or None, quarantine=checked.quarantine, caller=caller)
+        return Visit(form, _too_many(came_of.wait) if isinstance(came_of, Limited) else came_of, posted)
+
+
+def _too_many(wait: int) -> Problems:
+    """Refuse for now; `wait` in ms."""
+    return refuse(Code.TOO_MANY_REQUESTS, retry_after=str(-(-wait // 1000)))

@@ -1,0 +1,303 @@
+"""Limits that all processes share: decided in the script that accepts, and of one person without a refusal."""
+
+import contextlib
+import dataclasses
+import hmac
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from ledger import FORM, HOUR, MINUTE, SECOND, Ledger, open_ledger
+from starlette.applications import Starlette
+
+from service.archive import Archive
+from service.config import Config
+from service.connection import connect
+from service.form import Form, Limits
+from service.intake import Intake
+from service.kept import Accepted, Limit, Limited, Line
+from service.limiter import CHECKS_A_POST
+from service.rate import Rate
+from service.secret import Secret
+from service.server import Server
+from service.service_table import Service
+from service.spool import Spool
+from service.store import Store
+from service.web import create_app
+from service.wiring import clock
+
+pytestmark = pytest.mark.anyio
+ADDRESS = Limit("address:hash", 3, MINUTE)
+WHOLE = Limit("form", 4, MINUTE)
+ASHA = "089510 47001"
+
+
+async def admit(ledger: Ledger, line: Line, *limits: Limit, is_thanked: bool = False) -> Accepted | Limited:
+    return await ledger.store.admit(ledger.form, msgspec.json.encode(line), limits, is_thanked=is_thanked)
+
+
+async def waits(ledger: Ledger, number: int, *limits: Limit) -> list[int]:
+    came_of = [await admit(ledger, ledger.line({"phone": ASHA}), *limits) for _ in range(number)]
+    return [each.wait if isinstance(each, Limited) else 0 for each in came_of]
+
+
+async def test_above_a_limit_nothing_is_kept_and_the_wait_is_told(ledger: Ledger) -> None:
+    assert await waits(ledger, 3, ADDRESS) == [0, 0, 0]
+    before = await ledger.dump()
+    assert await waits(ledger, 2, ADDRESS) == [20 * SECOND, 20 * SECOND]
+    assert await ledger.dump() == before
+    ledger.now += 20 * SECOND
+    assert await waits(ledger, 2, ADDRESS) == [0, 20 * SECOND]
+
+
+async def test_a_refusal_by_one_limit_takes_nothing_from_another(ledger: Ledger) -> None:
+    assert await waits(ledger, 5, ADDRESS, WHOLE) == [0, 0, 0, 20 * SECOND, 20 * SECOND]
+    assert await waits(ledger, 2, Limit("address:other", 3, MINUTE), WHOLE) == [0, 15 * SECOND]
+
+
+async def test_a_submission_that_comes_again_is_answered_as_before_and_not_counted(ledger: Ledger) -> None:
+    line = ledger.line({"phone": ASHA})
+    first = await admit(ledger, line, ADDRESS)
+    before = await ledger.dump()
+    assert await admit(ledger, line, ADDRESS) == first
+    assert await ledger.dump() == before
+
+
+async def test_what_is_drained_from_a_spool_is_not_limited(ledger: Ledger) -> None:
+    await waits(ledger, 4, ADDRESS)
+    assert (await ledger.post(phone=ASHA)).result == "repeated"
+
+
+async def test_whoever_was_thanked_already_is_quarantined_and_not_refused(ledger: Ledger) -> None:
+    await waits(ledger, 3, ADDRESS)
+    line = ledger.line({"phone": ASHA, "message": "Call me"})
+    held = await admit(ledger, line, ADDRESS, is_thanked=True)
+    assert isinstance(held, Accepted)
+    assert held.result == "quarantined"
+    assert [each.reasons for each in await Archive(ledger.server).quarantined(ledger.form)] == [("rate",)]
+    before = await ledger.dump()
+    assert await admit(ledger, line, ADDRESS, is_thanked=True) == held
+    assert await ledger.dump() == before
+    released = await ledger.store.release(ledger.form, line.id)
+    assert released is not None
+    assert released.result == "updated"
+
+
+@pytest.fixture
+async def limited(redis_url: str) -> AsyncIterator[Ledger]:
+    """A form that lets a person say two new things an hour."""
+    async with open_ledger(redis_url, dataclasses.replace(FORM, limits=Limits(person=Rate(2, HOUR)))) as opened:
+        yield opened
+
+
+async def said(ledger: Ledger, message: str) -> str:
+    return (await ledger.post(phone=ASHA, message=message)).result
+
+
+async def promoted(ledger: Ledger) -> list[int]:
+    return [each.version for each in await ledger.store.promote(ledger.form)]
+
+
+async def test_above_a_persons_limit_news_is_kept_and_goes_out_as_one_update_when_it_allows(limited: Ledger) -> None:
+    assert [await said(limited, each) for each in ("a", "b", "c", "d")] == [
+        "created",
+        "updated",
+        "repeated",
+        "repeated",
+    ]
+    assert await promoted(limited) == []
+    limited.now += HOUR // 2 - 1
+    assert await promoted(limited) == []
+    limited.now += 1
+    assert await promoted(limited) == [3]
+    await limited.check()
+    before = await limited.dump()
+    assert await promoted(limited) == []
+    assert await limited.dump() == before
+    claim = await limited.claim_one()
+    assert claim.delivery.lead.version == 3
+    assert claim.delivery.lead.content.fields["message"].value == "d"
+    assert claim.delivery.lead.received_at == limited.now - HOUR // 2
+
+
+async def test_what_is_held_back_goes_along_with_the_next_version_that_may(limited: Ledger) -> None:
+    for each in ("a", "b"):
+        await said(limited, each)
+    await limited.post(phone=ASHA, name="Asha")
+    limited.now += HOUR // 2
+    assert await said(limited, "z") == "updated"
+    assert await promoted(limited) == []
+    fields = (await limited.claim_one()).delivery.lead.content.fields
+    assert (fields["name"].value, fields["message"].value) == ("Asha", "z")
+
+
+async def test_repeats_and_other_people_do_not_count(limited: Ledger) -> None:
+    await said(limited, "a")
+    for _ in range(5):
+        assert await said(limited, "a") == "repeated"
+    assert await said(limited, "b") == "updated"
+    assert (await limited.post(phone="089510 47002")).result == "created"
+
+
+async def test_a_limit_that_is_taken_away_leaves_nothing_behind(limited: Ledger) -> None:
+    for each in ("a", "b", "c"):
+        await said(limited, each)
+    limited.form = FORM
+    limited.now += HOUR // 2
+    assert await promoted(limited) == [3]
+
+
+# --- through the web part -------------------------------------------------------------------------------------------
+
+NOW = 1_790_000_000_000
+GOOD = {"name": "Asha Rao", "phone": "089510 47001"}
+PROXY = "10.1.1.1"
+EVENT = {"triggerType": "form_submission", "payload": {"id": "e1", "data": {"Phone": "089510 47001"}, "schema": []}}
+
+
+class Door:
+    """A web part over a real server, called from any address, at any time."""
+
+    def __init__(self, redis_url: str, form: Form) -> None:
+        self.now = NOW
+        self.server = Server(connect(redis_url), clock=lambda: self.now)
+        self.form = form
+        self.store = Store(self.server)
+        self.intake = Intake(self.store, Secret("x" * 32))
+        self._config = Config({form.name: form}, {}, service=Service(trusted_proxies=(ip_network(PROXY),)))
+
+    def app(self) -> Starlette:
+        """Make one more web process."""
+        return create_app(self._config, self.intake, clock=lambda: self.now)
+
+    async def post(self, app: Starlette, peer: str = "203.0.113.1", path: str = "", **more: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=(peer, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://forms.example.net") as client:
+            return await client.post(f"/f/{self.form.name}{path}", **(more or {"data": GOOD}))
+
+
+@contextlib.asynccontextmanager
+async def opened(redis_url: str, **limits: Rate) -> AsyncIterator[Door]:
+    door = Door(redis_url, dataclasses.replace(FORM, limits=Limits(**limits)))
+    yield door
+    await door.server.close()
+
+
+async def test_too_many_from_one_address_are_told_to_wait_and_counted_as_rejected(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(2, MINUTE)) as door:
+        app = door.app()
+        answers = [await door.post(app, headers={"Origin": "https://x.example"}, data=GOOD) for _ in range(3)]
+        assert [each.status_code for each in answers] == [200, 200, 429]
+        refused = answers[-1]
+        assert refused.headers["retry-after"] == "30"
+        assert refused.headers["access-control-allow-origin"] == "https://x.example"
+        assert refused.json()["errors"] == [
+            {
+                "field": "",
+                "code": "TOO_MANY_REQUESTS",
+                "message": "Too many tries in a short time. Wait a moment and send it again.",
+            }
+        ]
+        assert (await door.post(app, "203.0.113.2")).status_code == 200
+        door.now += 30_000
+        assert (await door.post(app)).status_code == 200
+        await door.intake.report_refusals()
+        account = await door.store.account(FORM.name, FORM.deliver, {})
+        assert (account.received, account.rejected, account.balanced) == (5, 1, True)
+
+
+async def test_a_visitor_without_script_keeps_what_was_typed_and_may_post_it_again(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(1, MINUTE)) as door:
+        app = door.app()
+        await door.post(app)
+        page = await door.post(app, headers={"Accept": "text/html"}, data={**GOOD, "message": "My knee"})
+        assert page.status_code == 429
+        assert page.headers["retry-after"] == "60"
+        assert "My knee" in page.text
+        assert "Too many tries in a short time." in page.text
+
+
+async def test_two_web_processes_share_a_limit(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(3, MINUTE)) as door:
+        one, two = door.app(), door.app()
+        answers = [await door.post(app) for app in (one, two, one, two, one)]
+        assert [each.status_code for each in answers] == [200, 200, 200, 429, 429]
+
+
+async def test_what_is_refused_for_its_fields_counts_too(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(2, MINUTE)) as door:
+        app = door.app()
+        answers = [await door.post(app, data={"phone": "1"}) for _ in range(3)]
+        assert [each.status_code for each in answers] == [422, 422, 429]
+
+
+async def test_behind_a_trusted_proxy_each_visitor_counts_and_elsewhere_nobody_is_believed(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(1, MINUTE)) as door:
+        app = door.app()
+        named = [{"X-Forwarded-For": f"198.51.100.{number}"} for number in (1, 2, 1)]
+        behind = [await door.post(app, PROXY, headers=each, data=GOOD) for each in named]
+        assert [each.status_code for each in behind] == [200, 200, 429]
+        beside = [await door.post(app, "203.0.113.7", headers=each, data=GOOD) for each in named]
+        assert [each.status_code for each in beside] == [200, 429, 429]
+
+
+async def test_a_form_has_a_limit_for_all_together(redis_url: str) -> None:
+    async with opened(redis_url, form=Rate(2, MINUTE)) as door:
+        app = door.app()
+        answers = [await door.post(app, f"203.0.113.{number}") for number in range(3)]
+        assert [each.status_code for each in answers] == [200, 200, 429]
+
+
+async def test_no_address_is_readable_in_any_key(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(2, MINUTE)) as door:
+        await door.post(door.app(), "203.0.113.77")
+        keys = [str(key) async for key in door.server.client.scan_iter()]
+        assert any(":rate:address:" in key for key in keys)
+        assert not [key for key in keys if "203.0" in key]
+
+
+async def test_phone_checks_have_a_limit_of_their_own(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(1, MINUTE)) as door:
+        app = door.app()
+        answers = [await door.post(app, path="/phone", data={"number": "98765"}) for _ in range(CHECKS_A_POST + 1)]
+        assert [each.status_code for each in answers] == [200] * CHECKS_A_POST + [429]
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert (await door.post(app)).status_code == 200
+
+
+async def test_a_webhook_above_a_limit_is_answered_200_and_quarantined_and_a_signed_one_delivered(
+    redis_url: str,
+) -> None:
+    async with opened(redis_url, address=Rate(1, MINUTE)) as door:
+        app = door.app()
+        raw = msgspec.json.encode(EVENT)
+        headers = {"Content-Type": "application/json"}
+        for number in range(3):
+            event = raw.replace(b'"e1"', b'"e%d"' % number)
+            assert (await door.post(app, headers=headers, content=event)).status_code == 200
+        account = await door.store.account(FORM.name, FORM.deliver, {})
+        assert (account.created, account.quarantined) == (1, 2)
+    form = dataclasses.replace(door.form, webflow_secret=Secret("hush"))
+    door = Door(redis_url, form)
+    app = door.app()
+    for number in range(4):
+        event = raw.replace(b'"e1"', b'"s%d"' % number)
+        told = hmac.new(b"hush", f"{NOW}:".encode() + event, "sha256").hexdigest()
+        signed = {**headers, "x-webflow-timestamp": str(NOW), "x-webflow-signature": told}
+        assert (await door.post(app, headers=signed, content=event)).status_code == 200
+    account = await door.store.account(FORM.name, FORM.deliver, {})
+    assert (account.received, account.quarantined) == (7, 2)
+    await door.server.close()
+
+
+async def test_while_redis_is_away_each_process_limits_by_itself(redis_url: str, tmp_path: Path) -> None:
+    async with opened(redis_url, address=Rate(2, MINUTE)) as door:
+        away = Server(connect("redis://127.0.0.1:1/0"), clock=clock)
+        door.intake = Intake(Store(away), Secret("x" * 32), Spool(tmp_path, clock))
+        app = door.app()
+        assert [(await door.post(app)).status_code for _ in range(3)] == [200, 200, 429]
+        await away.close()
