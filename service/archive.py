@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
+from msgspec import structs
 
+from service.cipher import PLAIN, Cipher
 from service.form import Form
+from service.kept import Attempt, Line, Record, Version
 from service.lead import Content, Delivery, Lead
 from service.person import content_of
 from service.server import Server
-from service.store import Attempt, Line, Record, Version, base_of
+from service.store import EXCERPT, Facts, base_of, open_facts
 
-STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "not owed"]] = {
-    "w": "waiting", "d": "delivered", "x": "dead", "s": "superseded", "-": "not owed",
+STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "erased", "not owed"]] = {
+    "w": "waiting", "d": "delivered", "x": "dead", "s": "superseded", "e": "erased", "-": "not owed",
 }  # fmt: skip
 
 
@@ -73,7 +76,9 @@ class KeptLead(msgspec.Struct, frozen=True):
     versions: tuple[KeptVersion, ...]
     deliveries: tuple[KeptDelivery, ...]
     unforwarded: Content | None = None
-    """What is known beyond the latest version, where `repeat = "drop"` keeps it to ourselves."""
+    """What is known beyond the latest version: `repeat = "drop"` keeps it to ourselves, or a limit holds it back."""
+    erased_at: int | None = None
+    """When it was erased (ms): nothing is kept but that some destinations have yet to be told."""
 
     def with_pauses(self, pauses: Mapping[str, str]) -> "KeptLead":
         """Return the same, with why nothing is sent to some destinations."""
@@ -118,8 +123,9 @@ class DeadDelivery(msgspec.Struct, frozen=True):
 class Archive:
     """Reads what the store keeps on `server`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, cipher: Cipher = PLAIN) -> None:
         self._server = server
+        self._cipher = cipher
 
     async def find(self, forms: Iterable[str], name: str) -> tuple[str, str] | None:
         """Return (form, lead id) for a receipt, a lead id or a webhook-id; a quarantined one has the id "?…"."""
@@ -142,13 +148,19 @@ class Archive:
         if not kept:
             return None
         destinations = sorted(name[2:] for name in kept if name.startswith("d:"))
-        versions = tuple(_version(form, number, kept[f"v:{number}"]) for number in range(1, int(kept["version"]) + 1))
+        deliveries = tuple([await self._delivery(form.name, lead, name, kept) for name in destinations])
+        if "erased" in kept:
+            erased_at = int(kept["erased"])
+            return KeptLead(lead, form.name, erased_at, erased_at, (), (), deliveries, erased_at=erased_at)
+        versions = tuple(
+            self._version(form, number, kept[f"v:{number}"]) for number in range(1, int(kept["version"]) + 1)
+        )
         return KeptLead(
             lead, form.name, int(kept["first"]), int(kept["last"]),
             tuple(_submissions(kept.get("submissions", ""))),
             versions,
-            tuple([await self._delivery(form.name, lead, name, kept) for name in destinations]),
-            _unforwarded(form, kept.get("kept"), versions[-1].content),
+            deliveries,
+            self._unforwarded(form, kept.get("kept"), versions[-1].content),
         )  # fmt: skip
 
     async def _delivery(self, form: str, lead: str, destination: str, kept: dict[str, str]) -> KeptDelivery:
@@ -161,9 +173,30 @@ class Archive:
             record.n,
             None if due is None else int(due),
             record.token is not None and (record.till or 0) > self._server.now(),
-            tuple(msgspec.json.decode(line, type=Attempt) for line in lines),
-            record.why,
+            tuple(self._attempt(form, line) for line in lines),
+            {version: (at, why, self._excerpt(form, text)) for version, (at, why, text) in record.why.items()},
         )
+
+    def _attempt(self, form: str, line: str) -> Attempt:
+        attempt = msgspec.json.decode(line, type=Attempt)
+        return structs.replace(attempt, excerpt=self._excerpt(form, attempt.excerpt))
+
+    def _excerpt(self, form: str, text: str) -> str:
+        return self._cipher.open(text, form, EXCERPT)[1:]
+
+    def _content(self, form: Form, facts: Facts) -> Content:
+        return content_of(form, open_facts(self._cipher, form.name, facts))
+
+    def _version(self, form: Form, number: int, text: str) -> KeptVersion:
+        kept = msgspec.json.decode(text, type=Version)
+        return KeptVersion(number, kept.at, kept.got, kept.enquiries, self._content(form, kept.facts))
+
+    def _unforwarded(self, form: Form, text: str | None, sent: Content) -> Content | None:
+        if text is None:
+            return None
+        facts = msgspec.json.decode(text, type=dict[str, dict[str, tuple[str, str, int]]])["facts"]
+        known = self._content(form, facts)
+        return known if (known.fields, known.extra) != (sent.fields, sent.extra) else None
 
     async def quarantined(self, form: Form) -> list[Quarantined]:
         """Return what lies in quarantine, the oldest first."""
@@ -174,7 +207,7 @@ class Archive:
             if text is None:
                 continue  # Released or dropped since.
             line = msgspec.json.decode(text, type=Line)
-            content = content_of(form, {name: fact[1] for name, fact in line.facts.items()})
+            content = self._content(form, {name: (*fact, line.at) for name, fact in line.facts.items()})
             found.append(Quarantined(each, form.name, line.at, line.receipt, line.quarantine or (), content))
         return found
 
@@ -185,19 +218,11 @@ class Archive:
             kept = await self._server.client.hget(f"{base_of(form)}lead:{lead}", f"d:{destination}")
             record = msgspec.json.decode(kept or '{"s":"","v":0,"n":0}', type=Record)
             found += [
-                DeadDelivery(form, destination, lead, int(version), *record.why[version])
-                for version in sorted(record.why, key=int)
+                DeadDelivery(form, destination, lead, int(version), at, why, self._excerpt(form, text))
+                for version, (at, why, text) in sorted(record.why.items(), key=lambda each: int(each[0]))
                 if record.s[int(version) - 1] == "x"
             ]
         return found
-
-
-def _unforwarded(form: Form, text: str | None, sent: Content) -> Content | None:
-    if text is None:
-        return None
-    facts = msgspec.json.decode(text, type=dict[str, dict[str, tuple[str, str, int]]])["facts"]
-    known = content_of(form, {name: fact[1] for name, fact in facts.items()})
-    return known if (known.fields, known.extra) != (sent.fields, sent.extra) else None
 
 
 def _texts(listed: Iterable[object]) -> list[str]:
@@ -208,14 +233,3 @@ def _submissions(log: str) -> Iterable[Submission]:
     for line in log.splitlines():
         at, result, version, receipt = line.split(" ")
         yield Submission(int(at), result, int(version), receipt)
-
-
-def _version(form: Form, number: int, text: str) -> KeptVersion:
-    kept = msgspec.json.decode(text, type=Version)
-    return KeptVersion(
-        number,
-        kept.at,
-        kept.got,
-        kept.enquiries,
-        content_of(form, {name: fact[1] for name, fact in kept.facts.items()}),
-    )

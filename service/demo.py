@@ -91,6 +91,12 @@ class Book:
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(_line(received))
 
+    def forget(self, lead: str) -> None:
+        """Delete everything that came about a lead."""
+        self._entries = deque((each for each in self if _data(each.body).get("id") != lead), maxlen=KEPT)
+        if self._file and self._file.exists():
+            self._write(self._file)
+
     @property
     def tag(self) -> str:
         """What changes with every addition, and with every start: an HTTP entity tag."""
@@ -103,6 +109,7 @@ class Book:
             key = _text(_data(received.body).get("id")) or f"#{id(received)}"
             earlier = rows.pop(key, None)
             rows[key] = received if earlier is None or _version(earlier) <= _version(received) else earlier
+        rows = {key: each for key, each in rows.items() if not _is_erasure(each.body)}
         return [_row(key, rows[key]) for key in list(reversed(rows))[:SHOWN]]
 
     def _load(self, file: Path) -> None:
@@ -116,9 +123,12 @@ class Book:
                     continue  # A line cut short by a `kill -9`; the CRM gets that request again.
         self.count = len(self._entries)
         if lines != self.count:
-            spare = file.with_suffix(".new")
-            spare.write_text("".join(map(_line, self._entries)), encoding="utf-8")
-            spare.replace(file)
+            self._write(file)
+
+    def _write(self, file: Path) -> None:
+        spare = file.with_suffix(".new")
+        spare.write_text("".join(map(_line, self._entries)), encoding="utf-8")
+        spare.replace(file)
 
 
 def demo_routes(
@@ -190,7 +200,10 @@ class _Pages:
                 return JSONResponse({"ok": False, "error": "This is too large for a webhook."}, status_code=413)
         now = self._clock()
         headers = dict(request.headers)
-        self._book.add(Received(now, headers, _parse(raw), self._holds(headers, raw, now)))
+        received = Received(now, headers, _parse(raw), self._holds(headers, raw, now))
+        if received.verified and _is_erasure(received.body):
+            self._book.forget(_text(_data(received.body).get("id")))
+        self._book.add(received)
         return JSONResponse({"ok": True})
 
     def _holds(self, headers: Mapping[str, str], raw: bytes, now: int) -> bool:
@@ -246,6 +259,10 @@ def _dict(value: object) -> dict[str, Any]:
 
 def _data(body: object) -> dict[str, Any]:
     return _dict(_dict(body).get("data"))
+
+
+def _is_erasure(body: object) -> bool:
+    return _dict(body).get("type") == "lead.erased"
 
 
 def _text(value: object) -> str:

@@ -16,7 +16,8 @@ import structlog
 if TYPE_CHECKING:
     from service.delivery import Attempted
     from service.drain import Drained
-    from service.store import Mended
+    from service.erasure import Expired
+    from service.kept import Mended, Promoted
 
 Log = structlog.typing.FilteringBoundLogger
 
@@ -125,3 +126,13 @@ def log_attempt(log: Log, attempted: "Attempted") -> None:
 def log_mended(log: Log, mended: "Mended") -> None:
     """Write one line for something the repair put right."""
     log.warning("mended", form=mended.form, lead=mended.lead, destination=mended.destination, what=mended.what)
+
+
+def log_promoted(log: Log, promoted: "Promoted") -> None:
+    """Write one line for a version that a person's limit had held back."""
+    log.info("promoted", form=promoted.form, lead=promoted.lead, version=promoted.version)
+
+
+def log_expired(log: Log, expired: "Expired") -> None:
+    """Write one line for what was deleted because it had been kept as long as it may."""
+    log.info("expired", form=expired.form, leads=expired.leads, quarantined=expired.quarantined)

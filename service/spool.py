@@ -114,6 +114,24 @@ class Spool:
         """Return the names of files with lines that could not be taken."""
         return sorted(path.name for path in self.folder.glob("*.aside"))
 
+    def purge_aside(self, is_theirs: Callable[[bytes], bool | None]) -> list[str]:
+        """Delete the lines set aside that are theirs; returns the names of files with lines that cannot be judged."""
+        unread = []
+        for path in sorted(self.folder.glob("*.aside")):
+            with path.open("rb+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                lines = file.read().splitlines(keepends=True)
+                verdicts = [is_theirs(line.rstrip(b"\n")) for line in lines]
+                if None in verdicts:
+                    unread.append(path.name)
+                if any(verdicts):
+                    file.seek(0)
+                    file.write(b"".join(line for line, gone in zip(lines, verdicts, strict=True) if not gone))
+                    file.truncate()
+                    file.flush()
+                    os.fsync(file.fileno())
+        return unread
+
     def probe(self) -> None:
         """Raise OSError unless a line could be written and fsynced now."""
         path = self.folder / f".probe-{secrets.token_hex(6)}"
@@ -188,6 +206,7 @@ class Spool:
             return False
         file = os.open(aside, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            fcntl.flock(file, fcntl.LOCK_EX)
             _write_all(file, line + b"\n")
             os.fsync(file)
         finally:

@@ -4,17 +4,19 @@ Law: wires what others decide. Several workers may run; they share nothing but R
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
+from service import upkeep
+from service.cipher import PLAIN, Cipher
 from service.config import Config
 from service.delivery import LEASE_BEYOND_TIMEOUT, Attempted, Courier
 from service.destinations import Destination
 from service.dispatch import LOOK_AGAIN_S, Dispatcher
 from service.gate import Gate, Pace
 from service.inspection import FAILURES, Failure, sentence_of
-from service.log import Log, log_attempt, log_mended
+from service.log import Log, log_attempt, log_expired, log_mended, log_promoted
 from service.repair import walk
 from service.sender import Sender
 from service.server import Server
@@ -23,6 +25,8 @@ from service.store import WAKE, Store
 FINISH_WITHIN_S: Final = 20.0
 REPAIR_EVERY_S: Final = 600.0
 REPAIR_PAUSE_S: Final = 0.1
+PROMOTE_EVERY_S: Final = 5.0
+EXPIRE_EVERY_S: Final = 60.0
 
 
 def gate_of(server: Server, destination: Destination) -> Gate:
@@ -36,13 +40,13 @@ class Worker:
     """Delivers for every destination of a configuration."""
 
     def __init__(
-        self, config: Config, server: Server, *, log: Log, jitter: Callable[[], float],
+        self, config: Config, server: Server, *, cipher: Cipher = PLAIN, log: Log, jitter: Callable[[], float],
         told: Callable[[Attempted], None] = lambda _: None,
     ) -> None:  # fmt: skip
         """`jitter` gives numbers in [0, 1); `told` hears of every attempt after the log did."""
         self._config = config
         self._server = server
-        self._store = Store(server)
+        self._store = Store(server, cipher=cipher)
         self._log = log
         self._jitter = jitter
         self._told = told
@@ -58,7 +62,9 @@ class Worker:
             background = [
                 asyncio.create_task(self._listen(dispatchers)),
                 asyncio.create_task(self._server.keep_time(self._trouble)),
-                asyncio.create_task(self._keep_repairing()),
+                asyncio.create_task(self._keep_at(REPAIR_EVERY_S, self._repair)),
+                asyncio.create_task(self._keep_at(self._promote_every_s, self._promote)),
+                *self._expiring(),
             ]
             work = [asyncio.create_task(each.run(stop)) for each in dispatchers.values()]
             await stop.wait()
@@ -101,14 +107,38 @@ class Worker:
                 self._trouble(error)
             await asyncio.sleep(1)
 
-    async def _keep_repairing(self) -> None:
+    @property
+    def _promote_every_s(self) -> float:
+        """A limit of a person that was taken out of the configuration may have left something behind: look rarely."""
+        is_limited = any(form.limits.person for form in self._config.forms.values())
+        return PROMOTE_EVERY_S if is_limited else REPAIR_EVERY_S
+
+    def _expiring(self) -> list[asyncio.Task[None]]:
+        retention = self._config.service.retention
+        if retention is None:
+            return []
+        seconds = min(EXPIRE_EVERY_S, max(1.0, retention / 10_000))
+        return [asyncio.create_task(self._keep_at(seconds, lambda: self._expire(retention)))]
+
+    async def _keep_at(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(REPAIR_EVERY_S)
+            await asyncio.sleep(seconds)
             try:
-                async for each in walk(self._store, self._config.forms, pause_s=REPAIR_PAUSE_S):
-                    log_mended(self._log, each)
-            except Exception as error:  # noqa: BLE001 -- a lead that breaks us must not end the repair of all others
+                await work()
+            except Exception as error:  # noqa: BLE001 -- a lead that breaks us must not end the care for all others
                 self._trouble(error)
+
+    async def _repair(self) -> None:
+        async for each in walk(self._store, self._config.forms, pause_s=REPAIR_PAUSE_S):
+            log_mended(self._log, each)
+
+    async def _promote(self) -> None:
+        async for each in upkeep.promote(self._store, self._config.forms.values()):
+            log_promoted(self._log, each)
+
+    async def _expire(self, retention: int) -> None:
+        async for each in upkeep.expire(self._store, self._config.forms, retention):
+            log_expired(self._log, each)
 
     def _tell(self, attempted: Attempted) -> None:
         if self._troubles:

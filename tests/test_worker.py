@@ -554,3 +554,35 @@ async def test_a_worker_told_to_stop_while_redis_is_away_ends_all_the_same(
                 stop.set()
             assert loop.time() - began < 5
     assert shop.attempts == []  # what could not be written down is decided by the lease
+
+
+async def test_what_is_older_than_its_retention_goes_by_itself(redis_url: str) -> None:
+    with Crm() as crm:
+        text = one_crm(crm) + '\n[service]\nretention = "1s"\n'
+        async with Workshop(redis_url, text) as shop:
+            await shop.store.remember_forms(["get-in-touch"])
+            await shop.submit(**ASHA)
+            await shop.submit(name="Robot", phone="8951047002", _gotcha="filled")
+            async with shop.worker():
+                await until(lambda: shop.events("expired"), 20)
+            account = await shop.form()
+            left = [str(key) async for key in shop.server.client.scan_iter("leads:{get-in-touch}:*")]
+    assert (account.received, account.created, account.quarantined, account.erased) == (2, 1, 0, 1)
+    assert account.destinations["crm"].delivered == len(crm.requests) == 1
+    assert not [key for key in left if key.split(":")[-1] != "count" and ":seen:" not in key]
+
+
+async def test_what_a_person_said_above_their_limit_goes_out_as_one_update(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PROMOTE_EVERY_S", 0.2)
+    with Crm() as crm:
+        text = form(more='limits = { person = "1/s" }') + destination(crm.url)
+        async with Workshop(redis_url, text) as shop, shop.worker():
+            for number in range(5):
+                await shop.submit(**ASHA, message=f"word {number}")
+            await until(lambda: shop.events("promoted"))
+            account = await shop.settled()
+    assert account.delivered + account.superseded == account.owed == 2
+    assert crm.requests[-1].json()["data"]["fields"]["message"] == "word 4"
+    assert crm.requests[-1].json()["data"]["version"] == 2

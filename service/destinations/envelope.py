@@ -52,6 +52,12 @@ def envelope(delivery: Delivery) -> dict[str, Json]:
     return {"type": delivery.type, "timestamp": timestamp(lead.accepted_at), "data": data}
 
 
+def erasure(delivery: Delivery) -> dict[str, Json]:
+    """Return the body that tells a destination to forget a lead: its id and nothing else."""
+    lead = delivery.lead
+    return {"type": delivery.type, "timestamp": timestamp(lead.accepted_at), "data": {"id": lead.id}}
+
+
 def values(delivery: Delivery) -> dict[str, Json]:
     """Return every value that a placeholder can name, by its path; what is empty or not given is not there."""
     lead = delivery.lead

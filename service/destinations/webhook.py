@@ -12,11 +12,11 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from service import __version__, outcome, signature
-from service.destinations import Rate
-from service.destinations.envelope import envelope, flat, values
+from service.destinations.envelope import envelope, erasure, flat, values
 from service.destinations.template import Node, as_text, fill_table
 from service.lead import Delivery
 from service.outcome import Outcome
+from service.rate import Rate
 from service.secret import MASK, Secret, Text, mask, reveal
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class Webhook:
     rejected: frozenset[int] = frozenset()
     retried: frozenset[int] = frozenset()
 
+    @property
+    def is_told_of_erasure(self) -> bool:
+        """Whether it gets our own envelope, which alone can say that a lead was erased, and takes updates at all."""
+        return self.body is None and self.format == "json" and self.updates
+
     def request(self, delivery: Delivery, now: int) -> "httpx.Request":
         """Return the request of an attempt at `now`. The body depends on the delivery and this configuration alone."""
         import httpx  # noqa: PLC0415  the web part reads the configuration and never sends
@@ -91,7 +96,7 @@ class Webhook:
     def _headers(self, delivery: Delivery, content: bytes | None, now: int) -> list[tuple[str, Text]]:
         """Return the headers in order; a preview has no `content` to sign."""
         own: list[tuple[str, Text]] = [
-            ("Content-Type", (_TYPES[self.format],)),
+            ("Content-Type", (_TYPES["json" if delivery.type == "lead.erased" else self.format],)),
             ("Content-Length", (str(len(self.content(delivery) if content is None else content)),)),
             ("Accept", ("*/*",)),
             ("Accept-Encoding", ("identity",)),
@@ -112,6 +117,8 @@ class Webhook:
         return " ".join(signature.sign(each, delivery.webhook_id, now // 1000, content) for each in self.secrets)
 
     def _render(self, delivery: Delivery, *, masked: bool) -> bytes:
+        if delivery.type == "lead.erased":
+            return _encode(erasure(delivery))
         if self.body is None:
             return _encode(envelope(delivery)) if self.format == "json" else _urlencode(flat(delivery))
         filled = fill_table(self.body, values(delivery), lambda secret: MASK if masked else secret.reveal())

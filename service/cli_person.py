@@ -1,0 +1,194 @@
+"""The commands about one person: what is held about them, and erase it everywhere.
+
+Law: prints; `index` in Redis finds, `erase.lua` deletes. The phone or email that is asked for is never printed back.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from service import email, phone
+from service.archive import KeptLead, Quarantined
+from service.asking import archive_on, ask, configuration
+from service.audit import at
+from service.cli_leads import lead_as_text
+from service.config import Config
+from service.drain import Drain
+from service.erasure import Erased, ErasedLead, Eraser
+from service.inspection import sentence_of
+from service.installation import environment_of
+from service.kept import Line
+from service.person import person_hash
+from service.secret import Secret
+from service.server import Server
+from service.settings import read_settings, spool_path
+from service.spool import Spool
+from service.store import Store
+from service.text import one_line
+from service.trouble import CannotStart
+from service.wiring import clock
+
+DRAIN_WITHIN_S: Final = 10.0
+
+Phone = Annotated[str | None, typer.Option("--phone", help="However it is written.")]
+Email = Annotated[str | None, typer.Option("--email")]
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """Everything that is held about one person."""
+
+    leads: list[KeptLead]
+    quarantined: list[Quarantined]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command()(person)
+    app.command()(erase)
+
+
+def person(
+    number: Phone = None,
+    address: Email = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show everything that is held about a person, found by phone or email at every form."""
+    config = configuration()
+    said = _identities(config, number, address)
+    secret = _secret()
+
+    async def read(server: Server) -> Holding:
+        return await _holding(server, config, secret, said)
+
+    held = ask(read)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(held)).decode())
+        return
+    for lead in held.leads:
+        typer.echo(lead_as_text(lead))
+    for each in held.quarantined:
+        typer.echo(f"{each.id} in quarantine of form {each.form} since {at(each.at)}: {', '.join(each.reasons)}")
+        for name, answer in each.content.fields.items():
+            typer.echo(f"  {name}: {one_line(str(answer.value))}")
+    typer.echo(f"{len(held.leads)} leads and {len(held.quarantined)} quarantined submissions are held.")
+
+
+async def _holding(server: Server, config: Config, secret: Secret, said: Sequence[tuple[str, str]]) -> Holding:
+    archive, eraser = archive_on(server), Eraser(server)
+    leads, quarantined = [], []
+    for form in config.forms.values():
+        found = await eraser.find(form.name, [person_hash(secret, form.name, *each) for each in said])
+        leads += [lead for each in found if each[0] != "?" and (lead := await archive.lead(form, each))]
+        held = {each[1:] for each in found if each[0] == "?"}
+        quarantined += [each for each in await archive.quarantined(form) if each.id in held] if held else []
+    return Holding(leads, quarantined)
+
+
+def erase(number: Phone = None, address: Email = None) -> None:
+    """Erase a person everywhere in the service, tell the destinations that had the lead, and say what is left to do."""
+    config = configuration()
+    said = _identities(config, number, address)
+    secret = _secret()
+    understands = [name for name, each in config.destinations.items() if each.is_told_of_erasure]
+
+    async def remove(server: Server) -> tuple[list[str], list[Erased], bool]:
+        store, eraser = Store(server), Eraser(server)
+        forms = list(dict.fromkeys([*config.forms, *await store.known_forms()]))
+        hashes = {form: [person_hash(secret, form, *each) for each in said] for form in forms}
+        erased = [await eraser.erase(form, hashes[form], understands) for form in forms]
+        left = await _empty_spool(store, config, {each for of_form in hashes.values() for each in of_form})
+        for form in forms:
+            await eraser.sweep(form)
+        return left, erased, await eraser.rewrite()
+
+    left, erased, is_rewritten = ask(remove)
+    for line in _receipt(erased, left, is_rewritten=is_rewritten, now=clock()):
+        typer.echo(line)
+
+
+async def _empty_spool(store: Store, config: Config, theirs: set[str]) -> list[str]:
+    """See that nothing of the person stays in the spool of this machine; returns sentences about what may."""
+    folder = spool_path(environment_of(os.environ))
+    if folder is None or not folder.exists():
+        return []
+    spool = Spool(folder, clock)
+    drain = Drain(spool, store, config.forms)
+    told = []
+    try:
+        async with asyncio.timeout(DRAIN_WITHIN_S):
+            while spool.count():
+                drained = await drain.run_once()
+                if drained.failure:
+                    told.append(f"The spool could not be emptied: {sentence_of(drained.failure)}")
+                    break
+                if not drained.taken:
+                    await asyncio.sleep(0.2)
+    except TimeoutError:
+        told.append(f"{spool.count()} lines are still in the spool; those of this person are dropped when drained.")
+    unread = await asyncio.to_thread(spool.purge_aside, lambda line: _is_of(line, theirs))
+    return told + [f"Lines in {name} cannot be read by us: look through that file yourself." for name in unread]
+
+
+def _is_of(line: bytes, theirs: set[str]) -> bool | None:
+    """Tell whether a spooled line is of the person; None: it cannot be read."""
+    try:
+        read = msgspec.json.decode(line, type=Line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return bool(theirs & {*read.persons.values(), *read.also})
+
+
+def _receipt(erased: list[Erased], left: list[str], *, is_rewritten: bool, now: int) -> list[str]:
+    leads = [lead for each in erased for lead in each.leads]
+    quarantined = sum(each.quarantined for each in erased)
+    lines = [f"Erased on {at(now)} UTC: {len(leads)} leads, {quarantined} in quarantine."]
+    lines += [f"  {each.lead} of form {each.form}{_told(each)}" for each in leads]
+    if is_rewritten:
+        lines += ["The append-only file of Redis was rewritten without them."]
+    lines += ["Yours to do:"]
+    lines += [
+        f"  {each.lead} may be at {name}, which cannot be told by us: delete it there."
+        for each in leads
+        for name in each.untold
+    ]
+    if not is_rewritten:
+        lines += ["  Redis did not confirm that its append-only file was rewritten: run BGREWRITEAOF there."]
+    lines += [f"  {each}" for each in left]
+    return [
+        *lines,
+        "  Backups made before this still hold the person: delete them, or erase again after a restore.",
+        "  What each CRM does with lead.erased, and what was copied from it, is the CRM's; so are the logs of a proxy.",
+    ]
+
+
+def _told(lead: ErasedLead) -> str:
+    return f"; lead.erased goes to {', '.join(lead.told)}" if lead.told else ""
+
+
+def _identities(config: Config, number: str | None, address: str | None) -> list[tuple[str, str]]:
+    """Return (kind, value) as person hashes are made of; raises CannotStart for what is neither."""
+    if not number and not address:
+        raise CannotStart("Say who: --phone NUMBER or --email ADDRESS.")
+    said = []
+    if number:
+        reads = [
+            phone.read(number, country=form.country, countries=form.countries, confirm=number)
+            for form in config.forms.values()
+        ]
+        found = dict.fromkeys(read.phone.e164 for read in reads if read.phone and read.phone.e164)
+        if not found:
+            raise CannotStart("This is no phone number. Write it with its country code: +91 89510 47001.")
+        said += [("phone", e164) for e164 in found]
+    if address:
+        if email.read(address.strip()) is None:
+            raise CannotStart("This is no email address.")
+        said.append(("email", email.key_of(address.strip())))
+    return said
+
+
+def _secret() -> Secret:
+    return read_settings(environment_of(os.environ)).secret
