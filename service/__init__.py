@@ -4,9 +4,9 @@ The map. A module imports only from lower rungs, and on its own rung only from w
 folder count as one module. Everything above the line is pure: no await, no clock, no network, no Redis, no
 environment. `tests/test_conventions.py` reads this table and holds the code to it.
 
-    0   trouble secret problem languages lead text table document account
+    0   trouble secret problem languages lead kept text table document account rate caller
             a text that hides itself; the catalogue of codes, and what they say in each language; what was said; plain
-            readers of text, tables and JSON
+            readers of text, tables and JSON; how often, and whose request
     1   signature email phone_text phone_number phone_repair phone sentence outcome posted multipart environment
             signing; raw text to verdict; a code to its sentence; what an attempt came to, and when next
     2   form voice field_match origin source next_url
@@ -14,23 +14,25 @@ environment. `tests/test_conventions.py` reads this table and holds the code to 
             from and may go next
     3   destinations
             one file a kind of CRM: lead to request, response to outcome
-    4   kind theme_table form_table address body_table webhook_table config
+    4   kind theme_table limits_table form_table address body_table webhook_table service_table config
             leads.toml to a configuration, or every mistake in it
-    5   body webflow validate person reply script style page sample openapi
+    5   body webflow validate person limiter reply script style page sample openapi
             bytes to fields to content; who it is; every answer a browser can see
     --- I/O below this line ---
-    6   connection inspection server gate store archive sender spool
+    6   connection inspection server cipher gate store archive erasure sender spool
             Redis, with lua/; the local disk; the outgoing HTTP
-    7   audit repair intake drain exchange delivery dispatch
+    7   audit repair upkeep intake drain exchange reception delivery dispatch
             one submission; one delivery: they return what happened
     8   settings log metrics
             the environment, read once; what happened, as lines and figures
     9   web protocol worker
             the two processes
-    10  wiring installation embedded part up demo serving asking cli_leads cli_sending cli_quarantine cli __main__
-            wiring; the only readers of the environment and of the real clock
+    10  wiring installation embedded part up demo serving
+            wiring; with the next rung the only readers of the environment and of the real clock
+    11  asking cli_leads cli_sending cli_quarantine cli_person cli __main__
+            the command line
 
-The way of one submission: web, body, validate, intake, store (lua/accept.lua); from there worker, dispatch,
+The way of one submission: web, reception, body, validate, intake, store (lua/accept.lua); from there worker, dispatch,
 delivery, destinations, sender, store (lua/settle.lua).
 """
 

@@ -14,7 +14,7 @@ from service.server import Server
 from service.settings import config_path, redis_url
 from service.store import Store
 from service.trouble import CannotStart
-from service.wiring import load_config, with_server
+from service.wiring import cipher_of, load_config, with_server
 
 T = TypeVar("T")
 
@@ -31,6 +31,11 @@ def configuration() -> Config:
 def ask(work: Callable[[Server], Awaitable[T]]) -> T:
     """Run `work` with the server of the installation that is meant."""
     return with_server(redis_url(environment_of(os.environ)), work)
+
+
+def archive_on(server: Server) -> Archive:
+    """Return what reads there, with the keys of the installation that is meant."""
+    return Archive(server, cipher_of(environment_of(os.environ)))
 
 
 async def pairs_of(server: Server, config: Config) -> list[tuple[str, str]]:

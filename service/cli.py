@@ -13,16 +13,16 @@ from typing import Annotated
 
 import typer
 
-from service import cli_leads, cli_quarantine, cli_sending
+from service import cli_leads, cli_person, cli_quarantine, cli_sending
 from service.config import Config
 from service.connection import connect
-from service.inspection import Finding
+from service.inspection import FAILURES, Finding
 from service.secret import Secret
 from service.server import Server
 from service.settings import config_path, look_up, read_settings, redis_url
 from service.spool import open_spool
 from service.trouble import CannotStart
-from service.wiring import WAIT_FOR_REDIS_S, clock, load_config, open_server
+from service.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",
@@ -31,6 +31,7 @@ app = typer.Typer(
 cli_leads.add_to(app)
 cli_sending.add_to(app)
 cli_quarantine.add_to(app)
+cli_person.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]
 AnyPort = Annotated[int, typer.Option(min=0, max=65_535, help="0: none.")]
@@ -119,6 +120,7 @@ def check(
     """Read the configuration and print every mistake in it; exit 1 if there is one."""
     path = config_path(os.environ)
     config = load_config(path, os.environ)
+    cipher_of(os.environ)
     for remark in config.warnings:
         typer.echo(f"worth a look: {remark.path}: {remark.message}")
     if redis:
@@ -130,7 +132,7 @@ def _check_redis(config: Config) -> None:
     async def look() -> tuple[Finding, ...]:
         server = Server(connect(redis_url(os.environ).reveal()), clock=clock)
         try:
-            return await server.inspect(replicas=config.replicas)
+            return await server.inspect(replicas=config.service.replicas)
         finally:
             await server.close()
 
@@ -166,15 +168,22 @@ def _prepare(*, is_web: bool) -> Config:
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
 
+    cipher = cipher_of(os.environ)
     may_be_away = is_web and settings.spool is not None
     if is_web and settings.spool:
         open_spool(settings.spool, clock)
 
     async def look() -> None:
         server = await open_server(
-            settings.redis_url, wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.replicas
+            settings.redis_url, wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.service.replicas
         )
-        await server.close()
+        try:
+            await cipher.agree(server)
+        except FAILURES:
+            if not may_be_away:
+                raise
+        finally:
+            await server.close()
 
     asyncio.run(look())
     return config

@@ -10,8 +10,8 @@ import msgspec
 import typer
 
 from service.account import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
-from service.archive import Archive, DeadDelivery, KeptDelivery, KeptLead
-from service.asking import TAKES_RECEIPTS, ask, configuration, find_lead, pairs_of
+from service.archive import DeadDelivery, KeptDelivery, KeptLead
+from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
 from service.audit import at, read_accounts, read_pauses
 from service.config import Config
 from service.installation import environment_of
@@ -82,7 +82,7 @@ def dead(json: Json = False) -> None:
     config = configuration()
 
     async def read(server: Server) -> list[DeadDelivery]:
-        archive = Archive(server)
+        archive = archive_on(server)
         return [each for form, name in await pairs_of(server, config) for each in await archive.dead(form, name)]
 
     found = ask(read)
@@ -107,7 +107,7 @@ def list_leads(
         raise CannotStart(f"There is no form {form}; there is {', '.join(config.forms)}.")
 
     async def read(server: Server) -> list[KeptLead]:
-        archive = Archive(server)
+        archive = archive_on(server)
         names = [form] if form else list(config.forms)
         store = Store(server)
         found = [
@@ -123,7 +123,11 @@ def list_leads(
         return
     for each in leads:
         states = "  ".join(f"{one.destination}: {one.state}" for one in each.deliveries)
-        typer.echo(f"{at(each.first_seen_at)}  {each.form}  {each.id}  version {len(each.versions)}  {states}")
+        typer.echo(f"{at(each.first_seen_at)}  {each.form}  {each.id}  {_version_of(each)}  {states}")
+
+
+def _version_of(lead: KeptLead) -> str:
+    return f"version {len(lead.versions)}" if lead.erased_at is None else "erased"
 
 
 def show(name: Annotated[str, typer.Argument(metavar="RECEIPT|LEAD")], json: Json = False) -> None:
@@ -132,13 +136,13 @@ def show(name: Annotated[str, typer.Argument(metavar="RECEIPT|LEAD")], json: Jso
 
     async def read(server: Server) -> KeptLead | None:
         form, lead = await find_lead(server, config, name)
-        kept = await Archive(server).lead(config.forms[form], lead)
+        kept = await archive_on(server).lead(config.forms[form], lead)
         return kept and kept.with_pauses(await _obstacles(server, config, kept))
 
     lead = ask(read)
     if lead is None:
         raise CannotStart(f"{name} is no longer kept.")
-    typer.echo(msgspec.json.format(msgspec.json.encode(lead)).decode() if json else _lead_as_text(lead))
+    typer.echo(msgspec.json.format(msgspec.json.encode(lead)).decode() if json else lead_as_text(lead))
 
 
 async def _obstacles(server: Server, config: Config, lead: KeptLead) -> dict[str, str]:
@@ -147,7 +151,11 @@ async def _obstacles(server: Server, config: Config, lead: KeptLead) -> dict[str
     return dict.fromkeys(gone, "it is not in the configuration") | await read_pauses(server, config)
 
 
-def _lead_as_text(lead: KeptLead) -> str:
+def lead_as_text(lead: KeptLead) -> str:
+    """Tell everything about a lead, a line for each thing."""
+    if lead.erased_at is not None:
+        lines = [f"{lead.id} at form {lead.form} was erased {at(lead.erased_at)}; these have yet to be told"]
+        return "\n".join(lines + [line for delivery in lead.deliveries for line in _delivery_as_text(delivery)])
     lines = [f"{lead.id} at form {lead.form}, first seen {at(lead.first_seen_at)}, last {at(lead.last_seen_at)}"]
     lines += ["submissions"]
     lines += [

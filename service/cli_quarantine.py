@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from service.archive import Archive, Quarantined
-from service.asking import TAKES_RECEIPTS, ask, configuration
+from service.archive import Quarantined
+from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration
 from service.audit import at
 from service.config import Config
 from service.form import Form
@@ -77,4 +77,4 @@ def _each(ids: list[str], do: Callable[[Store, Form, str], Awaitable[str | None]
 
 
 async def _all(server: Server, config: Config) -> list[Quarantined]:
-    return [each for form in config.forms.values() for each in await Archive(server).quarantined(form)]
+    return [each for form in config.forms.values() for each in await archive_on(server).quarantined(form)]

@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
-from service.archive import Archive
-from service.asking import TAKES_RECEIPTS, ask, configuration, find_lead, pairs_of
+from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
 from service.config import Config
 from service.destinations import Destination
+from service.kept import Mended
 from service.kind import duration
 from service.lead import Delivery
 from service.outcome import Delivered, Outcome
 from service.repair import walk
 from service.sample import sample_delivery
 from service.server import Server
-from service.store import Mended, Store
+from service.store import Store
 from service.table import Wrong
 from service.trouble import CannotStart
 from service.wiring import clock
@@ -73,13 +73,13 @@ async def _replay_one(server: Server, config: Config, pairs: Iterable[tuple[str,
 
 
 async def _replay_dead(server: Server, form: str, destination: str) -> int:
-    leads = {each.lead for each in await Archive(server).dead(form, destination)}
+    leads = {each.lead for each in await archive_on(server).dead(form, destination)}
     sent = [await Store(server).replay(form, destination, lead, what="dead") for lead in sorted(leads)]
     return sum(version > 0 for version in sent)
 
 
 async def _replay_since(server: Server, form: str, destination: str, begin: int) -> int:
-    leads = await Archive(server).since(form, begin)
+    leads = await archive_on(server).since(form, begin)
     sent = [await Store(server).replay(form, destination, lead, what="any") for lead in leads]
     return sum(version > 0 for version in sent)
 
@@ -117,8 +117,8 @@ def preview(
 
 async def _kept(server: Server, config: Config, name: str) -> Delivery:
     form, lead = await find_lead(server, config, name)
-    kept = await Archive(server).lead(config.forms[form], lead)
-    if kept is None:
+    kept = await archive_on(server).lead(config.forms[form], lead)
+    if kept is None or not kept.versions:
         raise CannotStart(f"{lead} is no longer kept.")
     return kept.delivery()
 

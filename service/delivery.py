@@ -15,10 +15,11 @@ from service.destinations import Destination
 from service.destinations.failure import judge_failure
 from service.gate import Gate, GateState, Report
 from service.inspection import FAILURES
+from service.kept import Attempt, Claim
 from service.lead import Delivery
 from service.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
 from service.sender import Answer, PrivateAddressError
-from service.store import Attempt, Claim, Settled, Store
+from service.store import Settled, Store
 from service.text import one_line
 
 LEASE_BEYOND_TIMEOUT: Final = 5_000

@@ -15,7 +15,8 @@ from service.destinations import Destination
 from service.form import Form
 from service.gate import Gate, Permit
 from service.inspection import FAILURES, Failure
-from service.store import Claim, Order, Store
+from service.kept import Claim
+from service.store import Order, Store
 
 MOST_SENDERS: Final = 8
 KEEP_SLOTS_EVERY_S: Final = 2.0

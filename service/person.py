@@ -25,6 +25,21 @@ def keyed_hash(secret: Secret, *parts: str) -> str:
     return urlsafe_b64encode(digest[:18]).decode()
 
 
+def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
+    """Return the person hashes of every phone and every email given, in any field: it can be found by each of them."""
+    found = (
+        (kind, _identity(form, name, answer, kind))
+        for name, answer in content.fields.items()
+        for kind in ("phone", "email")
+    )
+    return tuple(dict.fromkeys(person_hash(secret, form.name, kind, said) for kind, said in found if said))
+
+
+def person_hash(secret: Secret, form: str, kind: str, said: str) -> str:
+    """Return what stands for a person's phone (E.164), email (as `email.key_of` has it) or words at a form."""
+    return keyed_hash(secret, "person", form, kind, said)
+
+
 def person_keys(secret: Secret, form: Form, content: Content) -> dict[str, str]:
     """Return the person's keys: `phone` and `email` as far as given, else `words`, the hash of all values."""
     keys = {}
@@ -33,19 +48,23 @@ def person_keys(secret: Secret, form: Form, content: Content) -> dict[str, str]:
             filter(None, (_identity(form, name, answer, kind) for name, answer in content.fields.items())), None
         )
         if said:
-            keys[kind] = keyed_hash(secret, "person", form.name, kind, said)
-    return keys or {"words": keyed_hash(secret, "person", form.name, "words", _spelled(form, content))}
+            keys[kind] = person_hash(secret, form.name, kind, said)
+    return keys or {"words": person_hash(secret, form.name, "words", _spelled(form, content))}
 
 
 def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, str]]:
     """Return each thing said as (fingerprint, value): two are the same news when their fingerprints are equal.
 
-    The value is opaque to the store; `content_of` reads it. Source has no fingerprint: it is never news.
+    The value is opaque to the store; `content_of` reads it. Source has no fingerprint: it is never news. The name of
+    an extra, which a visitor may choose, stands in its value alone, and is hashed where it names the fact.
     """
     said = {
         f"fields.{name}": (_canonical(form, name, answer), _packed(answer)) for name, answer in content.fields.items()
     }
-    said |= {f"extra.{name}": (_folded(text), f"s{text}") for name, text in content.extra.items()}
+    said |= {
+        _name_of_extra(secret, form, name): (_folded(text), f"x{msgspec.json.encode((name, text)).decode()}")
+        for name, text in content.extra.items()
+    }
     printed = {name: (_fingerprint(secret, form, name, same), value) for name, (same, value) in said.items()}
     return printed | {"source": ("", f"j{msgspec.json.encode(content.source).decode()}")}
 
@@ -58,13 +77,18 @@ def content_of(form: Form, packed: Mapping[str, str]) -> Content:
     order = {name: place for place, name in enumerate(form.fields)}
     kept = sorted(name.removeprefix("fields.") for name in packed if name.startswith("fields."))
     kept.sort(key=lambda name: order.get(name, len(order)))
-    extra = sorted(name.removeprefix("extra.") for name in packed if name.startswith("extra."))
+    extra = sorted(_extra(value) for name, value in packed.items() if name.startswith("extra."))
     source = msgspec.json.decode(packed["source"][1:], type=Source) if "source" in packed else Source()
     return Content(
         {name: _unpacked(packed[f"fields.{name}"]) for name in kept},
-        {name: packed[f"extra.{name}"][1:] for name in extra},
+        dict(extra),
         source,
     )
+
+
+def label_of(name: str, packed: str) -> str:
+    """Return how a delivery names a fact: `phone` for a field, `extra.colour` for an extra, whose value is `packed`."""
+    return f"extra.{_extra(packed)[0]}" if name.startswith("extra.") else name.removeprefix("fields.")
 
 
 def idempotency_key(secret: Secret, form: Form, key: str, content: Content) -> str:
@@ -75,6 +99,14 @@ def idempotency_key(secret: Secret, form: Form, key: str, content: Content) -> s
 def receipt_of(secret: Secret, form: Form, key: str, content: Content) -> str:
     """Return the receipt of a submission that came with a key: the same from every process."""
     return keyed_hash(secret, "receipt", form.name, key, _spelled(form, content))
+
+
+def _name_of_extra(secret: Secret, form: Form, name: str) -> str:
+    return f"extra.{keyed_hash(secret, 'extra', form.name, name)[:16]}"
+
+
+def _extra(packed: str) -> tuple[str, str]:
+    return msgspec.json.decode(packed[1:], type=tuple[str, str])
 
 
 def _identity(form: Form, name: str, answer: Answer, kind: str) -> str | None:

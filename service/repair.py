@@ -6,7 +6,8 @@ Law: slow on purpose, a slice at a time; `repair.lua` decides and mends, this mo
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from service.store import Mended, Store
+from service.kept import Mended
+from service.store import Store
 
 SLICE = 100
 

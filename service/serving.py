@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from service import phone
 from service.audit import read_accounts
+from service.cipher import Cipher
 from service.config import Config
 from service.connection import connect
 from service.drain import Drain, Drained
@@ -40,7 +41,7 @@ from service.spool import open_spool
 from service.store import Store
 from service.trouble import CannotStart
 from service.web import create_app
-from service.wiring import clock, listen, load_config, look_at_port
+from service.wiring import cipher_of, clock, listen, load_config, look_at_port
 
 DRAIN_EVERY_S: Final = 1.0
 BROKEN_S: Final = 30.0
@@ -55,8 +56,9 @@ def create_web() -> Starlette:
     config = load_config(settings.config, os.environ)
     server = Server(connect(settings.redis_url.reveal()), clock=clock)
     spool = open_spool(settings.spool, clock) if settings.spool else None
-    store = Store(server, replicas=config.replicas)
-    intake = Intake(store, settings.secret, spool)
+    cipher = cipher_of(os.environ)
+    store = Store(server, replicas=config.service.replicas, cipher=cipher)
+    intake = Intake(store, settings.secret, spool, cipher)
     own_log = open_log(settings.log, "web")
     log = log_submission(own_log)
     catch_faults(own_log)
@@ -68,7 +70,7 @@ def create_web() -> Starlette:
         tasks = [
             asyncio.create_task(intake.keep_reporting()),
             asyncio.create_task(server.keep_time()),
-            asyncio.create_task(_get_acquainted(server, store, config, own_log)),
+            asyncio.create_task(_get_acquainted(store, cipher, config, own_log)),
         ]
         if spool:
             tasks.append(asyncio.create_task(_keep_draining(Drain(spool, store, config.forms), own_log, figures)))
@@ -105,11 +107,12 @@ def _tell_of_its_end(log: Log, task: asyncio.Task[None]) -> None:
         log_fault(log, error)
 
 
-async def _get_acquainted(server: Server, store: Store, config: Config, log: Log) -> None:
+async def _get_acquainted(store: Store, cipher: Cipher, config: Config, log: Log) -> None:
     """Look at a server that may have been away when we started, and tell it which forms we serve."""
     while True:
         try:
-            findings = await server.open(replicas=config.replicas)
+            findings = await store.server.open(replicas=config.service.replicas)
+            await cipher.agree(store.server)
             await store.remember_forms(config.forms)
         except CannotStart as error:
             log.error("redis cannot be used", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault
@@ -211,7 +214,9 @@ async def _work(config: Config, door: socket.socket | None, *, until_stdin_close
         loop.add_signal_handler(each, stop.set)
     if until_stdin_closes:
         watch_stdin(lambda: _call(loop, stop))
+    cipher = cipher_of(os.environ)
     await server.open()
+    await cipher.agree(server)
     figures = WorkerFigures()
     log = open_log(settings.log, "worker")
     log.info("delivering", destinations=list(config.destinations), port=door.getsockname()[1] if door else 0)
@@ -219,6 +224,7 @@ async def _work(config: Config, door: socket.socket | None, *, until_stdin_close
     worker = Worker(
         config,
         server,
+        cipher=cipher,
         log=log,
         jitter=random.random,
         told=lambda attempted: figures.attempt(attempted, server.now()),

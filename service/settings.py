@@ -24,6 +24,7 @@ class Settings:
     secret: Secret
     log: Literal["json", "text"]
     spool: Path | None = None
+    encryption: Secret | None = None
 
 
 def read_file(name: str) -> str:
@@ -57,7 +58,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             f"LEADS_SECRET is too short: it needs at least {SHORTEST_SECRET} characters. "
             "Make one with `openssl rand -hex 32`."
         )
-    return Settings(config_path(environ), redis_url(environ), Secret(secret), log_format(environ), spool_path(environ))
+    return Settings(
+        config_path(environ),
+        redis_url(environ),
+        Secret(secret),
+        log_format(environ),
+        spool_path(environ),
+        encryption_keys(environ),
+    )
 
 
 def config_path(environ: Mapping[str, str]) -> Path:
@@ -68,6 +76,12 @@ def config_path(environ: Mapping[str, str]) -> Path:
 def spool_path(environ: Mapping[str, str]) -> Path | None:
     """Return the folder LEADS_SPOOL; None: no spool."""
     return Path(environ["LEADS_SPOOL"]) if environ.get("LEADS_SPOOL") else None
+
+
+def encryption_keys(environ: Mapping[str, str]) -> Secret | None:
+    """Return LEADS_ENCRYPTION_KEY, a list of keys as `cipher.keys_of` reads it; None: nothing is encrypted."""
+    listed = look_up(environ, "LEADS_ENCRYPTION_KEY")
+    return Secret(listed) if listed else None
 
 
 def redis_url(environ: Mapping[str, str]) -> Secret:

@@ -12,12 +12,13 @@ from typing import TypeVar
 
 import typer
 
+from service.cipher import NO_KEY_OPENS, PLAIN, Cipher, UnreadableError, keys_of
 from service.config import Config, Mistakes, parse
 from service.connection import connect
 from service.inspection import FAILURES, sentence_of
 from service.secret import Secret
 from service.server import Server
-from service.settings import read_file
+from service.settings import encryption_keys, read_file
 from service.trouble import CannotStart
 
 T = TypeVar("T")
@@ -48,6 +49,12 @@ def _text_of(path: Path) -> str:
         raise CannotStart(f"There is no configuration at {path}. Set LEADS_CONFIG to its path.") from None
     except (OSError, UnicodeError) as error:
         raise CannotStart(f"{path} cannot be read ({type(error).__name__}).") from None
+
+
+def cipher_of(environ: Mapping[str, str]) -> Cipher:
+    """Return what seals and opens what is kept, as the environment says. Raises CannotStart for a key that is none."""
+    keys = encryption_keys(environ)
+    return Cipher(keys_of(keys)) if keys else PLAIN
 
 
 def look_at_port(host: str, port: int) -> None:
@@ -116,6 +123,8 @@ def with_server(url: Secret, work: Callable[[Server], Awaitable[T]]) -> T:
             return await work(server)
         except FAILURES as error:
             raise CannotStart(sentence_of(error)) from None
+        except UnreadableError:
+            raise CannotStart(NO_KEY_OPENS) from None
         finally:
             await server.close()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from crm import Crm
 from processes import Processes, free_port
@@ -21,6 +22,7 @@ from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_c
 
 from service import cli, wiring
 from service.__main__ import main
+from service.cipher import Cipher
 from service.embedded import Embedded
 
 ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
@@ -684,3 +686,105 @@ def test_show_tells_what_is_known_and_was_not_forwarded(leads: Leads, redis_url:
     assert "known since, and not forwarded\n" in told
     assert "  name: Asha Rao" in told
     assert leads("show", lead, "--json").json()["unforwarded"]["fields"]["name"]["value"] == "Asha Rao"
+
+
+# --- `leads person`, `leads erase`, LEADS_ENCRYPTION_KEY --------------------------------------------------------------
+
+
+def lead_of_asha(leads: Leads, redis_url: str) -> str:
+    text = (leads.folder / "leads.toml").read_text()
+    return str(work(redis_url, text, lambda shop: shop.submit(**ASHA, email="asha@example.com")).lead)
+
+
+@pytest.mark.parametrize(
+    "who", [("--phone", "+91 89510-47001"), ("--phone", "8951047001"), ("--email", " ASHA@example.com ")]
+)
+def test_a_person_is_shown_however_the_number_is_written(leads: Leads, redis_url: str, who: tuple[str, str]) -> None:
+    lead = lead_of_asha(leads, redis_url)
+    told = leads("person", *who)
+    assert told.status == 0
+    assert lead in told.out
+    assert "Asha Rao" in told.out
+    assert "1 leads and 0 quarantined submissions are held." in told.out
+    assert [each["id"] for each in leads("person", *who, "--json").json()["leads"]] == [lead]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Say who: --phone NUMBER or --email ADDRESS."),
+        (("--phone", "nobody"), "This is no phone number."),
+        (("--email", "nobody"), "This is no email address."),
+    ],
+)
+@pytest.mark.parametrize("command", ["person", "erase"])
+def test_who_is_meant_must_be_said(leads: Leads, command: str, words: tuple[str, ...], said: str) -> None:
+    told = leads(command, *words)
+    assert told.status == 1
+    assert said in told.err
+
+
+def test_an_erased_person_is_gone_and_the_print_names_nobody(leads: Leads, redis_url: str) -> None:
+    lead = lead_of_asha(leads, redis_url)
+    told = leads("erase", "--phone", "089510 47001")
+    assert told.status == 0
+    assert "1 leads, 0 in quarantine" in told.out
+    assert lead in told.out
+    assert "The append-only file of Redis was rewritten without them." in told.out
+    assert "Backups made before this still hold the person" in told.out
+    assert not [word for word in ("Asha", "47001", "asha@") if word in told.out + told.err]
+    assert "0 leads" in leads("person", "--email", "asha@example.com").out
+    assert leads("show", lead).status == 1
+    assert leads("status", "--check").status == 0
+    assert "0 leads, 0 in quarantine" in leads("erase", "--phone", "089510 47001").out
+
+
+def test_erasing_empties_the_spool_and_what_was_set_aside_of_that_person(leads: Leads, redis_url: str) -> None:
+    spool = leads.folder / "spool"
+    spool.mkdir()
+    leads.environ(LEADS_SPOOL=str(spool))
+    lead = lead_of_asha(leads, redis_url)
+    text = (leads.folder / "leads.toml").read_text()
+    line = work(redis_url, text, lambda shop: spooled_line(shop, **ASHA))
+    other = work(redis_url, text, lambda shop: spooled_line(shop, name="Ravi", phone="089510 47002"))
+    (spool / "000-a.jsonl").write_bytes(line + b"\n" + other + b"\n")
+    (spool / "000-b.aside").write_bytes(line + b"\n" + other + b"\n" + b'{"half\n')
+    told = leads("erase", "--phone", "089510 47001")
+    assert lead in told.out
+    assert "Lines in 000-b.aside cannot be read by us: look through that file yourself." in told.out
+    assert not list(spool.glob("*.jsonl"))
+    assert (spool / "000-b.aside").read_bytes() == other + b"\n" + b'{"half\n'
+    account = leads("status", "--json").json()["forms"]["get-in-touch"]
+    assert (account["created"], account["erased"], account["balanced"]) == (2, 1, True)
+    assert "0 leads" in leads("person", "--phone", "089510 47001").out
+    assert "1 leads" in leads("person", "--phone", "089510 47002").out
+
+
+async def spooled_line(shop: Workshop, **said: str) -> bytes:
+    line = shop.intake._line(shop.config.forms["get-in-touch"], shop.check("get-in-touch", **said).content, None, ())
+    return msgspec.json.encode(msgspec.structs.replace(line, at=line.at - 60_000))
+
+
+KEY, NEW_KEY = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=", "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjI="
+
+
+def test_with_a_key_commands_read_what_is_encrypted_and_without_it_they_say_so(leads: Leads, redis_url: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+
+    async def submit(shop: Workshop) -> str:
+        shop.use(Cipher([b"1" * 32]))
+        return (await shop.submit(**ASHA)).lead
+
+    lead = work(redis_url, text, submit)
+    for command in (("show", lead), ("list",), ("person", "--phone", "089510 47001")):
+        told = leads(*command)
+        assert (told.status, "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.err) == (1, True), command
+    leads.environ(LEADS_ENCRYPTION_KEY=f"{NEW_KEY}, {KEY}")
+    assert "Asha Rao" in leads("show", lead).out
+    assert "Asha Rao" in leads("person", "--phone", "089510 47001").out
+    leads.environ(LEADS_ENCRYPTION_KEY="short")
+    told = leads("check")
+    assert (told.status, told.err.strip()) == (
+        1,
+        "LEADS_ENCRYPTION_KEY: key 1 is not 32 bytes in base64. Make one with `openssl rand -base64 32`.",
+    )

@@ -10,10 +10,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from service import delivery
 from service.delivery import Conclusion, attempt, conclude, describe, insist
 from service.destinations.webhook import Webhook
+from service.kept import Claim
 from service.lead import Content, Delivery, Lead
 from service.outcome import Delivered, Outcome, Rejected, Retry
 from service.sender import Answer, PrivateAddressError
-from service.store import Claim
 
 BEGAN, NOW = 1_790_000_000_000, 1_790_000_000_250
 PAUSES = (1_000, 60_000)

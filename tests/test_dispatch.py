@@ -14,8 +14,9 @@ from workshop import Hands, Workshop, form, one_crm, until, until_async
 
 from service.delivery import Attempted, Courier
 from service.dispatch import Dispatcher
+from service.kept import Claim
 from service.sender import Sender
-from service.store import Claim, Store, base_of
+from service.store import Store, base_of
 from service.worker import gate_of
 
 pytestmark = pytest.mark.anyio

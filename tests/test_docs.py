@@ -26,12 +26,13 @@ from service.cli import app
 from service.config import Config, Mistakes, parse
 from service.destinations.envelope import PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
 from service.destinations.webhook import Webhook
-from service.form import Field, Form, Messages, Theme
+from service.form import Field, Form, Limits, Messages, Theme
 from service.kind import show
 from service.lead import Answer, Content, Delivery, Lead
 from service.outcome import Delivered, Outcome, Rejected, Retry
 from service.problem import CATALOGUE
 from service.reply import REQUEST_HEADERS
+from service.service_table import Service
 from service.settings import SUPPORTED_URLS
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +50,7 @@ ENVIRON = {
 }  # fmt: skip
 FORM = '[forms.get-in-touch]\ndeliver = ["crm"]\nfields.name = {type = "text"}\nfields.phone = {type = "phone"}\n'
 FORM += 'fields.message = {type = "text"}\n'
+DESTINATION = '[destinations.crm]\ntype = "webhook"\nurl = "https://crm.example.com/leads"\n'
 MEANINGS: Mapping[str, tuple[type, str | None]] = {
     "delivered": (Delivered, None),
     "not now": (Retry, "delivery"),
@@ -118,7 +120,8 @@ def test_the_table_of_codes_is_the_catalogue() -> None:
     [
         ("`[forms.NAME]`", "[forms.a]\nzzz = 1", Form("", {}, ())),
         ("`fields.NAME`", "[forms.a]\nfields.b = {zzz = 1}", Field("")),
-        ("`[service]`", "[service]\nzzz = 1", Config({}, {})),
+        ("`[service]`", "[service]\nzzz = 1", Service()),
+        ("`limits`", "[forms.a.limits]\nzzz = 1", Limits()),
         ("`messages`", "[forms.a.messages]\nzzz = 1", Messages(**languages.load("en").messages)),
         ("`theme`", "[forms.a.theme]\nzzz = 1", Theme()),
         ("`[destinations.NAME]`", '[destinations.a]\ntype = "webhook"\nzzz = 1', Webhook("", ())),
@@ -131,7 +134,8 @@ def test_every_setting_is_told_with_its_default(heading: str, text: str, default
         if default.startswith("`"):
             assert spans(default.replace("24h", "1d")) == [written(getattr(defaults, name), kind)], name
         else:
-            assert not getattr(defaults, name, None) or name in {"type", "messages"}, name
+            plain = getattr(defaults, name, None)
+            assert not plain or plain == Limits() or name in {"type", "messages"}, name
 
 
 def test_every_language_is_told() -> None:
@@ -272,6 +276,7 @@ def anchors(text: str) -> set[str]:
 )
 def test_every_piece_of_configuration_is_one(page: str, block: str) -> None:
     whole = block if "[forms." in block else FORM + block
+    whole = whole if "[destinations." in whole else whole + DESTINATION
     assert isinstance(parse(whole, ENVIRON, lambda _: ""), Config), page
 
 

@@ -11,9 +11,9 @@ import structlog
 
 from service.delivery import Attempted, Conclusion
 from service.gate import GateState
+from service.kept import Attempt, Claim
 from service.lead import Answer, Content, Delivery, Lead
 from service.log import log_attempt, log_submission, open_log
-from service.store import Attempt, Claim
 
 SAID = Content({"name": Answer("Asha Rao")}, {"colour": "mauve"})
 LEAD = Lead("lead_1", "callback", 2, SAID, 0, 0, 0, 1)

@@ -135,7 +135,13 @@ def test_values_keep_their_type_and_flags(value: str | float | bool) -> None:
 
 
 def test_fields_are_read_back_in_the_forms_order_and_strangers_last() -> None:
-    packed = {"fields.old": "sx", "fields.message": "shi", "fields.name": "sAsha", "extra.b": "s2", "extra.a": "s1"}
+    packed = {
+        "fields.old": "sx",
+        "fields.message": "shi",
+        "fields.name": "sAsha",
+        "extra.1": 'x["b","2"]',
+        "extra.2": 'x["a","1"]',
+    }
     content = content_read_back(FORM, packed)
     assert list(content.fields) == ["name", "message", "old"]
     assert list(content.extra) == ["a", "b"]

@@ -11,8 +11,8 @@ from workshop import Workshop, one_crm, until
 
 from service import repair as walking
 from service import worker as working
+from service.kept import Mended
 from service.repair import walk
-from service.store import Mended
 
 pytestmark = pytest.mark.anyio
 

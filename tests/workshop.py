@@ -20,6 +20,7 @@ from crm import Crm
 from service import body, validate
 from service.account import DestinationAccount, FormAccount
 from service.archive import Archive, DeadDelivery, KeptLead
+from service.cipher import PLAIN, Cipher
 from service.config import Config, Mistakes, parse
 from service.connection import connect
 from service.intake import Intake, Taken
@@ -95,9 +96,7 @@ class Workshop:
         self.redis_url, self._now = redis_url, now
         self.config = self.read(text)
         self.server = Server(connect(redis_url), clock=now)
-        self.store = Store(self.server)
-        self.archive = Archive(self.server)
-        self.intake = Intake(self.store, Secret(ENVIRON["LEADS_SECRET"]))
+        self.use(PLAIN)
         self.attempts: list[Attempted] = []
         self.log: list[Mapping[str, Any]] = []
 
@@ -113,11 +112,22 @@ class Workshop:
     async def __aexit__(self, *_: object) -> None:
         await self.server.close()
 
-    async def submit(self, to: str = "get-in-touch", **fields: str) -> Taken:
+    def use(self, cipher: Cipher) -> None:
+        """Let everything that is made from now on seal and open with these keys."""
+        self._cipher = cipher
+        self.store = Store(self.server, cipher=cipher)
+        self.archive = Archive(self.server, cipher)
+        self.intake = Intake(self.store, Secret(ENVIRON["LEADS_SECRET"]), cipher=cipher)
+
+    def check(self, to: str, **fields: str) -> Checked:
         posted = body.read("application/x-www-form-urlencoded", urlencode(fields).encode())
         assert isinstance(posted, Posted)
         checked = validate.check(self.config.forms[to], posted)
         assert isinstance(checked, Checked), checked
+        return checked
+
+    async def submit(self, to: str = "get-in-touch", **fields: str) -> Taken:
+        checked = self.check(to, **fields)
         taken = await self.intake.submit(self.config.forms[to], checked.content, quarantine=checked.quarantine)
         assert isinstance(taken, Taken), taken
         return taken
@@ -135,7 +145,12 @@ class Workshop:
         """Run a worker until the block ends; it has a server connection of its own, as a process would."""
         server, stop = Server(connect(self.redis_url), clock=self._now), asyncio.Event()
         worker = Worker(
-            config or self.config, server, log=self._open_log(), jitter=lambda: 0.5, told=self.attempts.append
+            config or self.config,
+            server,
+            cipher=self._cipher,
+            log=self._open_log(),
+            jitter=lambda: 0.5,
+            told=self.attempts.append,
         )
         task = asyncio.create_task(worker.run(stop))
         try:

@@ -1,0 +1,111 @@
+"""What a person said, encrypted before it is kept and opened again when it is needed.
+
+Law: knows texts and keys, not what they mean. AES-256-GCM of the package `cryptography` (NIST SP 800-38D), a random
+nonce for each text; where a text belongs is authenticated with it, so that none can be put in another's place.
+Without a key a text is kept as it is; what was kept so before there was a key can still be read.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from service.secret import Secret
+from service.server import Server
+from service.trouble import CannotStart
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+NAME_BYTES: Final = 3
+SEALED: Final = "e"
+"""What a sealed text begins with; a packed one never does."""
+WITNESS: Final = "leads:cipher"
+"""A text sealed with the first key: it tells a process that has other keys, or none, before it takes anything."""
+NO_KEY_OPENS: Final = (
+    "No key in LEADS_ENCRYPTION_KEY opens what is kept. Add the key that was used until now behind the new one."
+)
+HOW_TO_MAKE: Final = "Make one with `openssl rand -base64 32`."
+
+
+class UnreadableError(Exception):
+    """No key that we have opens a text, or it was changed."""
+
+
+class Cipher:
+    """Seals with the first of its keys and opens with any; without keys it does nothing."""
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self._keys = {hashlib.sha256(key).digest()[:NAME_BYTES]: key for key in keys}
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a key."""
+        return bool(self._keys)
+
+    def seal(self, text: str, *place: str) -> str:
+        """Return the text for keeping at `place`, such as a form and a field."""
+        if not self._keys:
+            return text
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 -- only where it is asked for
+
+        name, key = next(iter(self._keys.items()))
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = AESGCM(key).encrypt(nonce, text.encode(), _spelled(place))
+        return SEALED + base64.urlsafe_b64encode(name + nonce + sealed).decode()
+
+    def open(self, text: str, *place: str) -> str:
+        """Return what was sealed at `place`. Raises UnreadableError."""
+        if not text.startswith(SEALED):
+            return text
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 -- only where it is asked for
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 -- the same
+
+        try:
+            raw = base64.b64decode(text[1:], altchars=b"-_", validate=True)
+            name, nonce = raw[:NAME_BYTES], raw[NAME_BYTES : NAME_BYTES + NONCE_BYTES]
+            return AESGCM(self._keys[name]).decrypt(nonce, raw[NAME_BYTES + NONCE_BYTES :], _spelled(place)).decode()
+        except (KeyError, InvalidTag, ValueError) as error:
+            raise UnreadableError from error
+
+    async def agree(self, server: Server) -> None:
+        """See that our keys open what is kept on the server, and remember there which one seals from now on.
+
+        Raises CannotStart if they do not.
+        """
+        kept = await server.client.get(WITNESS)
+        if kept is None:
+            if self.is_on:
+                await server.client.set(WITNESS, self.seal(WITNESS, WITNESS))
+            return
+        if not self.is_on:
+            raise CannotStart("What is kept is encrypted: set LEADS_ENCRYPTION_KEY to the key it was encrypted with.")
+        try:
+            self.open(str(kept), WITNESS)
+        except UnreadableError:
+            raise CannotStart(NO_KEY_OPENS) from None
+        await server.client.set(WITNESS, self.seal(WITNESS, WITNESS))
+
+
+PLAIN: Final = Cipher()
+
+
+def keys_of(listed: Secret) -> tuple[bytes, ...]:
+    """Return the keys of LEADS_ENCRYPTION_KEY, commas or blanks between them. Raises CannotStart for what is none."""
+    keys = []
+    for number, text in enumerate(listed.reveal().replace(",", " ").split(), 1):
+        try:
+            key = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise CannotStart(f"LEADS_ENCRYPTION_KEY: key {number} is not {KEY_BYTES} bytes in base64. {HOW_TO_MAKE}")
+        keys.append(key)
+    if not keys:
+        raise CannotStart(f"LEADS_ENCRYPTION_KEY is empty. {HOW_TO_MAKE}")
+    return tuple(keys)
+
+
+def _spelled(place: Sequence[str]) -> bytes:
+    return "\0".join(place).encode()
