@@ -176,10 +176,10 @@ def test_an_empty_file_input_is_left_out() -> None:
         part("cv", "text", more='; filename=""'),
     ],
 )
-def test_a_file_is_refused_by_the_name_of_its_input(file: str) -> None:
-    found = body.read(MULTIPART, (part("a", "1") + file + "--X--").encode())
-    assert isinstance(found, Problems)
-    assert [(each.code, each.field) for each in found.items] == [(Code.NO_FILE_UPLOADS, "cv")]
+def test_a_file_is_left_unread_and_the_name_of_its_input_kept(file: str) -> None:
+    found = body.read(MULTIPART, (part("a", "1") + file + file + "--X--").encode())
+    assert isinstance(found, Posted)
+    assert (found.fields, found.files) == ({"a": "1"}, ("cv",))
 
 
 @pytest.mark.parametrize(
