@@ -9,10 +9,10 @@ from typing import Literal
 import msgspec
 
 from service.form import Form
-from service.lead import Content, Delivery, Lead
+from service.lead import Content, Delivery
 from service.person import content_of
 from service.server import Server
-from service.store import Attempt, Line, Record, Version, base_of
+from service.store import Attempt, Line, Record, Version, base_of, delivery_of
 
 STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "not owed"]] = {
     "w": "waiting", "d": "delivered", "x": "dead", "s": "superseded", "-": "not owed",
@@ -80,17 +80,6 @@ class KeptLead(msgspec.Struct, frozen=True):
         told = [msgspec.structs.replace(each, paused=pauses.get(each.destination)) for each in self.deliveries]
         return msgspec.structs.replace(self, deliveries=tuple(told))
 
-    def delivery(self) -> Delivery:
-        """Return the latest version as a first delivery of it."""
-        latest = self.versions[-1]
-        return Delivery(
-            Lead(
-                self.id, self.form, latest.version, latest.content, accepted_at=latest.accepted_at,
-                received_at=latest.received_at, first_seen_at=self.first_seen_at, enquiries=latest.enquiries,
-            ),
-            "lead.created",
-        )  # fmt: skip
-
 
 class Quarantined(msgspec.Struct, frozen=True):
     """A submission that looked like spam: when it came (ms), why it looked so, what it says."""
@@ -151,6 +140,21 @@ class Archive:
             _unforwarded(form, kept.get("kept"), versions[-1].content),
         )  # fmt: skip
 
+    async def delivery(self, form: Form, lead: str, destination: str) -> Delivery | None:
+        """Return what a destination would be sent of a lead: what waits there, else what a replay would send.
+
+        None if there is no such lead.
+        """
+        stored = await self._server.client.hgetall(f"{base_of(form.name)}lead:{lead}")
+        kept = {str(name): str(value) for name, value in stored.items()}
+        if not kept:
+            return None
+        record = _record(kept.get(f"d:{destination}"))
+        version = record.last("w") or record.last("xd") or int(kept["version"])
+        before = record.b.get(str(version), record.last("d"))
+        versions = (kept[f"v:{each}"] if each else "" for each in (version, before))
+        return delivery_of(form, (lead, version, 0, kept["first"], "", *versions))
+
     async def _delivery(self, form: str, lead: str, destination: str, kept: dict[str, str]) -> KeptDelivery:
         record = msgspec.json.decode(kept[f"d:{destination}"], type=Record)
         due = await self._server.client.zscore(f"{base_of(form)}due:{destination}", lead)
@@ -183,13 +187,17 @@ class Archive:
         found = []
         for lead in _texts(await self._server.client.zrange(f"{base_of(form)}dead:{destination}", 0, -1)):
             kept = await self._server.client.hget(f"{base_of(form)}lead:{lead}", f"d:{destination}")
-            record = msgspec.json.decode(kept or '{"s":"","v":0,"n":0}', type=Record)
+            record = _record(kept)
             found += [
                 DeadDelivery(form, destination, lead, int(version), *record.why[version])
                 for version in sorted(record.why, key=int)
                 if record.s[int(version) - 1] == "x"
             ]
         return found
+
+
+def _record(text: bytes | str | None) -> Record:
+    return msgspec.json.decode(text or '{"s":"","v":0,"n":0}', type=Record)
 
 
 def _unforwarded(form: Form, text: str | None, sent: Content) -> Content | None:

@@ -143,6 +143,10 @@ class Record(msgspec.Struct, frozen=True):
     probed: int | None = None
     why: dict[str, tuple[int, str, str]] = {}
 
+    def last(self, letters: str) -> int:
+        """Return the latest version in one of these states, 0 if none is."""
+        return max((number for number, letter in enumerate(self.s, 1) if letter in letters), default=0)
+
 
 class Store:
     """The leads of every form on one server."""
@@ -269,14 +273,15 @@ def _policy(form: Form) -> bytes:
 
 def _claim(form: Form, destination: str, row: Sequence[Any], token: str) -> Claim:
     try:
-        delivery, fault = _delivery(form, row), ""
+        delivery, fault = delivery_of(form, row), ""
     except Exception as error:  # noqa: BLE001 -- what cannot be read must not hold up what was leased with it
         unread = Lead(row[0], form.name, int(row[1]), Content({}, {}), 0, 0, int(row[3]), 0)
         delivery, fault = Delivery(unread, "lead.created"), type(error).__name__
     return Claim(form.name, destination, delivery, int(row[2]), row[4] == "1", token, fault)
 
 
-def _delivery(form: Form, row: Sequence[Any]) -> Delivery:
+def delivery_of(form: Form, row: Sequence[Any]) -> Delivery:
+    """Return what a row of `claim.lua` says is to be sent."""
     lead, version, _, first_seen, _, text, before = row
     kept = msgspec.json.decode(text, type=Version)
     known = msgspec.json.decode(before, type=Version).facts if before else None
