@@ -61,6 +61,11 @@ class KeptDelivery(msgspec.Struct, frozen=True):
             (state for _, state in sorted(self.states.items(), reverse=True) if state != "not owed"), "not owed"
         )
 
+    def behind(self, paused: str | None, not_before: int) -> "KeptDelivery":
+        """Return the same, as what stands in its way has it: a pause, or a time (ms) before which nothing is sent."""
+        is_held_up = self.due_at is not None and not self.leased and self.due_at < not_before
+        return msgspec.structs.replace(self, paused=paused, due_at=not_before if is_held_up else self.due_at)
+
 
 class KeptLead(msgspec.Struct, frozen=True):
     """Everything that is kept about one lead."""
@@ -75,9 +80,9 @@ class KeptLead(msgspec.Struct, frozen=True):
     unforwarded: Content | None = None
     """What is known beyond the latest version, where `repeat = "drop"` keeps it to ourselves."""
 
-    def with_pauses(self, pauses: Mapping[str, str]) -> "KeptLead":
-        """Return the same, with why nothing is sent to some destinations."""
-        told = [msgspec.structs.replace(each, paused=pauses.get(each.destination)) for each in self.deliveries]
+    def with_obstacles(self, pauses: Mapping[str, str], waits: Mapping[str, int]) -> "KeptLead":
+        """Return the same, with why nothing is sent to some destinations, and due no earlier than they asked for."""
+        told = [each.behind(pauses.get(each.destination), waits.get(each.destination, 0)) for each in self.deliveries]
         return msgspec.structs.replace(self, deliveries=tuple(told))
 
 
