@@ -11,7 +11,7 @@ from python_multipart.multipart import parse_options_header
 
 from service import document
 from service.multipart import MAX_PARTS, Part, read_parts
-from service.posted import Posted, gather
+from service.posted import Posted, gather, is_control
 from service.problem import Code, Problems, refuse
 from service.text import decode, is_unicode
 
@@ -102,7 +102,8 @@ def _json(raw: bytes) -> Posted | Problems:
         pairs += [
             (name, document.scalar_text(scalar))
             for scalar in scalars
-            if isinstance(scalar, str | bool)  # null is a field left out
+            # null is a field left out; so is a control field that is false, such as a honeypot not ticked
+            if isinstance(scalar, str) or (isinstance(scalar, bool) and (scalar or not is_control(name)))
         ]
     return _posted(pairs, booleans)
 

@@ -219,6 +219,13 @@ def test_control_fields_are_split_off_and_unknown_ones_dropped() -> None:
     assert (found.control, found.fields) == (Control("g", "n", "i", "c"), {"a": "1"})
 
 
+@pytest.mark.parametrize(("value", "gotcha"), [("false", ""), ("null", ""), ('""', ""), ("true", "true"), ("0", "0")])
+def test_a_honeypot_that_a_script_sends_as_false_is_not_filled(value: str, gotcha: str) -> None:
+    found = body.read(JSON, f'{{"a": "1", "_gotcha": {value}}}'.encode())
+    assert isinstance(found, Posted)
+    assert (found.fields, found.control.gotcha) == ({"a": "1"}, gotcha)
+
+
 def test_a_honeypot_that_is_sent_twice_and_empty_stays_empty() -> None:
     found = body.read(URLENCODED, b"_gotcha=&_gotcha=&a=1")
     assert isinstance(found, Posted)
