@@ -12,10 +12,10 @@ from msgspec import structs
 from service.cipher import PLAIN, Cipher
 from service.form import Form
 from service.kept import Attempt, Line, Record, Version
-from service.lead import Content, Delivery, Lead
+from service.lead import Content, Delivery
 from service.person import content_of
 from service.server import Server
-from service.store import EXCERPT, Facts, base_of, open_facts
+from service.store import EXCERPT, Facts, base_of, delivery_of, open_facts
 
 STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "erased", "not owed"]] = {
     "w": "waiting", "d": "delivered", "x": "dead", "s": "superseded", "e": "erased", "-": "not owed",
@@ -64,6 +64,11 @@ class KeptDelivery(msgspec.Struct, frozen=True):
             (state for _, state in sorted(self.states.items(), reverse=True) if state != "not owed"), "not owed"
         )
 
+    def behind(self, paused: str | None, not_before: int) -> "KeptDelivery":
+        """Return the same, as what stands in its way has it: a pause, or a time (ms) before which nothing is sent."""
+        is_held_up = self.due_at is not None and not self.leased and self.due_at < not_before
+        return msgspec.structs.replace(self, paused=paused, due_at=not_before if is_held_up else self.due_at)
+
 
 class KeptLead(msgspec.Struct, frozen=True):
     """Everything that is kept about one lead."""
@@ -80,21 +85,10 @@ class KeptLead(msgspec.Struct, frozen=True):
     erased_at: int | None = None
     """When it was erased (ms): nothing is kept but that some destinations have yet to be told."""
 
-    def with_pauses(self, pauses: Mapping[str, str]) -> "KeptLead":
-        """Return the same, with why nothing is sent to some destinations."""
-        told = [msgspec.structs.replace(each, paused=pauses.get(each.destination)) for each in self.deliveries]
+    def with_obstacles(self, pauses: Mapping[str, str], waits: Mapping[str, int]) -> "KeptLead":
+        """Return the same, with why nothing is sent to some destinations, and due no earlier than they asked for."""
+        told = [each.behind(pauses.get(each.destination), waits.get(each.destination, 0)) for each in self.deliveries]
         return msgspec.structs.replace(self, deliveries=tuple(told))
-
-    def delivery(self) -> Delivery:
-        """Return the latest version as a first delivery of it."""
-        latest = self.versions[-1]
-        return Delivery(
-            Lead(
-                self.id, self.form, latest.version, latest.content, accepted_at=latest.accepted_at,
-                received_at=latest.received_at, first_seen_at=self.first_seen_at, enquiries=latest.enquiries,
-            ),
-            "lead.created",
-        )  # fmt: skip
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -163,6 +157,21 @@ class Archive:
             self._unforwarded(form, kept.get("kept"), versions[-1].content),
         )  # fmt: skip
 
+    async def delivery(self, form: Form, lead: str, destination: str) -> Delivery | None:
+        """Return what a destination would be sent of a lead: what waits there, else what a replay would send.
+
+        None if there is no such lead.
+        """
+        stored = await self._server.client.hgetall(f"{base_of(form.name)}lead:{lead}")
+        kept = {str(name): str(value) for name, value in stored.items()}
+        if not kept:
+            return None
+        record = _record(kept.get(f"d:{destination}"))
+        version = record.last("w") or record.last("xd") or int(kept["version"])
+        before = record.b.get(str(version), record.last("d"))
+        versions = (kept.get(f"v:{each}", "") for each in (version, before))
+        return delivery_of(self._cipher, form, (lead, version, 0, kept["first"], "", *versions))
+
     async def _delivery(self, form: str, lead: str, destination: str, kept: dict[str, str]) -> KeptDelivery:
         record = msgspec.json.decode(kept[f"d:{destination}"], type=Record)
         due = await self._server.client.zscore(f"{base_of(form)}due:{destination}", lead)
@@ -216,13 +225,17 @@ class Archive:
         found = []
         for lead in _texts(await self._server.client.zrange(f"{base_of(form)}dead:{destination}", 0, -1)):
             kept = await self._server.client.hget(f"{base_of(form)}lead:{lead}", f"d:{destination}")
-            record = msgspec.json.decode(kept or '{"s":"","v":0,"n":0}', type=Record)
+            record = _record(kept)
             found += [
                 DeadDelivery(form, destination, lead, int(version), at, why, self._excerpt(form, text))
                 for version, (at, why, text) in sorted(record.why.items(), key=lambda each: int(each[0]))
                 if record.s[int(version) - 1] == "x"
             ]
         return found
+
+
+def _record(text: bytes | str | None) -> Record:
+    return msgspec.json.decode(text or '{"s":"","v":0,"n":0}', type=Record)
 
 
 def _texts(listed: Iterable[object]) -> list[str]:

@@ -36,6 +36,11 @@ async def read_pauses(server: Server, config: Config) -> dict[str, str]:
     }
 
 
+async def read_waits(server: Server, config: Config) -> dict[str, int]:
+    """Return for each destination until when it asked everybody to wait (ms), 0 if it did not."""
+    return {name: await Gate(server, name, _ANY_PACE).not_before() for name in config.destinations}
+
+
 def at(ms: int) -> str:
     """Write a time in UTC, to the second."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

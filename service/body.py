@@ -3,6 +3,7 @@
 Law: pure, and safe on any bytes under any content type. Nothing here knows what a form asks for.
 """
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -10,8 +11,8 @@ from python_multipart.multipart import parse_options_header
 
 from service import document
 from service.multipart import MAX_PARTS, Part, read_parts
-from service.posted import Posted, gather
-from service.problem import Code, Problem, Problems, refuse
+from service.posted import Posted, gather, is_control
+from service.problem import Code, Problems, refuse
 from service.text import decode, is_unicode
 
 MAX_BYTES: Final = 256 * 1024
@@ -76,15 +77,16 @@ def _multipart(boundary: bytes, raw: bytes) -> Posted | Problems:
         return _TOO_MANY
     texts = [(decode(part.name), decode(part.content)) for part in parts if part.filename is None]
     pairs = [(name, text) for name, text in texts if name is not None and text is not None]
-    files = tuple(part for part in parts if part.filename or (part.filename is not None and part.content))
     if len(pairs) < len(texts):
         return _UNREADABLE
-    return _no_files(files) if files else _posted(pairs)
+    posted = _posted(pairs)
+    return posted if isinstance(posted, Problems) else replace(posted, files=_files(parts))
 
 
-def _no_files(files: tuple[Part, ...]) -> Problems:
-    names = dict.fromkeys(part.name.decode("utf-8", "replace") for part in files)
-    return Problems(tuple(Problem(Code.NO_FILE_UPLOADS, name) for name in names))
+def _files(parts: list[Part]) -> tuple[str, ...]:
+    """Return the names of the file inputs that were filled."""
+    filled = (part for part in parts if part.filename or (part.filename is not None and part.content))
+    return tuple(dict.fromkeys(part.name.decode("utf-8", "replace") for part in filled))
 
 
 def _json(raw: bytes) -> Posted | Problems:
@@ -100,7 +102,8 @@ def _json(raw: bytes) -> Posted | Problems:
         pairs += [
             (name, document.scalar_text(scalar))
             for scalar in scalars
-            if isinstance(scalar, str | bool)  # null is a field left out
+            # null is a field left out; so is a control field that is false, such as a honeypot not ticked
+            if isinstance(scalar, str) or (isinstance(scalar, bool) and (scalar or not is_control(name)))
         ]
     return _posted(pairs, booleans)
 

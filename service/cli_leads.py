@@ -12,7 +12,7 @@ import typer
 from service.account import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
 from service.archive import DeadDelivery, KeptDelivery, KeptLead
 from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
-from service.audit import at, read_accounts, read_pauses
+from service.audit import at, read_accounts, read_pauses, read_waits
 from service.config import Config
 from service.installation import environment_of
 from service.lead import Content
@@ -137,7 +137,7 @@ def show(name: Annotated[str, typer.Argument(metavar="RECEIPT|LEAD")], json: Jso
     async def read(server: Server) -> KeptLead | None:
         form, lead = await find_lead(server, config, name)
         kept = await archive_on(server).lead(config.forms[form], lead)
-        return kept and kept.with_pauses(await _obstacles(server, config, kept))
+        return kept and kept.with_obstacles(await _obstacles(server, config, kept), await read_waits(server, config))
 
     lead = ask(read)
     if lead is None:

@@ -111,16 +111,16 @@ def preview(
     """Print the request that a lead would make at a destination, secrets masked."""
     config = configuration()
     target = _destination(config, destination)
-    delivery = _sample(config, target) if lead is None else ask(lambda server: _kept(server, config, lead))
+    delivery = _sample(config, target) if lead is None else ask(lambda server: _kept(server, config, lead, destination))
     typer.echo(target.preview(delivery, clock()))
 
 
-async def _kept(server: Server, config: Config, name: str) -> Delivery:
+async def _kept(server: Server, config: Config, name: str, destination: str) -> Delivery:
     form, lead = await find_lead(server, config, name)
-    kept = await archive_on(server).lead(config.forms[form], lead)
-    if kept is None or not kept.versions:
+    delivery = await archive_on(server).delivery(config.forms[form], lead, destination)
+    if delivery is None:
         raise CannotStart(f"{lead} is no longer kept.")
-    return kept.delivery()
+    return delivery
 
 
 def _destination(config: Config, name: str) -> Destination:

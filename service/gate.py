@@ -79,6 +79,10 @@ class Gate:
         """Let the next probe of a paused destination start at once: somebody may have mended the configuration."""
         await self._server.run("probe", self._base, self._server.now())
 
+    async def not_before(self) -> int:
+        """Return until when everybody is to wait because the destination asked for it (ms), 0 if it did not."""
+        return int(await self._server.client.hget(f"{self._base}state", "not_before") or 0)
+
     async def pause(self) -> Pause | None:
         """Return why nothing is sent there, None if it is open."""
         kind, since, reason, probe_at = await self._server.client.hmget(

@@ -75,6 +75,10 @@ class Record(msgspec.Struct, frozen=True):
     probed: int | None = None
     why: dict[str, tuple[int, str, str]] = {}
 
+    def last(self, letters: str) -> int:
+        """Return the latest version in one of these states, 0 if none is."""
+        return max((number for number, letter in enumerate(self.s, 1) if letter in letters), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:

@@ -202,6 +202,12 @@ _PROBES: Final[Json] = {
             "responses": {"200": {"description": "JavaScript.", "content": {"text/javascript": {"schema": _TEXT}}}},
         }
     },
+    "/metrics": {
+        "get": {
+            "summary": "Figures for Prometheus",
+            "responses": {"200": {"description": "Its text format.", "content": {"text/plain": {"schema": _TEXT}}}},
+        }
+    },
     "/openapi.json": {
         "get": {
             "summary": "This document",

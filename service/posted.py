@@ -37,13 +37,15 @@ class Posted:
     """Texts by the name they were sent under, in the order they were sent; a repeated name is joined.
 
     `booleans` are the names whose value was JSON true or false. `known` says of a name which configured
-    field it is, where something better than its spelling tells (Webflow's element ids).
+    field it is, where something better than its spelling tells (Webflow's element ids). `files` are the names of
+    inputs that held a file, which is never read.
     """
 
     fields: Mapping[str, str]
     control: Control = field(default_factory=Control)
     booleans: frozenset[str] = frozenset()
     known: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 def gather(

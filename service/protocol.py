@@ -6,6 +6,7 @@ where it is read (`exchange.read_body`). What goes beyond is answered once, by H
 """
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ HEAD_BYTES: Final = 16 * 1024
 HEAD_S: Final = 10.0
 BODY_S: Final = 20.0
 LINGER_S: Final = 1.0
+
+_UPGRADE: Final = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -46,6 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unread += len(data)
             if self._deadline is None:
                 self._allow(HEAD_S)
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._is_in_head and self._unread > HEAD_BYTES:
             self._cut(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -107,3 +111,12 @@ class BoundedProtocol(HttpToolsProtocol):
         # Closing on a client that still sends would reset the connection, and our answer with it.
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Rename `Upgrade` in a head: nothing else is spoken here (RFC 9110, 7.8), and httptools drops the body after it.
+
+    Java's HttpClient offers h2c on every first request. The head ends at the first empty line; a body is left alone.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nignored", head) + end + rest

@@ -203,25 +203,11 @@ class Store:
 
     def _claim(self, form: Form, destination: str, row: Sequence[Any], token: str) -> Claim:
         try:
-            delivery, fault = self._delivery(form, row), ""
+            delivery, fault = delivery_of(self._cipher, form, row), ""
         except Exception as error:  # noqa: BLE001 -- what cannot be read must not hold up what was leased with it
             unread = Lead(row[0], form.name, int(row[1]), Content({}, {}), 0, 0, int(row[3]), 0)
             delivery, fault = Delivery(unread, "lead.created"), type(error).__name__
         return Claim(form.name, destination, delivery, int(row[2]), row[4] == "1", token, fault)
-
-    def _delivery(self, form: Form, row: Sequence[Any]) -> Delivery:
-        lead, version, _, first_seen, _, text, before = row
-        kept = msgspec.json.decode(text, type=Version)
-        known = msgspec.json.decode(before, type=Version).facts if before else None
-        said = open_facts(self._cipher, form.name, kept.facts)
-        return Delivery(
-            Lead(
-                lead, form.name, int(version), content_of(form, said),
-                accepted_at=kept.at, received_at=kept.got, first_seen_at=int(first_seen), enquiries=kept.enquiries,
-            ),
-            "lead.erased" if kept.erased else "lead.created" if known is None else "lead.updated",
-            () if known is None else tuple(sorted(label_of(name, said[name]) for name in _news(known, kept.facts))),
-        )  # fmt: skip
 
 
 def base_of(form: str) -> str:
@@ -239,6 +225,22 @@ def _policy(form: Form) -> bytes:
         "window": form.window, "quiet": form.quiet, "repeat": form.repeat, "deliver": form.deliver,
         "person": form.limits.person or False, "idempotency": IDEMPOTENCY_MS, "slack": SLACK_MS,
     })  # fmt: skip
+
+
+def delivery_of(cipher: Cipher, form: Form, row: Sequence[Any]) -> Delivery:
+    """Return what a row of `claim.lua` says is to be sent."""
+    lead, version, _, first_seen, _, text, before = row
+    kept = msgspec.json.decode(text, type=Version)
+    known = msgspec.json.decode(before, type=Version).facts if before else None
+    said = open_facts(cipher, form.name, kept.facts)
+    return Delivery(
+        Lead(
+            lead, form.name, int(version), content_of(form, said),
+            accepted_at=kept.at, received_at=kept.got, first_seen_at=int(first_seen), enquiries=kept.enquiries,
+        ),
+        "lead.erased" if kept.erased else "lead.created" if known is None else "lead.updated",
+        () if known is None else tuple(sorted(label_of(name, said[name]) for name in _news(known, kept.facts))),
+    )  # fmt: skip
 
 
 def open_facts(cipher: Cipher, form: str, facts: Facts) -> dict[str, str]:

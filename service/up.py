@@ -23,6 +23,7 @@ from typing import Final
 from service import installation
 from service.embedded import Embedded
 from service.part import PATIENCE, Child, Watch, say
+from service.settings import read_settings
 from service.trouble import CannotStart
 from service.wiring import load_config, look_at_port
 
@@ -55,6 +56,7 @@ def run(
             _claim(server, port, stop)
             environment = prepare(data, port=port, demo=demo, config=config, environ=environ)
             load_config(Path(environment["LEADS_CONFIG"]), environment)
+            read_settings({**environment, "LEADS_REDIS_URL": server.url})
             ending.callback((data / "running").unlink, missing_ok=True)
             server.start()
             environment["LEADS_REDIS_URL"] = server.url

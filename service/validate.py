@@ -56,7 +56,7 @@ def check(form: Form, posted: Posted, *, lenient: bool = False) -> Checked | Pro
     typed, cleaned and cut, with the problem's code as its flag; a phone number then has no `e164`.
     """
     matched = match(form, posted)
-    if not posted.fields and not lenient:
+    if not (posted.fields or posted.files or lenient):
         return refuse(Code.EMPTY)
     answers: dict[str, Answer] = {}
     problems: list[Problem] = []
@@ -67,6 +67,7 @@ def check(form: Form, posted: Posted, *, lenient: bool = False) -> Checked | Pro
             case Problem() as problem:
                 problems.append(problem)
     extra, refused = _extras(form, matched.extra, lenient=lenient)
+    refused += [Problem(Code.NO_FILE_UPLOADS, name) for name in posted.files]
     if not lenient and (problems or refused):
         return Problems((*problems, *refused))
     if not (lenient or answers or extra):

@@ -56,7 +56,36 @@ async def test_a_lead_is_shown_whole(ledger: Ledger) -> None:
     assert (delivery.state, delivery.due_at, delivery.leased, delivery.tries) == ("waiting", ledger.now, False, 1)
     [attempt] = delivery.attempts
     assert (attempt.result, attempt.status, attempt.reason) == ("retry", 500, "busy")
-    assert kept.delivery().lead.version == 2
+
+
+async def test_what_would_be_sent_of_a_lead_is_what_is_sent(ledger: Ledger) -> None:
+    archive = Archive(ledger.server)
+    lead = (await ledger.post(ASHA)).lead
+    shown = await archive.delivery(FORM, lead, "crm")
+    first = await ledger.claim_one()
+    assert shown == first.delivery
+    await ledger.settle(first, "delivered")
+    await ledger.post(ASHA, message="hi")
+    shown = await archive.delivery(FORM, lead, "crm")
+    second = await ledger.claim_one()
+    assert shown == second.delivery
+    assert (second.delivery.type, second.delivery.changed) == ("lead.updated", ("message",))
+    await ledger.settle(second, "delivered")
+    assert await archive.delivery(FORM, lead, "crm") == second.delivery
+
+
+async def test_of_versions_that_wait_the_latest_would_be_sent_and_a_new_destination_gets_a_lead_whole(
+    ledger: Ledger,
+) -> None:
+    archive = Archive(ledger.server)
+    lead = (await ledger.post(ASHA)).lead
+    await ledger.settle(await ledger.claim_one(), "dead", reason="no")
+    await ledger.post(ASHA, message="hi")
+    waits, new = await archive.delivery(FORM, lead, "crm"), await archive.delivery(FORM, lead, "erp")
+    assert waits is not None
+    assert (waits.lead.version, waits.type, waits.changed) == (2, "lead.created", ())
+    assert new == waits
+    assert await archive.delivery(FORM, "lead_unknown", "crm") is None
 
 
 async def test_an_attempt_under_way_is_shown_as_leased(ledger: Ledger) -> None:

@@ -176,10 +176,10 @@ def test_an_empty_file_input_is_left_out() -> None:
         part("cv", "text", more='; filename=""'),
     ],
 )
-def test_a_file_is_refused_by_the_name_of_its_input(file: str) -> None:
-    found = body.read(MULTIPART, (part("a", "1") + file + "--X--").encode())
-    assert isinstance(found, Problems)
-    assert [(each.code, each.field) for each in found.items] == [(Code.NO_FILE_UPLOADS, "cv")]
+def test_a_file_is_left_unread_and_the_name_of_its_input_kept(file: str) -> None:
+    found = body.read(MULTIPART, (part("a", "1") + file + file + "--X--").encode())
+    assert isinstance(found, Posted)
+    assert (found.fields, found.files) == ({"a": "1"}, ("cv",))
 
 
 @pytest.mark.parametrize(
@@ -217,6 +217,13 @@ def test_control_fields_are_split_off_and_unknown_ones_dropped() -> None:
     found = body.read(URLENCODED, b"_gotcha=g&_NEXT=n&_id=i&_confirm=c&_subject=s&_=x&a=1")
     assert isinstance(found, Posted)
     assert (found.control, found.fields) == (Control("g", "n", "i", "c"), {"a": "1"})
+
+
+@pytest.mark.parametrize(("value", "gotcha"), [("false", ""), ("null", ""), ('""', ""), ("true", "true"), ("0", "0")])
+def test_a_honeypot_that_a_script_sends_as_false_is_not_filled(value: str, gotcha: str) -> None:
+    found = body.read(JSON, f'{{"a": "1", "_gotcha": {value}}}'.encode())
+    assert isinstance(found, Posted)
+    assert (found.fields, found.control.gotcha) == ({"a": "1"}, gotcha)
 
 
 def test_a_honeypot_that_is_sent_twice_and_empty_stays_empty() -> None:

@@ -22,6 +22,7 @@ from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_c
 
 from service import cli, wiring
 from service.__main__ import main
+from service.audit import at
 from service.cipher import Cipher
 from service.embedded import Embedded
 
@@ -537,6 +538,23 @@ def test_show_says_what_happens_next_and_when(leads: Leads, redis_url: str, crm:
     assert "crm: version 1 waiting" in told.out
     assert "next try at 20" in told.out
     assert "1 tries so far" in told.out or "1 try so far" in told.out
+
+
+def test_show_knows_that_a_destination_asked_everybody_to_wait(leads: Leads, redis_url: str, crm: Crm) -> None:
+    crm.answer(503, headers={"Retry-After": "1800"})
+    text = one_crm(crm, more='retry = ["1s", "5h"]')
+    leads.config(text)
+
+    async def overload(shop: Workshop) -> list[Any]:
+        async with shop.worker():
+            first = await shop.submit(**ASHA)
+            await until(lambda: shop.attempts)
+        return [first, await shop.submit(name="Ravi", phone="8951047002")]
+
+    for taken in work(redis_url, text, overload):
+        [delivery] = leads("show", taken.receipt, "--json").json()["deliveries"]
+        assert delivery["due_at"] - wiring.clock() > 1_700_000
+        assert f"next try at {at(delivery['due_at'])}" in leads("show", taken.receipt).out
 
 
 def test_nothing_a_visitor_typed_moves_the_cursor(leads: Leads, redis_url: str) -> None:

@@ -22,6 +22,10 @@ async def echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
+async def back(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(await request.body())
+
+
 class Quiet(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -32,7 +36,7 @@ class Quiet(uvicorn.Server):
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(protocol, "HEAD_S", 0.3)
     monkeypatch.setattr(protocol, "BODY_S", 0.3)
-    app = Starlette(routes=[Route("/", echo, methods=["POST"])])
+    app = Starlette(routes=[Route("/", echo, methods=["POST"]), Route("/back", back, methods=["POST"])])
     config = uvicorn.Config(app, port=0, http=BoundedProtocol, log_config=None, lifespan="off")
     server = Quiet(config)
     task = asyncio.create_task(server.serve())
@@ -82,6 +86,22 @@ async def test_a_request_in_small_pieces_is_answered(port: int) -> None:
 async def test_two_requests_down_one_connection_are_answered(port: int) -> None:
     answer = await talk(port, POST % (1, b"a"), close(POST % (2, b"ab")), pause=0.1)
     assert answer.count(b"200 OK") == 2
+
+
+@pytest.mark.parametrize("name", [b"Upgrade", b"upgrade", b"UPGRADE"])
+async def test_a_request_that_offers_another_protocol_keeps_its_body(port: int, name: bytes) -> None:
+    offered = name + b": h2c\r\nHTTP2-Settings: AAMAAABk\r\nConnection: Upgrade, HTTP2-Settings"
+    request = (POST % (5, b"a=b&c")).replace(b"Host: x", b"Host: x\r\n" + offered)
+    answer = await talk(port, request, close(POST % (2, b"ab")), pause=0.1)
+    assert answer.count(b"200 OK") == 2
+    assert b"\r\n\r\n5HTTP/1.1" in answer
+    head, body = request.split(b"\r\n\r\n")
+    assert b"\r\n\r\n5" in await talk(port, head + b"\r\n\r\n", body, pause=0.1)
+
+
+async def test_an_upgrade_in_a_body_is_left_as_it_is(port: int) -> None:
+    text = b"a\r\nUpgrade: b\r\n\r\n\r\nUpgrade: c"
+    assert (await talk(port, close(POST % (len(text), text)).replace(b"/ ", b"/back "))).endswith(text)
 
 
 async def test_somebody_who_connects_and_says_nothing_is_cut_off(port: int) -> None:

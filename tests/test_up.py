@@ -251,6 +251,26 @@ def test_a_part_that_cannot_start_ends_the_whole_with_its_own_words(installation
     assert not (installation.data / "server.sock").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("LEADS_SECRET", "short", "LEADS_SECRET is too short"),
+        ("LEADS_SECRET_FILE", "/nowhere", "LEADS_SECRET_FILE names a file that cannot be read"),
+        ("LEADS_LOG", "xml", "LEADS_LOG is 'xml'"),
+    ],
+)
+def test_a_setting_that_no_part_can_use_is_said_once_and_nothing_is_started(
+    installation: Installation, name: str, value: str, told: str
+) -> None:
+    process = installation.up(**{name: value})
+    _, complaint = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert complaint.startswith(told)
+    assert complaint.count("\n") == 1
+    assert not installation.starts("serve")
+    assert not installation.starts("work")
+
+
 def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
     def made() -> dict[str, str]:
         return prepare(tmp_path, port=8000, demo=True, config=None, environ={})

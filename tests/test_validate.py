@@ -11,7 +11,7 @@ from service import body
 from service.form import Field, Form
 from service.lead import Answer, Content, Phone, Value
 from service.posted import Posted, gather
-from service.problem import Code, Problem, Problems
+from service.problem import Code, Problem, Problems, refuse
 from service.text import clean
 from service.validate import Checked, check
 
@@ -151,6 +151,22 @@ def test_every_problem_is_told_at_once_in_the_form_s_order_by_the_sent_names() -
         ("again", Code.NOT_A_CHOICE),
         ("message", Code.TOO_LONG),
     ]
+
+
+def test_a_file_is_told_beside_every_other_problem() -> None:
+    posted = replace(gather({"name": "Asha", "phone": "895"}.items()), files=("cv", "photo"))
+    found = check(FORM, posted)
+    assert isinstance(found, Problems)
+    assert [(each.field, each.code) for each in found.items] == [
+        ("phone", Code.PHONE_TOO_SHORT),
+        ("cv", Code.NO_FILE_UPLOADS),
+        ("photo", Code.NO_FILE_UPLOADS),
+    ]
+
+
+def test_a_file_alone_is_no_empty_form() -> None:
+    found = check(form_of(Field("email", "email")), replace(gather([]), files=("cv",)))
+    assert found == refuse(Code.NO_FILE_UPLOADS, "cv")
 
 
 def test_nothing_at_all_is_empty() -> None:

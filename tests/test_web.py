@@ -509,6 +509,15 @@ async def test_a_script_is_told_where_to_go(browser: httpx.AsyncClient) -> None:
     assert (allowed.json()["next"], hostile.json()["next"]) == (f"{SITE}/thanks", "")
 
 
+async def test_a_visitor_who_attached_a_file_keeps_what_was_typed(browser: httpx.AsyncClient) -> None:
+    files = {"cv": ("cv.pdf", b"PDF", "application/pdf")}
+    answer = await browser.post("/f/get-in-touch", data={**GOOD, "zip": "560001"}, files=files, headers=HTML)
+    assert answer.status_code == 422
+    assert 'value="Asha Rao"' in answer.text
+    assert 'name="zip" value="560001"' in answer.text
+    assert "cv: This form takes no files. Remove the file and send the form again." in answer.text
+
+
 async def test_the_page_with_problems_can_be_posted_again_as_it_is(browser: httpx.AsyncClient, kept: Kept) -> None:
     sent = {"Full-Name": "", "phone": "+1 992 345 6781", "zip": "560001", "_next": "/thanks", "_id": "k7"}
     first = await browser.post("/f/guarded", data=sent, headers={**HTML, "Origin": SITE, "Referer": f"{SITE}/contact"})
