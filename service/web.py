@@ -61,9 +61,10 @@ def create_app(
     public_url: str | None = None,
     clock: Callable[[], int],
     on_submission: OnSubmission | None = None,
+    is_script_readable: bool = False,
 ) -> Starlette:
     """Make the web application. `clock` tells the time in ms, `public_url` where visitors find the service."""
-    site = _Site(config, intake, public_url, clock, on_submission or _tell_nobody)
+    site = _Site(config, intake, public_url, clock, on_submission or _tell_nobody, is_script_readable)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
@@ -96,6 +97,7 @@ class _Site:
     public_url: str | None
     clock: Callable[[], int]
     on_submission: OnSubmission
+    is_script_readable: bool
 
     async def form(self, request: Request) -> Response:
         return await self._at_form(request, self._post if request.method == HTTPMethod.POST else self._hosted)
@@ -107,7 +109,8 @@ class _Site:
         return await self._at_form(request, self._thank)
 
     async def script(self, request: Request) -> Response:
-        return respond(request, script.served(request.headers.get("if-none-match", "")))
+        known = request.headers.get("if-none-match", "")
+        return respond(request, script.served(known, is_readable=self.is_script_readable))
 
     async def healthz(self, request: Request) -> Response:
         return respond(request, reply.json(200, {"ok": True}))
