@@ -123,6 +123,7 @@
     const place = form && isPhone(field) && target(form);
     if (!place || of(form).busy || !value.trim() || of(field).checked == value) return;
     of(field).checked = value;
+    const { turn } = of(form);
     await pressed;
     noteOf(field);
     try {
@@ -130,7 +131,8 @@
       const body = new URLSearchParams({ number, _language: root.lang });
       const told = await (await fetch(place + "/phone", { method: "POST", body })).json();
       await pressed;
-      if (field.value == value && told.code && !told.errors) say(field, told);
+      if (of(form).turn != turn) of(field).checked = ""; // sent meanwhile: that answer decides
+      else if (field.value == value && told.code && !told.errors) say(field, told);
     } catch {} // A courtesy.
   };
 
@@ -164,6 +166,7 @@
   const send = async (form, lead) => {
     const state = of(form);
     flying.add(lead.key);
+    state.turn = {};
     clear(form);
     hold(form);
     state.edited = false;
