@@ -78,13 +78,14 @@
     return state.note;
   };
 
-  const say = (field, { message = "", valid, code, suggestion }) => {
+  // `number` is what was asked about: a widget sends another one than it shows.
+  const say = (field, { message = "", valid, code, suggestion }, number) => {
     const note = noteOf(field);
     note.textContent = message;
     note.dataset.state = message && (valid ? "valid" : "invalid");
     field.setAttribute("aria-invalid", !valid);
     // Asked about once; sent again it is confirmed.
-    if (code == "PHONE_INVALID_BUT_POSSIBLE") of(field.form).confirm = field.value;
+    if (code == "PHONE_INVALID_BUT_POSSIBLE") of(field.form).confirm = [number, field.value];
     if (!suggestion) return;
     const button = make("button", "suggestion");
     button.type = "button";
@@ -132,7 +133,7 @@
       const told = await (await fetch(place + "/phone", { method: "POST", body })).json();
       await pressed;
       if (of(form).turn != turn) of(field).checked = ""; // sent meanwhile: that answer decides
-      else if (field.value == value && told.code && !told.errors) say(field, told);
+      else if (field.value == value && told.code && !told.errors) say(field, told, number);
     } catch {} // A courtesy.
   };
 
@@ -173,13 +174,13 @@
     const told = await deliver(lead);
     flying.delete(lead.key);
     if (told.ok) {
-      state.key = state.confirm = "";
+      state.key = state.confirm = null;
       const next = form.isConnected && (form.dataset.redirect || told.next);
       if (next) return location.assign(next); // until "pagehide" the button is held
       form.reset();
       form.style.display = "none";
       show(form, "done", told.message).focus();
-    } else complain(form, told);
+    } else complain(form, told, lead.pairs);
     free(form);
   };
 
@@ -204,12 +205,12 @@
 
   const find = (form, test) => [...form.elements].find((field) => field.type != "hidden" && test(field));
 
-  const complain = (form, { errors = [], message }) => {
+  const complain = (form, { errors = [], message }, pairs) => {
     const rest = errors.filter((error) => {
       const field =
         find(form, (each) => each.name && each.name == error.field) ||
         (/^PHONE/.test(error.code) && find(form, isPhone)); // of a widget's hidden number
-      if (field) say(field, error);
+      if (field) say(field, error, pairs.find((pair) => pair[0] == error.field)?.[1]);
       return !field;
     });
     const text = form.dataset.failure || message || "Oops! Something went wrong while submitting the form.";
@@ -228,7 +229,7 @@
     const add = (name, value) => value && !pairs.some((pair) => pair[0] == name) && pairs.push([name, value]);
     attempt(() => add("_source", JSON.stringify({ ...visit(), ...touches(form) })));
     add("_language", root.lang);
-    add("_confirm", state.confirm);
+    add("_confirm", state.confirm?.find((number) => pairs.some((pair) => pair[1] == number)));
     state.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
     send(form, { url: target(form), key: state.key, pairs });
   };
