@@ -68,11 +68,15 @@
   const noteOf = (field) => {
     const state = of(field);
     if (!state.note) {
-      const note = (isPhone(field) && field.form.querySelector("[data-phone-status]")) || make("div", "note");
+      const known = field.getAttribute("aria-describedby") || "";
+      const own = document.getElementById(known)?.closest(".lead-form-note"); // of our own pages
+      const place = isPhone(field) && field.form.querySelector("[data-phone-status]:not([data-state])");
+      const note = own || place || make("div", "note");
       if (!note.isConnected) (field.closest("label,.iti") || field).after(note);
       note.id ||= "lead-form-" + ++count;
       note.setAttribute("aria-live", "polite");
-      field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") || ""} ${note.id}`);
+      note.dataset.state = "";
+      if (!own) field.setAttribute("aria-describedby", `${known} ${note.id}`);
       state.note = note;
     }
     return state.note;
@@ -102,7 +106,8 @@
   // Shows a message, or hides it: Webflow's, in the page's words, or ours.
   const show = (form, kind, text = "", more = "") => {
     const state = of(form);
-    const block = form.closest(".w-form")?.querySelector(".w-form-" + kind) || (state[kind] ||= make("div", kind));
+    state[kind] ||= form.querySelector(".lead-form-" + kind) || make("div", kind);
+    const block = form.closest(".w-form")?.querySelector(".w-form-" + kind) || state[kind];
     if (block == state[kind]) block.textContent = text;
     if (!block.isConnected) form.after(block);
     block.append((state.more ||= make("div", "more")));
@@ -263,7 +268,7 @@
   addEventListener("input", ({ target: field }) => {
     const state = of(field);
     if (field.form) of(field.form).edited = true;
-    if (state.note) say(field, { valid: true });
+    if (state.note || field.matches("[aria-invalid=true]")) say(field, { valid: true });
     state.checked = "";
   });
   addEventListener("online", resume);
