@@ -208,18 +208,20 @@
     of(form).busy = null;
   };
 
+  const fold = (name) => name.toLowerCase().replace(/[\s_[\]-]/g, "");
+
   const find = (form, test) => [...form.elements].find((field) => field.type != "hidden" && test(field));
 
   const complain = (form, { errors = [], message }, pairs) => {
     const rest = errors.filter((error) => {
       const field =
-        find(form, (each) => each.name && each.name == error.field) ||
+        find(form, (each) => each.name && fold(each.name) == fold(error.field)) ||
         (/^PHONE/.test(error.code) && find(form, isPhone)); // of a widget's hidden number
       if (field) say(field, error, pairs.find((pair) => pair[0] == error.field)?.[1]);
       return !field;
     });
     const text = form.dataset.failure || message || "Oops! Something went wrong while submitting the form.";
-    const block = show(form, "fail", text, rest.map((each) => each.message).join(" "));
+    const block = show(form, "fail", text, rest.map(({ field, message }) => (field ? field + ": " : "") + message).join(" "));
     (form.querySelector("[aria-invalid=true]") || block).focus();
   };
 

@@ -211,6 +211,21 @@ def test_a_failure_keeps_what_was_typed_and_leads_to_the_first_problem(site: Sit
     assert visitor.leads(crm)[0]["fields"]["message"] == "My knee"
 
 
+def test_a_box_that_is_not_ticked_is_found_by_any_spelling_of_its_name(site: Site, visit: Visit) -> None:
+    """An empty box or choice is not sent, so that the service can only call it by its own name."""
+    more = """<label><input type="checkbox" name="Privacy-Policy"> I agree</label>
+      <label><input type="radio" name="Side" value="Left"> Left</label>"""
+    markup = PLAIN.replace("/f/get-in-touch", "/f/choosy")
+    visitor = visit(site.page(markup, more=more))
+    fill(visitor)
+    visitor.page.locator("form > button").click()
+    expect(visitor.page.get_by_label("I agree")).to_have_accessible_description("This field is required.")
+    expect(visitor.page.get_by_label("I agree")).to_be_focused()
+    expect(visitor.page.get_by_label("Left")).to_have_accessible_description("This field is required.")
+    fail = visitor.page.locator(".lead-form-fail")
+    expect(fail).to_have_text(re.compile("the form. *visits: This field is required.$"))
+
+
 def test_a_page_that_loads_the_script_twice_gets_one_of_everything(site: Site, visit: Visit, crm: Crm) -> None:
     visitor = visit(site.page(PLAIN))
     again = "(address) => document.head.append(Object.assign(document.createElement('script'), {src: address}))"
