@@ -233,6 +233,8 @@
     event.stopPropagation(); // Webflow listens at the document
     if (state.busy) return;
     const pairs = [...new FormData(form, event.submitter)];
+    for (const pair of pairs)
+      if (pair[0] == "_next" && pair[1]) attempt(() => (pair[1] = new URL(pair[1], document.baseURI).href));
     const add = (name, value) => value && !pairs.some((pair) => pair[0] == name) && pairs.push([name, value]);
     attempt(() => add("_source", JSON.stringify({ ...visit(), ...touches(form) })));
     add("_language", root.lang);

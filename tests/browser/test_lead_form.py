@@ -486,6 +486,18 @@ def test_after_success_elsewhere_the_back_button_leads_to_a_usable_form(
     assert len(visitor.leads(crm, 2)) == 2
 
 
+def test_a_relative_next_is_meant_from_the_page(site: Site, visit: Visit) -> None:
+    """Between origins the browser tells the service the origin of the page alone."""
+    thanks = site.put("/clinic/thanks", "Thanks from the clinic.")
+    page = WEBFLOW.format(
+        service=site.service, form="", script="", more='<input type="hidden" name="_next" value="thanks">'
+    )
+    visitor = visit(site.put("/clinic/contact", page))
+    fill(visitor)
+    send(visitor)
+    visitor.page.wait_for_url(thanks)
+
+
 def test_a_page_from_the_browsers_cache_shows_its_form_again(site: Site, visit: Visit) -> None:
     visitor = visit(site.page(WEBFLOW))
     fill(visitor)
