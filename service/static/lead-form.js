@@ -182,7 +182,7 @@
       state.key = state.confirm = null;
       const next = form.isConnected && (form.dataset.redirect || told.next);
       if (next) return location.assign(next); // until "pagehide" the button is held
-      form.reset();
+      attempt(() => form.reset()); // unless a field is called so
       form.style.display = "none";
       show(form, "done", told.message).focus();
     } else complain(form, told, lead.pairs);

@@ -559,6 +559,14 @@ def test_a_hidden_field_that_the_page_fills_as_it_is_sent_is_sent_filled(site: S
     assert visitor.leads(crm)[0]["extra"]["lab"] == "filled"
 
 
+def test_a_field_that_hides_what_a_form_can_do_hides_no_thanks(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(PLAIN, more='<input type="reset" name="reset"><input type="hidden" name="action">'))
+    fill(visitor)
+    visitor.page.locator("form > button").click()
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert len(visitor.leads(crm)) == 1
+
+
 def test_a_check_of_the_page_that_says_no_is_obeyed(site: Site, visit: Visit) -> None:
     visitor = visit(site.page(WEBFLOW))
     visitor.page.evaluate("document.forms[0].addEventListener('submit', (event) => event.preventDefault())")
