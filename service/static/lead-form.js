@@ -275,6 +275,9 @@
     if (state.note || field.matches("[aria-invalid=true]")) say(field, { valid: true });
     state.checked = "";
   });
+  addEventListener("reset", ({ target: form }) => {
+    for (const field of form.elements) if (of(field).note) say(field, { valid: true });
+  });
   addEventListener("online", resume);
   addEventListener("pagehide", () => ours().forEach(free));
   const start = ({ persisted }) => {

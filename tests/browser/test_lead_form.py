@@ -501,10 +501,13 @@ def test_a_relative_next_is_meant_from_the_page(site: Site, visit: Visit) -> Non
 def test_a_page_from_the_browsers_cache_shows_its_form_again(site: Site, visit: Visit) -> None:
     visitor = visit(site.page(WEBFLOW))
     fill(visitor)
+    visitor.page.locator("#phone").blur()
+    expect(visitor.page.locator("[data-phone-status]")).to_have_text("Valid number")
     send(visitor)
     expect_thanks(visitor)
     visitor.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     expect(visitor.page.locator("form")).to_be_visible()
+    expect(visitor.page.locator("[data-phone-status]")).to_have_text("")
     expect(visitor.page.locator(".w-form-done")).to_be_hidden()
     expect(visitor.page.locator("#name")).to_have_value("")
     fill(visitor)
