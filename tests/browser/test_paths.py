@@ -96,6 +96,14 @@ def test_a_page_of_problems_forgets_each_as_it_is_mended(site: Site, visit: Visi
     assert len(visitor.leads(crm)) == 1
 
 
+def test_a_hosted_form_that_reaches_nobody_says_so_in_its_own_language(site: Site, visit: Visit) -> None:
+    visitor = visit(f"{site.service}/f/auto", locale="hi-IN")
+    visitor.page.route("**/f/auto", lambda route: route.fulfill(status=503, body="", headers={"Retry-After": "3600"}))
+    visitor.fill(name="Asha Rao", phone=visitor.phone)
+    submit(visitor)
+    expect(visitor.page.locator(".lead-form-fail")).to_have_text(re.compile("[\u0900-\u097f]{3}"))
+
+
 def test_two_phone_fields_are_told_each_what_concerns_it(site: Site, visit: Visit) -> None:
     visitor = visit(f"{site.service}/f/two-phones")
     visitor.fill(phone="98450 1234", other=visitor.phone)
