@@ -55,7 +55,8 @@
     const here = { ...visit(), at: new Date().toISOString() };
     const known = attempt(() => JSON.parse(localStorage.leadForm)) || {};
     const fresh = (touch) => Date.parse(touch?.at) > Date.now() - 90 * 864e5 && touch;
-    const arrived = /utm_|clid=|braid=/.test(here.page) || !(here.referrer || here.page).includes(location.host);
+    const from = attempt(() => new URL(here.referrer || here.page).host);
+    const arrived = /utm_|clid=|braid=/.test(here.page) || from != location.host;
     known.first_touch = fresh(known.first_touch) || here;
     known.last_touch = (!arrived && fresh(known.last_touch)) || here;
     attempt(() => (localStorage.leadForm = JSON.stringify(known)));

@@ -612,6 +612,19 @@ def test_first_and_last_touch_are_kept_where_the_page_asks_for_it(
     assert told["last_touch"]["at"] >= told["first_touch"]["at"]
 
 
+def test_a_page_elsewhere_that_names_this_website_is_a_touch(site: Site, visit: Visit, crm: Crm) -> None:
+    address = site.page(WEBFLOW, form="data-attribution")
+    visitor = visit(f"{address}?utm_source=first")
+    elsewhere = f"https://search.example/?q={site.url}/"
+    visitor.page.goto(address, referer=elsewhere)
+    visitor.page.goto(f"{address}?step=2", referer=address)
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    told = visitor.leads(crm)[0]["source"]
+    assert (told["last_touch"]["page"], told["last_touch"]["referrer"]) == (address, elsewhere)
+
+
 def test_a_touch_is_forgotten_after_90_days(site: Site, visit: Visit, crm: Crm) -> None:
     address = site.page(WEBFLOW, form="data-attribution")
     visitor = visit(f"{address}?utm_source=old")
