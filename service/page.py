@@ -120,7 +120,7 @@ def _form(
         inputs=inputs,
         hidden=[*hidden, *language],
         gotcha=gotcha,
-        failure=voice.failure if problems else "",
+        failure=voice.failure,
         told=told,
     )
 

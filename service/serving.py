@@ -91,10 +91,11 @@ def create_web() -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(figures.render), headers={"Content-Type": CONTENT_TYPE})
 
-    app = create_app(config, intake, clock=clock, on_submission=note)
+    folder = os.environ.get("LEADS_DEMO")
+    app = create_app(config, intake, clock=clock, on_submission=note, is_script_readable=bool(folder))
     app.router.lifespan_context = lifespan
     app.router.routes.append(Route("/metrics", metrics))
-    if folder := os.environ.get("LEADS_DEMO"):
+    if folder:
         secret = look_up(os.environ, "CRM_WEBHOOK_SECRET")
         from service.demo import demo_routes  # noqa: PLC0415 -- only `leads dev` shows pages of its own
 

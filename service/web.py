@@ -61,10 +61,11 @@ def create_app(
     *,
     clock: Callable[[], int],
     on_submission: OnSubmission | None = None,
+    is_script_readable: bool = False,
 ) -> Starlette:
     """Make the web application. `clock` tells the time in ms."""
     reception = Reception(config, intake, clock, Limiter())
-    site = _Site(config, intake, clock, on_submission or _tell_nobody, reception)
+    site = _Site(config, intake, clock, on_submission or _tell_nobody, reception, is_script_readable)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
@@ -88,6 +89,7 @@ class _Site:
     clock: Callable[[], int]
     on_submission: OnSubmission
     reception: Reception
+    is_script_readable: bool
 
     async def form(self, request: Request) -> Response:
         return await self._at_form(request, self._post if request.method == HTTPMethod.POST else self._hosted)
@@ -99,7 +101,8 @@ class _Site:
         return await self._at_form(request, self._thank)
 
     async def script(self, request: Request) -> Response:
-        return respond(request, script.served(request.headers.get("if-none-match", "")))
+        known = request.headers.get("if-none-match", "")
+        return respond(request, script.served(known, is_readable=self.is_script_readable))
 
     async def healthz(self, request: Request) -> Response:
         return respond(request, reply.json(200, {"ok": True}))

@@ -202,7 +202,7 @@ def test_the_summary_leads_to_each_field_with_a_problem() -> None:
         (ids["phone"], "Phone: This number is too short. A mobile number in India has 10 digits."),
     ]
     assert "<li>zip: This form has no field of this name.</li>" in html
-    assert '<div class="failure" role="alert" tabindex="-1" autofocus>' in html
+    assert '<div class="lead-form-fail" role="alert" tabindex="-1" autofocus>' in html
     assert "<title>Error: Get In Touch</title>" in html
 
 

@@ -1,7 +1,9 @@
 """What a script sees: bodies, statuses, headers, sentences, negotiation, the OpenAPI document."""
 
+import gzip
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,8 @@ FORM = Form(
 )
 
 VOICE = voice.of(FORM)
+SCRIPT = Path(script.__file__).parent / "static" / "lead-form.js"
+BUDGET = 4096
 ENGLISH = load("en")
 
 
@@ -168,6 +172,22 @@ def test_the_script_is_kept_for_an_hour_and_asked_for_again_by_its_tag() -> None
         again = script.served(known)
         assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
     assert script.served('"other"') == whole
+
+
+def test_the_script_is_served_without_what_is_for_readers_alone() -> None:
+    written = SCRIPT.read_bytes()
+    assert script.served(is_readable=True).body == written
+    served = script.served()
+    assert served.headers["ETag"] != script.served(is_readable=True).headers["ETag"]
+    assert len(gzip.compress(served.body, 9, mtime=0)) <= BUDGET
+    assert b"// " in written
+    assert b"// " not in served.body
+
+
+def test_the_script_holds_no_code_that_a_strict_policy_forbids() -> None:
+    text = SCRIPT.read_text("utf-8")
+    assert not re.search(r"\beval\b|new Function|innerHTML|document\.cookie|document\.write", text)
+    assert max(map(len, text.splitlines())) <= 120
 
 
 @pytest.mark.parametrize(

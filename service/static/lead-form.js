@@ -55,7 +55,8 @@
     const here = { ...visit(), at: new Date().toISOString() };
     const known = attempt(() => JSON.parse(localStorage.leadForm)) || {};
     const fresh = (touch) => Date.parse(touch?.at) > Date.now() - 90 * 864e5 && touch;
-    const arrived = /utm_|clid=|braid=/.test(here.page) || !(here.referrer || here.page).includes(location.host);
+    const from = attempt(() => new URL(here.referrer || here.page).host);
+    const arrived = /utm_|clid=|braid=/.test(here.page) || from != location.host;
     known.first_touch = fresh(known.first_touch) || here;
     known.last_touch = (!arrived && fresh(known.last_touch)) || here;
     attempt(() => (localStorage.leadForm = JSON.stringify(known)));
@@ -68,23 +69,28 @@
   const noteOf = (field) => {
     const state = of(field);
     if (!state.note) {
-      const note = (isPhone(field) && field.form.querySelector("[data-phone-status]")) || make("div", "note");
+      const known = field.getAttribute("aria-describedby") || "";
+      const own = document.getElementById(known)?.closest(".lead-form-note"); // of our own pages
+      const place = isPhone(field) && field.form.querySelector("[data-phone-status]:not([data-state])");
+      const note = own || place || make("div", "note");
       if (!note.isConnected) (field.closest("label,.iti") || field).after(note);
       note.id ||= "lead-form-" + ++count;
       note.setAttribute("aria-live", "polite");
-      field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") || ""} ${note.id}`);
+      note.dataset.state = "";
+      if (!own) field.setAttribute("aria-describedby", `${known} ${note.id}`);
       state.note = note;
     }
     return state.note;
   };
 
-  const say = (field, { message = "", valid, code, suggestion }) => {
+  // `number` is what was asked about: a widget sends another one than it shows.
+  const say = (field, { message = "", valid, code, suggestion }, number) => {
     const note = noteOf(field);
     note.textContent = message;
     note.dataset.state = message && (valid ? "valid" : "invalid");
     field.setAttribute("aria-invalid", !valid);
     // Asked about once; sent again it is confirmed.
-    if (code == "PHONE_INVALID_BUT_POSSIBLE") of(field.form).confirm = field.value;
+    if (code == "PHONE_INVALID_BUT_POSSIBLE") of(field.form).confirm = [number, field.value];
     if (!suggestion) return;
     const button = make("button", "suggestion");
     button.type = "button";
@@ -101,7 +107,8 @@
   // Shows a message, or hides it: Webflow's, in the page's words, or ours.
   const show = (form, kind, text = "", more = "") => {
     const state = of(form);
-    const block = form.closest(".w-form")?.querySelector(".w-form-" + kind) || (state[kind] ||= make("div", kind));
+    state[kind] ||= form.querySelector(".lead-form-" + kind) || make("div", kind);
+    const block = form.closest(".w-form")?.querySelector(".w-form-" + kind) || state[kind];
     if (block == state[kind]) block.textContent = text;
     if (!block.isConnected) form.after(block);
     block.append((state.more ||= make("div", "more")));
@@ -123,6 +130,7 @@
     const place = form && isPhone(field) && target(form);
     if (!place || of(form).busy || !value.trim() || of(field).checked == value) return;
     of(field).checked = value;
+    const { turn } = of(form);
     await pressed;
     noteOf(field);
     try {
@@ -130,7 +138,8 @@
       const body = new URLSearchParams({ number, _language: root.lang });
       const told = await (await fetch(place + "/phone", { method: "POST", body })).json();
       await pressed;
-      if (field.value == value && told.code && !told.errors) say(field, told);
+      if (of(form).turn != turn) of(field).checked = ""; // sent meanwhile: that answer decides
+      else if (field.value == value && told.code && !told.errors) say(field, told, number);
     } catch {} // A courtesy.
   };
 
@@ -164,19 +173,20 @@
   const send = async (form, lead) => {
     const state = of(form);
     flying.add(lead.key);
+    state.turn = {};
     clear(form);
     hold(form);
     state.edited = false;
     const told = await deliver(lead);
     flying.delete(lead.key);
     if (told.ok) {
-      state.key = state.confirm = "";
+      state.key = state.confirm = null;
       const next = form.isConnected && (form.dataset.redirect || told.next);
       if (next) return location.assign(next); // until "pagehide" the button is held
-      form.reset();
+      attempt(() => form.reset()); // unless a field is called so
       form.style.display = "none";
       show(form, "done", told.message).focus();
-    } else complain(form, told);
+    } else complain(form, told, lead.pairs);
     free(form);
   };
 
@@ -199,18 +209,20 @@
     of(form).busy = null;
   };
 
+  const fold = (name) => name.toLowerCase().replace(/[\s_[\]-]/g, "");
+
   const find = (form, test) => [...form.elements].find((field) => field.type != "hidden" && test(field));
 
-  const complain = (form, { errors = [], message }) => {
+  const complain = (form, { errors = [], message }, pairs) => {
     const rest = errors.filter((error) => {
       const field =
-        find(form, (each) => each.name && each.name == error.field) ||
+        find(form, (each) => each.name && fold(each.name) == fold(error.field)) ||
         (/^PHONE/.test(error.code) && find(form, isPhone)); // of a widget's hidden number
-      if (field) say(field, error);
+      if (field) say(field, error, pairs.find((pair) => pair[0] == error.field)?.[1]);
       return !field;
     });
     const text = form.dataset.failure || message || "Oops! Something went wrong while submitting the form.";
-    const block = show(form, "fail", text, rest.map((each) => each.message).join(" "));
+    const block = show(form, "fail", text, rest.map(({ field, message }) => (field ? field + ": " : "") + message).join(" "));
     (form.querySelector("[aria-invalid=true]") || block).focus();
   };
 
@@ -222,10 +234,12 @@
     event.stopPropagation(); // Webflow listens at the document
     if (state.busy) return;
     const pairs = [...new FormData(form, event.submitter)];
+    for (const pair of pairs)
+      if (pair[0] == "_next" && pair[1]) attempt(() => (pair[1] = new URL(pair[1], document.baseURI).href));
     const add = (name, value) => value && !pairs.some((pair) => pair[0] == name) && pairs.push([name, value]);
     attempt(() => add("_source", JSON.stringify({ ...visit(), ...touches(form) })));
     add("_language", root.lang);
-    add("_confirm", state.confirm);
+    add("_confirm", state.confirm?.find((number) => pairs.some((pair) => pair[1] == number)));
     state.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
     send(form, { url: target(form), key: state.key, pairs });
   };
@@ -259,8 +273,11 @@
   addEventListener("input", ({ target: field }) => {
     const state = of(field);
     if (field.form) of(field.form).edited = true;
-    if (state.note) say(field, { valid: true });
+    if (state.note || field.matches("[aria-invalid=true]")) say(field, { valid: true });
     state.checked = "";
+  });
+  addEventListener("reset", ({ target: form }) => {
+    for (const field of form.elements) if (of(field).note) say(field, { valid: true });
   });
   addEventListener("online", resume);
   addEventListener("pagehide", () => ours().forEach(free));

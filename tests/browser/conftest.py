@@ -31,6 +31,11 @@ fields.branch = {{ type = "choice", choices = ["Bangalore", "Hyderabad"] }}
 fields.message = {{ type = "text", multiline = true }}
 fields.consent = {{ type = "boolean" }}
 """
+CHOICES = """
+fields.privacy_policy = { type = "boolean", required = true }
+fields.side = { type = "choice", required = true, choices = ["Left", "Right"] }
+fields.visits = { type = "number", required = true }
+"""
 
 Visit = Callable[..., "Visitor"]
 
@@ -76,6 +81,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory, crm: Crm) -> Iterator
         + FORM.format(name="guarded", more=origins)
         + FORM.format(name="elsewhere", more='origins = ["https://www.example.com"]')
         + FORM.format(name="auto", more='language = "auto"')
+        + FORM.format(name="two-phones", more='fields.other = { type = "phone" }')
+        + FORM.format(name="choosy", more=CHOICES)
         + destination(crm.url)
     )
     with contextlib.ExitStack() as stack:

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import Visit
+from browser.site import Site
 
 pytestmark = pytest.mark.browser
 
@@ -35,3 +36,11 @@ def test_the_clinics_form_works_with_javascript_switched_off(demo: str, visit: V
     visitor.fill(name="Ravi Kumar", phone="98860 12345")
     visitor.page.click("[type=submit]")
     expect(visitor.page.locator("body")).to_contain_text("Thank you! Your submission has been received!")
+
+
+def test_a_developer_can_read_the_script(demo: str, site: Site, visit: Visit) -> None:
+    read = "async (address) => (await (await fetch(address)).text()).includes('\\n  // ')"
+    visitor = visit(demo)
+    assert visitor.page.evaluate(read, f"{demo}/lead-form.js")
+    visitor.page.goto(site.put("/blank", "<!doctype html>"))
+    assert not visitor.page.evaluate(read, f"{site.service}/lead-form.js")

@@ -71,6 +71,47 @@ def test_a_page_whose_script_never_loads_posts_by_itself(site: Site, visit: Visi
     assert len(visitor.leads(crm)) == 1
 
 
+def test_a_page_of_problems_forgets_each_as_it_is_mended(site: Site, visit: Visit, crm: Crm) -> None:
+    """Who was quicker than the script comes here without it, and it is here."""
+    visitor = visit("about:blank")
+    visitor.page.route("**/lead-form.js", lambda route: route.abort(), times=1)
+    visitor.page.goto(site.page(PLAIN.replace(" required", "")))
+    visitor.fill(phone="98450 1234")
+    submit(visitor)
+    page, failure = visitor.page, visitor.page.locator(".lead-form-fail")
+    expect(failure).to_contain_text(FAILURE)
+    expect(page.locator("[name=phone]")).to_have_accessible_description(TOO_SHORT)
+    visitor.fill(phone="98450 123")
+    expect(page.locator("[name=phone]")).to_have_accessible_description("")
+    page.locator("[name=phone]").blur()
+    expect(page.locator("[name=phone]")).to_have_accessible_description(re.compile(f"^{TOO_SHORT.pattern} ?$"))
+    submit(visitor)
+    expect(failure).to_have_text(FAILURE)
+    expect(page.get_by_text("This field must not be empty.")).to_have_count(1)
+    visitor.fill(name="Asha Rao", phone=visitor.phone)
+    expect(page.get_by_text("This field must not be empty.")).to_have_count(0)
+    submit(visitor)
+    expect(page.get_by_text(THANKS)).to_be_focused()
+    expect(page.get_by_text(FAILURE)).to_be_hidden()
+    assert len(visitor.leads(crm)) == 1
+
+
+def test_a_hosted_form_that_reaches_nobody_says_so_in_its_own_language(site: Site, visit: Visit) -> None:
+    visitor = visit(f"{site.service}/f/auto", locale="hi-IN")
+    visitor.page.route("**/f/auto", lambda route: route.fulfill(status=503, body="", headers={"Retry-After": "3600"}))
+    visitor.fill(name="Asha Rao", phone=visitor.phone)
+    submit(visitor)
+    expect(visitor.page.locator(".lead-form-fail")).to_have_text(re.compile("[\u0900-\u097f]{3}"))
+
+
+def test_two_phone_fields_are_told_each_what_concerns_it(site: Site, visit: Visit) -> None:
+    visitor = visit(f"{site.service}/f/two-phones")
+    visitor.fill(phone="98450 1234", other=visitor.phone)
+    visitor.page.locator("[name=other]").blur()
+    expect(visitor.page.locator("[name=other]")).to_have_accessible_description("Valid number")
+    expect(visitor.page.locator("[name=phone]")).to_have_accessible_description(TOO_SHORT)
+
+
 def submit(visitor: Visitor) -> None:
     button: Locator = visitor.page.locator("[type=submit], form button:not([type])").first
     button.click()

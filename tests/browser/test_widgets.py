@@ -38,6 +38,20 @@ def test_the_hidden_full_number_wins_over_the_visible_one(
     assert len(about(crm, f"+447400{number}")) == 1
 
 
+def test_an_unrecognised_number_in_such_a_widget_is_asked_about_once(site: Site, visit: Visit, crm: Crm) -> None:
+    number = next(NUMBERS)
+    widget = npm.packages() / "intl-tel-input" / "dist" / "js" / "intlTelInputWithUtils.min.js"
+    site.put("/tel.js", widget.read_text("utf-8"), "text/javascript")
+    site.put("/start.js", START.replace("gb", "in") % "phone_full", "text/javascript")
+    visitor = visit(site.page(PLAIN.replace("</html>", TEL)))
+    visitor.fill(name="Asha Rao", phone=f"5886{number}")
+    visitor.page.locator("[name=phone]").blur()
+    expect(visitor.page.locator("[data-state=invalid]")).to_contain_text("We couldn't recognise this number.")
+    visitor.page.locator("form > button").click()
+    expect(visitor.page.get_by_text("Thank you! Your submission has been received!")).to_be_visible()
+    assert "unverified" in about(crm, f"+915886{number}")[0]["phone"]["flags"]
+
+
 def test_formspree_ajax_works_from_another_origin(site: Site, visit: Visit, service: str, crm: Crm) -> None:
     client = npm.packages() / "@formspree" / "ajax" / "dist" / "global.js"
     site.put("/ajax.js", client.read_text("utf-8"), "text/javascript")
