@@ -12,6 +12,7 @@ from service.form import Form
 from service.lead import Content, Delivery, Lead
 from service.person import content_of
 from service.server import Server
+from service.spam import by_weight
 from service.store import Attempt, Line, Record, Version, base_of
 
 STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "not owed"]] = {
@@ -29,13 +30,17 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class KeptVersion(msgspec.Struct, frozen=True):
-    """One version: when it was accepted and received (ms), how often the person had asked, what was known."""
+    """One version: when it was accepted and received (ms), how often the person had asked, what was known.
+
+    `signals` are what looked like spam about the submission that made it.
+    """
 
     version: int
     accepted_at: int
     received_at: int
     enquiries: int
     content: Content
+    signals: dict[str, int] = {}
 
 
 class KeptDelivery(msgspec.Struct, frozen=True):
@@ -87,13 +92,17 @@ class KeptLead(msgspec.Struct, frozen=True):
             Lead(
                 self.id, self.form, latest.version, latest.content, accepted_at=latest.accepted_at,
                 received_at=latest.received_at, first_seen_at=self.first_seen_at, enquiries=latest.enquiries,
+                signals=latest.signals,
             ),
             "lead.created",
         )  # fmt: skip
 
 
 class Quarantined(msgspec.Struct, frozen=True):
-    """A submission that looked like spam: when it came (ms), why it looked so, what it says."""
+    """A submission that looked like spam: when it came (ms), why it looked so, what it says.
+
+    `score` is what its signals weigh, and `limit` the most that is let through, both None if they did not decide.
+    """
 
     id: str
     form: str
@@ -101,6 +110,9 @@ class Quarantined(msgspec.Struct, frozen=True):
     receipt: str
     reasons: tuple[str, ...]
     content: Content
+    signals: dict[str, int] = {}
+    score: int | None = None
+    limit: int | None = None
 
 
 class DeadDelivery(msgspec.Struct, frozen=True):
@@ -175,7 +187,9 @@ class Archive:
                 continue  # Released or dropped since.
             line = msgspec.json.decode(text, type=Line)
             content = content_of(form, {name: fact[1] for name, fact in line.facts.items()})
-            found.append(Quarantined(each, form.name, line.at, line.receipt, line.quarantine or (), content))
+            limit = None if line.score is None else line.spam_limit
+            said = (line.signals, line.score, limit)
+            found.append(Quarantined(each, form.name, line.at, line.receipt, _reasons(line), content, *said))
         return found
 
     async def dead(self, form: str, destination: str) -> list[DeadDelivery]:
@@ -200,6 +214,12 @@ def _unforwarded(form: Form, text: str | None, sent: Content) -> Content | None:
     return known if (known.fields, known.extra) != (sent.fields, sent.extra) else None
 
 
+def _reasons(line: Line) -> tuple[str, ...]:
+    """Return what keeps a submission from delivery: where the sum does, every signal."""
+    names = () if line.score is None else by_weight(line.signals)
+    return tuple(dict.fromkeys((*(line.quarantine or ()), *names)))
+
+
 def _texts(listed: Iterable[object]) -> list[str]:
     return [str(each) for each in listed]
 
@@ -218,4 +238,5 @@ def _version(form: Form, number: int, text: str) -> KeptVersion:
         kept.got,
         kept.enquiries,
         content_of(form, {name: fact[1] for name, fact in kept.facts.items()}),
+        kept.signals,
     )

@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -17,7 +19,7 @@ from service.connection import ANSWER_WITHIN_S
 from service.form import Form
 from service.inspection import FAILURES, sentence_of, verdict
 from service.lead import Content
-from service.person import facts, idempotency_key, person_keys, receipt_of
+from service.person import facts, idempotency_key, person_keys, receipt_of, text_hash
 from service.secret import Secret
 from service.spool import Spool
 from service.store import Accepted, Line, Result, Store
@@ -75,10 +77,16 @@ class Intake:
         self._silent_until = 0.0
 
     async def submit(
-        self, form: Form, content: Content, *, key: str | None = None, quarantine: tuple[str, ...] = ()
+        self,
+        form: Form,
+        content: Content,
+        *,
+        key: str | None = None,
+        quarantine: tuple[str, ...] = (),
+        signals: Mapping[str, int] = MappingProxyType({}),
     ) -> Taken | Unavailable:
         """Keep a submission durably, or say that it could not be; waits at most `ANSWER_WITHIN_S` for Redis."""
-        line = self._line(form, content, key, quarantine)
+        line = self._line(form, content, key, quarantine, signals)
         text = msgspec.json.encode(line)
         try:
             accepted = await self._accept(form, text)
@@ -142,7 +150,11 @@ class Intake:
             return Readiness(is_safe, told, f"The spool cannot be written ({error.strerror}).")
         return Readiness(ready=True, redis=told, spool=f"The spool can be written; {lines} submissions lie in it.")
 
-    def _line(self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...]) -> Line:
+    def _line(
+        self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...], signals: Mapping[str, int]
+    ) -> Line:
+        weight = form.spam.weights["same_text"]
+        text = text_hash(self._secret, form, content) if weight else None
         return Line(
             id=secrets.token_urlsafe(12),
             form=form.name,
@@ -153,6 +165,9 @@ class Intake:
             facts=facts(self._secret, form, content),
             key=idempotency_key(self._secret, form, key, content) if key else None,
             quarantine=quarantine or None,
+            signals=dict(signals),
+            spam_limit=form.spam.limit,
+            same_text=(text, weight) if text else None,
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from service import email
+from service import email, spam
 from service.form import Form
 from service.lead import Answer, Content, Source
 from service.problem import Code
@@ -75,6 +75,12 @@ def idempotency_key(secret: Secret, form: Form, key: str, content: Content) -> s
 def receipt_of(secret: Secret, form: Form, key: str, content: Content) -> str:
     """Return the receipt of a submission that came with a key: the same from every process."""
     return keyed_hash(secret, "receipt", form.name, key, _spelled(form, content))
+
+
+def text_hash(secret: Secret, form: Form, content: Content) -> str | None:
+    """Return the hash of the longest text in the form's fields; None if it is too short to be known again."""
+    text = spam.long_text(form, content)
+    return keyed_hash(secret, "text", form.name, text) if text else None
 
 
 def _identity(form: Form, name: str, answer: Answer, kind: str) -> str | None:

@@ -112,6 +112,11 @@ def long_text(form: Form, content: Content) -> str | None:
     return longest if len(longest) >= LONG_TEXT else None
 
 
+def by_weight(signals: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the names of signals, the heaviest first."""
+    return tuple(sorted(signals, key=lambda name: (-signals[name], name)))
+
+
 def _weighed(form: Form, found: Mapping[str, int]) -> dict[str, int]:
     """Return what each signal found weighs, times how often it was; one that weighs nothing is switched off."""
     weighed = {name: times * form.spam.weights[name] for name, times in found.items()}

@@ -5,10 +5,12 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
 
 `leads:{FORM}:lead:ID`        hash: version, first, last, enquiries, phone ("1": has one), persons (JSON hashes),
                               submissions (lines "at result version receipt"), kept (said since that version),
-                              v:N (a version: at, got, enquiries, facts), d:DEST (delivery record, see _states.lua),
-                              a:DEST (attempts, a JSON line each)
+                              v:N (a version: at, got, enquiries, facts, signals),
+                              d:DEST (delivery record, see _states.lua), a:DEST (attempts, a JSON line each)
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
+`leads:{FORM}:text:HASH`      sorted set: hash of a person who sent this text ► when; at most as many as make it a
+                              signal; runs out after a day
 `leads:{FORM}:receipts`       hash: receipt ► lead id, or "?submission id" of a quarantined one
 `leads:{FORM}:seen:DAY`       hash: submission id ► result, or id of a report of refusals ► ""; runs out later than any
                               spool may lie
@@ -52,7 +54,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One submission as the store takes it, whole: everything that is decided about it is decided from this.
 
     `at` is when it was received; `lead` the id it gets if it makes a new lead; `persons`, `facts` and `key` come
-    from `service.person`.
+    from `service.person`, `signals` from `service.spam`; above `spam_limit` they quarantine it, None: never.
+    `same_text` is the hash of its longest text, and what that weighs when many persons sent it. `score` is written by
+    the script: what the signals of a quarantined one weigh, if that is why it is there.
     """
 
     id: str
@@ -64,6 +68,10 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     facts: dict[str, tuple[str, str]]
     key: str | None = None
     quarantine: tuple[str, ...] | None = None
+    signals: dict[str, int] = {}
+    spam_limit: int | None = None
+    same_text: tuple[str, int] | None = None
+    score: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +130,16 @@ class Mended(NamedTuple):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One version as it is kept: accepted and received at (ms), enquiries, facts (fingerprint, value, time said)."""
+    """One version as it is kept: accepted and received at (ms), enquiries, facts (fingerprint, value, time said).
+
+    `signals` are those of the submission that made it.
+    """
 
     at: int
     got: int
     enquiries: int
     facts: dict[str, tuple[str, str, int]]
+    signals: dict[str, int] = {}
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -284,6 +296,7 @@ def _delivery(form: Form, row: Sequence[Any]) -> Delivery:
         Lead(
             lead, form.name, int(version), content_of(form, {name: fact[1] for name, fact in kept.facts.items()}),
             accepted_at=kept.at, received_at=kept.got, first_seen_at=int(first_seen), enquiries=kept.enquiries,
+            signals=kept.signals,
         ),
         "lead.created" if known is None else "lead.updated",
         () if known is None else _changed(known, kept.facts),

@@ -8,6 +8,8 @@
 -- result   {"created" | "updated" | "repeated" | "quarantined", lead id or "", version, receipt};
 --          {"unknown"} if nothing of that id is in quarantine to be released
 -- A second run with the same submission id changes nothing and gives the first result.
+-- Decides what is spam: signals weigh more than the line's limit together. One that only all submissions show is found
+-- here: a long text that many persons sent within a day.
 --@include _states
 
 local base = KEYS[1]
@@ -19,6 +21,8 @@ if is_release then line.id, line.quarantine = line.id .. ':released', nil end
 local policy = cjson.decode(ARGV[2])
 local now = tonumber(ARGV[3])
 local at = line.at
+local MANY, DAY = 5, 86400000
+local signals = line.signals or {} -- name ► weight; a released one has those it was held with
 local seen_key = base .. 'seen:' .. string.format('%d', math.floor(at / 86400000))
 
 local function lead_key(id) return base .. 'lead:' .. id end
@@ -119,8 +123,9 @@ end
 local accepted_at = is_release and now or at
 
 local function write_version(id, version, facts, enquiries)
+  local told = next(signals) and signals or nil
   redis.call('HSET', lead_key(id), 'version', version, 'v:' .. version,
-    cjson.encode({at = accepted_at, got = at, enquiries = enquiries, facts = facts}))
+    cjson.encode({at = accepted_at, got = at, enquiries = enquiries, facts = facts, signals = told}))
   redis.call('HDEL', lead_key(id), 'kept')
   redis.call('ZADD', base .. 'leads', now, id)
   for _, dest in ipairs(policy.deliver) do owe(id, version, dest) end
@@ -180,16 +185,42 @@ local function answer_again(id)
   return finish('updated', id, version + 1)
 end
 
+-- Of a text its newest senders are kept, as many as decide; who they are cannot be read from it.
+local function look_for_same_text()
+  local text, weight = line.same_text[1], line.same_text[2]
+  local sent_key = base .. 'text:' .. text
+  local who = redis.sha1hex(text .. (line.persons.phone or line.persons.email or line.persons.words))
+  redis.call('ZADD', sent_key, 'GT', at, who)
+  if redis.call('ZCOUNT', sent_key, at - DAY, at + DAY) >= MANY then signals.same_text = weight end
+  redis.call('ZREMRANGEBYRANK', sent_key, 0, -MANY - 1)
+  redis.call('PEXPIREAT', sent_key, now + DAY)
+end
+
+-- What the signals weigh if that is too much. A stale token alone never is: an old tab has one.
+local function excess()
+  local score, has_other = 0, false
+  for name, weight in pairs(signals) do
+    score = score + weight
+    has_other = has_other or name ~= 'stale_token'
+  end
+  return line.spam_limit and has_other and score > line.spam_limit and score or nil
+end
+
+local function hold(score)
+  line.signals, line.score = next(signals) and signals or nil, score
+  redis.call('HSET', base .. 'held', line.id, cjson.encode(line))
+  redis.call('ZADD', base .. 'quarantine', at, line.id)
+  return finish('quarantined', '', 0)
+end
+
 local seen = redis.call('HGET', seen_key, line.id)
 if seen then
   local first = cjson.decode(seen)
   return {first[1], first[2], first[3], line.receipt}
 end
-if line.quarantine then
-  redis.call('HSET', base .. 'held', line.id, ARGV[1])
-  redis.call('ZADD', base .. 'quarantine', at, line.id)
-  return finish('quarantined', '', 0)
-end
+if line.same_text and not is_release then look_for_same_text() end
+local score = not is_release and excess() or nil
+if line.quarantine then return hold(score) end
 if line.key then
   local answered = redis.call('GET', base .. 'idem:' .. line.key)
   if answered then
@@ -199,6 +230,7 @@ if line.key then
     end
   end
 end
+if score then return hold(score) end
 local id = find_lead()
 if id then return answer_again(id) end
 return create()
