@@ -89,7 +89,7 @@ def create_web() -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(figures.render), headers={"Content-Type": CONTENT_TYPE})
 
-    app = create_app(config, intake, clock=clock, on_submission=note)
+    app = create_app(config, intake, secret=settings.secret, clock=clock, on_submission=note)
     app.router.lifespan_context = lifespan
     app.router.routes.append(Route("/metrics", metrics))
     if folder := os.environ.get("LEADS_DEMO"):

@@ -9,8 +9,7 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
                               d:DEST (delivery record, see _states.lua), a:DEST (attempts, a JSON line each)
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
-`leads:{FORM}:text:HASH`      sorted set: hash of a person who sent this text ► when; at most as many as make it a
-                              signal; runs out after a day
+`leads:{FORM}:text:HASH`      sorted set: hash of who sent this text lately ► when, a few; runs out after a day
 `leads:{FORM}:receipts`       hash: receipt ► lead id, or "?submission id" of a quarantined one
 `leads:{FORM}:seen:DAY`       hash: submission id ► result, or id of a report of refusals ► ""; runs out later than any
                               spool may lie
@@ -130,10 +129,7 @@ class Mended(NamedTuple):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One version as it is kept: accepted and received at (ms), enquiries, facts (fingerprint, value, time said).
-
-    `signals` are those of the submission that made it.
-    """
+    """One version as kept: accepted and received (ms), enquiries, facts (fingerprint, value, time said), signals."""
 
     at: int
     got: int
@@ -209,16 +205,9 @@ class Store:
         return {form: Due(int(first[0][1]), int(number)) for form, first, number in rows if first}
 
     async def claim(
-        self,
-        form: Form,
-        destination: str,
-        *,
-        lease: int,
-        limit: int,
-        token: str,
-        order: Order = "oldest",
-        takes_updates: bool = True,
-    ) -> list[Claim]:
+        self, form: Form, destination: str, *, lease: int, limit: int, token: str,
+        order: Order = "oldest", takes_updates: bool = True,
+    ) -> list[Claim]:  # fmt: skip
         """Lease up to `limit` due deliveries for `lease` ms."""
         claimed = await self.server.run(
             "claim", base_of(form.name), destination, self.server.now(), lease, limit, token, order, int(takes_updates)

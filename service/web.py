@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import body, next_url, openapi, origin, page, phone, reply, script, source, style, validate, webflow
+from service import body, next_url, openapi, origin, page, phone, reply, script, source, spam, style, validate, webflow
 from service.config import Config
 from service.exchange import content_type, read_body, respond, voice_of, wants_page
 from service.form import Form
@@ -24,6 +24,7 @@ from service.intake import Intake, Taken, Unavailable
 from service.posted import Control, Posted
 from service.problem import Code, Problems, refuse
 from service.reply import Reply
+from service.secret import Secret
 from service.validate import Checked
 from service.voice import Voice
 
@@ -58,12 +59,16 @@ def create_app(
     config: Config,
     intake: Intake,
     *,
+    secret: Secret,
     public_url: str | None = None,
     clock: Callable[[], int],
     on_submission: OnSubmission | None = None,
 ) -> Starlette:
-    """Make the web application. `clock` tells the time in ms, `public_url` where visitors find the service."""
-    site = _Site(config, intake, public_url, clock, on_submission or _tell_nobody)
+    """Make the web application. `clock` tells the time in ms, `public_url` where visitors find the service.
+
+    `secret` signs what a page carries back to us.
+    """
+    site = _Site(config, intake, secret, public_url, clock, on_submission or _tell_nobody)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
@@ -93,6 +98,7 @@ class _Visit:
 class _Site:
     config: Config
     intake: Intake
+    secret: Secret
     public_url: str | None
     clock: Callable[[], int]
     on_submission: OnSubmission
@@ -145,7 +151,8 @@ class _Site:
         voice, referrer = voice_of(request, form), request.headers.get("referer", "")
         is_other = origin.of_url(referrer) not in {None, *self._own(request)}
         led_by = referrer[: source.MAX_LENGTH] if is_other else ""
-        return _page(200, page.hosted(form, voice, referrer=led_by), form, voice)
+        token = spam.make_token(self.secret, form, self.clock())
+        return _page(200, page.hosted(form, voice, referrer=led_by, token=token), form, voice)
 
     async def _thank(self, request: Request, form: Form) -> Reply:
         voice = voice_of(request, form)
@@ -186,6 +193,9 @@ class _Site:
         checked = validate.check(form, posted)
         if isinstance(checked, Problems):
             return _Visit(form, checked, posted)
+        session = request.headers.get("formspree-session-data", "")
+        visit = spam.of_visit(form, posted.control, session, secret=self.secret, now=self.clock())
+        checked = replace(checked, signals={**checked.signals, **visit})
         key = request.headers.get("idempotency-key", "").strip() or posted.control.id.strip()
         return await self._keep(form, posted, checked, key, request.headers.get("referer", ""))
 
@@ -201,7 +211,9 @@ class _Site:
 
     async def _keep(self, form: Form, posted: Posted, checked: Checked, key: str, page_url: str) -> _Visit:
         content = replace(checked.content, source=source.of(posted, page_url))
-        came_of = await self.intake.submit(form, content, key=key or None, quarantine=checked.quarantine)
+        came_of = await self.intake.submit(
+            form, content, key=key or None, quarantine=checked.quarantine, signals=checked.signals
+        )
         return _Visit(form, came_of, posted)
 
     def _answer(self, request: Request, visit: _Visit) -> Reply:
@@ -220,7 +232,8 @@ class _Site:
         if posted is None or not wants_page(request):
             return self._refusal(request, problems, form, voice)
         came_from = source.text_of(source.of(posted, referer))
-        html = page.again(form, voice, posted, problems, next_url=goes_to, source=came_from)
+        token = spam.renew_token(self.secret, form, control.token, self.clock())
+        html = page.again(form, voice, posted, problems, next_url=goes_to, source=came_from, token=token)
         return _page(problems.status, html, form, voice, reply.failure_headers(problems, problems.status))
 
     def _next(self, request: Request, form: Form, control: Control) -> str:

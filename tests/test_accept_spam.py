@@ -230,6 +230,6 @@ async def test_the_intake_passes_on_what_the_form_says(strict: Ledger) -> None:
 
 
 async def test_a_signal_that_is_switched_off_keeps_no_text(ledger: Ledger) -> None:
-    form = replace(FORM, spam=Spam(weights=FORM.spam.weights | {"same_text": 0}))
+    form = replace(FORM, spam=Spam(weights={**FORM.spam.weights, "same_text": 0}))
     await Intake(ledger.store, SECRET).submit(form, content_of(FORM, {"phone": ASHA, "message": TEXT}))
     assert not [key for key in await ledger.dump() if ":text:" in key]
