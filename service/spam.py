@@ -71,14 +71,14 @@ def of_visit(form: Form, control: Control, session: str, *, secret: Secret, now:
     """Return the signals of how it was sent; `session` is the header `Formspree-Session-Data`, `now` in ms.
 
     Our own token says how long the form was open. Where there is none, the browser's word is taken, the longest time
-    that it names.
+    that it names. A `_token` of another shape is not ours: web frameworks have one of that name.
     """
     told, age = _read_session(session), read_token(secret, form, control.token, now)
     times = [_elapsed(control.elapsed), None if told.loadedAt is None else now - told.loadedAt]
     open_for = age if age is not None else max((each for each in times if each is not None), default=None)
     return _weighed(form, {
         "too_fast": open_for is not None and 0 <= open_for < TOO_FAST_MS,
-        "stale_token": bool(control.token.strip()) and age is None,
+        "stale_token": age is None and _TOKEN.fullmatch(control.token.strip()) is not None,
         "webdriver": told.webdriver is True or control.webdriver.strip() in {"1", "true"},
     })  # fmt: skip
 

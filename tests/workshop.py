@@ -118,7 +118,9 @@ class Workshop:
         assert isinstance(posted, Posted)
         checked = validate.check(self.config.forms[to], posted)
         assert isinstance(checked, Checked), checked
-        taken = await self.intake.submit(self.config.forms[to], checked.content, quarantine=checked.quarantine)
+        taken = await self.intake.submit(
+            self.config.forms[to], checked.content, quarantine=checked.quarantine, signals=checked.signals
+        )
         assert isinstance(taken, Taken), taken
         return taken
 
