@@ -108,6 +108,14 @@ async def test_what_condemns_by_itself_and_by_its_sum_is_told_once(strict: Ledge
     assert (found.reasons, found.score, found.limit) == (("honeypot", "links"), 23, 10)
 
 
+async def test_what_is_held_is_the_line_as_it_came(strict: Ledger) -> None:
+    said = {"phone": ASHA, "message": '"/\\\u2028\u007f 🦵 घुटना </script> 9007199254740993', "[]": "{}", "0": "1e400"}
+    line = strict.line(said, key="k", signals=LINKS, page="https://www.example.com/?a=%00")
+    await twice(strict, line)
+    [kept] = await strict.server.client.hvals(f"{strict.base}held")
+    assert msgspec.json.decode(kept, type=Line) == msgspec.structs.replace(line, score=14)
+
+
 async def test_a_released_one_keeps_its_signals_and_is_not_held_again(strict: Ledger) -> None:
     line = strict.line({"phone": ASHA}, signals=LINKS)
     await twice(strict, line)
