@@ -9,12 +9,12 @@ environment. `tests/test_conventions.py` reads this table and holds the code to 
             readers of text, tables and JSON; how often, and whose request
     1   signature email phone_text phone_number phone_repair phone sentence outcome posted multipart environment
             signing; raw text to verdict; a code to its sentence; what an attempt came to, and when next
-    2   form voice field_match origin source next_url
+    2   form voice field_match origin source next_url spam
             a form and its fields; in which language it speaks; which posted name is which; where a submission came
-            from and may go next
+            from and may go next; what about it looks like spam
     3   destinations
             one file a kind of CRM: lead to request, response to outcome
-    4   kind theme_table limits_table form_table address body_table webhook_table service_table config
+    4   kind theme_table limits_table spam_table form_table address body_table webhook_table service_table config
             leads.toml to a configuration, or every mistake in it
     5   body webflow validate person limiter reply script style page sample openapi
             bytes to fields to content; who it is; every answer a browser can see

@@ -11,10 +11,11 @@ from msgspec import structs
 
 from service.cipher import PLAIN, Cipher
 from service.form import Form
-from service.kept import Attempt, Line, Record, Version
+from service.kept import Attempt, Line, Record, Said, Version
 from service.lead import Content, Delivery
 from service.person import content_of
 from service.server import Server
+from service.spam import by_weight
 from service.store import EXCERPT, Facts, base_of, delivery_of, open_facts
 
 STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "erased", "not owed"]] = {
@@ -32,13 +33,17 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class KeptVersion(msgspec.Struct, frozen=True):
-    """One version: when it was accepted and received (ms), how often the person had asked, what was known."""
+    """One version: when it was accepted and received (ms), how often the person had asked, what was known.
+
+    `signals` are what looked like spam about the submission that made it.
+    """
 
     version: int
     accepted_at: int
     received_at: int
     enquiries: int
     content: Content
+    signals: dict[str, int] = {}
 
 
 class KeptDelivery(msgspec.Struct, frozen=True):
@@ -92,7 +97,10 @@ class KeptLead(msgspec.Struct, frozen=True):
 
 
 class Quarantined(msgspec.Struct, frozen=True):
-    """A submission that looked like spam: when it came (ms), why it looked so, what it says."""
+    """A submission that looked like spam: when it came (ms), why it looked so, what it says.
+
+    `score` is what its signals weigh, and `limit` the most that is let through, both None if they did not decide.
+    """
 
     id: str
     form: str
@@ -100,6 +108,9 @@ class Quarantined(msgspec.Struct, frozen=True):
     receipt: str
     reasons: tuple[str, ...]
     content: Content
+    signals: dict[str, int] = {}
+    score: int | None = None
+    limit: int | None = None
 
 
 class DeadDelivery(msgspec.Struct, frozen=True):
@@ -198,13 +209,12 @@ class Archive:
 
     def _version(self, form: Form, number: int, text: str) -> KeptVersion:
         kept = msgspec.json.decode(text, type=Version)
-        return KeptVersion(number, kept.at, kept.got, kept.enquiries, self._content(form, kept.facts))
+        return KeptVersion(number, kept.at, kept.got, kept.enquiries, self._content(form, kept.facts), kept.signals)
 
     def _unforwarded(self, form: Form, text: str | None, sent: Content) -> Content | None:
         if text is None:
             return None
-        facts = msgspec.json.decode(text, type=dict[str, dict[str, tuple[str, str, int]]])["facts"]
-        known = self._content(form, facts)
+        known = self._content(form, msgspec.json.decode(text, type=Said).facts)
         return known if (known.fields, known.extra) != (sent.fields, sent.extra) else None
 
     async def quarantined(self, form: Form) -> list[Quarantined]:
@@ -217,7 +227,9 @@ class Archive:
                 continue  # Released or dropped since.
             line = msgspec.json.decode(text, type=Line)
             content = self._content(form, {name: (*fact, line.at) for name, fact in line.facts.items()})
-            found.append(Quarantined(each, form.name, line.at, line.receipt, line.quarantine or (), content))
+            limit = None if line.score is None else line.spam_limit
+            said = (line.signals, line.score, limit)
+            found.append(Quarantined(each, form.name, line.at, line.receipt, _reasons(line), content, *said))
         return found
 
     async def dead(self, form: str, destination: str) -> list[DeadDelivery]:
@@ -236,6 +248,12 @@ class Archive:
 
 def _record(text: bytes | str | None) -> Record:
     return msgspec.json.decode(text or '{"s":"","v":0,"n":0}', type=Record)
+
+
+def _reasons(line: Line) -> tuple[str, ...]:
+    """Return what keeps a submission from delivery: where the sum does, every signal."""
+    names = () if line.score is None else by_weight(line.signals)
+    return tuple(dict.fromkeys((*(line.quarantine or ()), *names)))
 
 
 def _texts(listed: Iterable[object]) -> list[str]:

@@ -4,6 +4,7 @@ Law: prints; what is kept is read by `archive`, what is counted by `store`. Time
 """
 
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -18,6 +19,7 @@ from service.installation import environment_of
 from service.lead import Content
 from service.server import Server
 from service.settings import spool_path
+from service.spam import by_weight
 from service.spool import Spool
 from service.store import Store
 from service.text import one_line
@@ -164,11 +166,17 @@ def lead_as_text(lead: KeptLead) -> str:
     for version in lead.versions:
         lines += [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
         lines += _content_as_text(version.content)
+        lines += [f"  looks like spam: {_signals_as_text(version.signals)}"] if version.signals else []
     if lead.unforwarded:
         lines += ["known since, and not forwarded", *_content_as_text(lead.unforwarded)]
     for delivery in lead.deliveries:
         lines += _delivery_as_text(delivery)
     return "\n".join(lines)
+
+
+def _signals_as_text(signals: Mapping[str, int]) -> str:
+
+    return f"{sum(signals.values())} ({', '.join(f'{name} {signals[name]}' for name in by_weight(signals))})"
 
 
 def _content_as_text(content: Content) -> list[str]:

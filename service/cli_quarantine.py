@@ -37,7 +37,7 @@ def quarantine(json: Annotated[bool, typer.Option("--json", help="For programs."
         typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
     for each in found:
-        typer.echo(f"{at(each.at)}  {each.form}  {each.id}  {', '.join(each.reasons)}")
+        typer.echo(f"{at(each.at)}  {each.form}  {each.id}  {', '.join(each.reasons)}{_score(each)}")
         for name, answer in each.content.fields.items():
             typer.echo(f"    {name}: {one_line(str(answer.value))[:200]}")
     typer.echo(f"{len(found)} in quarantine." + (" Let them through with `leads release ID`." if found else ""))
@@ -60,6 +60,10 @@ def drop(ids: Ids) -> None:
         return f"{submission} is deleted" if await store.drop(form.name, submission) else None
 
     _each(ids, delete)
+
+
+def _score(held: Quarantined) -> str:
+    return "" if held.score is None else f" (score {held.score}, limit {held.limit})"
 
 
 def _each(ids: list[str], do: Callable[[Store, Form, str], Awaitable[str | None]]) -> None:

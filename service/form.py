@@ -6,7 +6,7 @@ Law: frozen values that cannot be wrong (`config` makes them). Durations are mil
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from service import languages
 from service.rate import Rate
@@ -64,6 +64,24 @@ class Theme:
     font: tuple[str, ...] = ()
 
 
+SIGNALS: Final[dict[str, int]] = {
+    "honeypot": 20, "trap": 11, "webdriver": 6, "too_fast": 5, "markup": 5, "same_text": 5, "links": 3, "disposable": 3,
+    "junk_phone": 3, "stale_token": 1,
+}  # fmt: skip
+"""What may look like spam, and what it weighs where a form says nothing else: made for a limit of 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spam:
+    """What a form makes of what looks like spam: whose `weights` are more than `limit` together is quarantined.
+
+    `limit` None: signals are only written down. A weight of 0 switches a signal off.
+    """
+
+    limit: int | None = None
+    weights: Mapping[str, int] = field(default_factory=SIGNALS.copy)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How often one address, everybody together, and one person may post; None: as often as they like.
@@ -96,6 +114,7 @@ class Form:
     repeat: Literal["update", "drop"] = "update"
     allow_extra: bool = True
     junk: Literal["accept", "quarantine", "reject"] = "accept"
+    spam: Spam = field(default_factory=Spam)
     language: str = languages.DEFAULT
     messages: Messages = field(default_factory=Messages)
     translations: Mapping[str, Messages] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from service.environment import Environment
 from service.form import Field, FieldType, Form, Messages, fold
 from service.kind import duration, one_of, page_origin, region, show
 from service.limits_table import read_limits
+from service.spam_table import read_spam
 from service.table import (
     Keys,
     Table,
@@ -34,7 +35,7 @@ MOST_FIELDS: Final = 64
 _LONGEST_NAME: Final = 64
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
 _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept", "quarantine", "reject")
-_RESERVED: Final = ("spam", "captcha", "consent")
+_RESERVED: Final = ("captcha", "consent")
 _TEXTS: Final = ("success", "failure", "valid")
 _DEFAULT: Final = Form("", {}, ())
 
@@ -65,6 +66,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         repeat=keys.read("repeat", one_of(_REPEATS), _DEFAULT.repeat),
         allow_extra=keys.read("allow_extra", flag, _DEFAULT.allow_extra),
         junk=keys.read("junk", one_of(_JUNK), _DEFAULT.junk),
+        spam=read_spam(keys),
         fields=_fields(keys),
         language=language,
         messages=messages.pop(own),

@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -19,7 +21,7 @@ from service.form import Form
 from service.inspection import FAILURES, sentence_of, verdict
 from service.kept import Accepted, Limit, Limited, Line, Result
 from service.lead import Content
-from service.person import facts, idempotency_key, identities, keyed_hash, person_keys, receipt_of
+from service.person import facts, idempotency_key, identities, keyed_hash, person_keys, receipt_of, text_hash
 from service.secret import Secret
 from service.spool import Spool
 from service.store import Store
@@ -98,13 +100,14 @@ class Intake:
         *,
         key: str | None = None,
         quarantine: tuple[str, ...] = (),
+        signals: Mapping[str, int] = MappingProxyType({}),
         caller: Caller | None = None,
     ) -> Taken | Limited | Unavailable:
         """Keep a submission durably, or say why it was not kept; waits at most `ANSWER_WITHIN_S` for Redis.
 
         The form's limits are those of its `caller`; None: nobody who is limited.
         """
-        line = self._line(form, content, key, quarantine)
+        line = self._line(form, content, key, quarantine, signals)
         text = msgspec.json.encode(line)
         try:
             accepted = await self._admit(form, text, caller)
@@ -181,7 +184,11 @@ class Intake:
             limits.append(Limit("form", *form.limits.form))
         return limits
 
-    def _line(self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...]) -> Line:
+    def _line(
+        self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...], signals: Mapping[str, int]
+    ) -> Line:
+        weight = form.spam.weights["same_text"]
+        text = text_hash(self._secret, form, content) if weight else None
         persons = person_keys(self._secret, form, content)
         known_by = identities(self._secret, form, content)
         return Line(
@@ -198,6 +205,9 @@ class Intake:
             },
             key=idempotency_key(self._secret, form, key, content) if key else None,
             quarantine=quarantine or None,
+            signals=dict(signals),
+            spam_limit=form.spam.limit,
+            same_text=(text, weight) if text else None,
         )
 
 

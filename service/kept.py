@@ -22,7 +22,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One submission as the store takes it, whole: everything that is decided about it is decided from this.
 
     `at` is when it was received; `lead` the id it gets if it makes a new lead; `persons`, `also`, `facts` and `key`
-    come from `service.person`.
+    come from `service.person`, `signals` from `service.spam`; above `spam_limit` they quarantine it, None: never.
+    `same_text` is the hash of its longest text, and what that weighs when many persons sent it. `score` is written by
+    the script: what the signals of a quarantined one weigh, if that is why it is there.
     """
 
     id: str
@@ -35,6 +37,10 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     also: tuple[str, ...] = ()
     key: str | None = None
     quarantine: tuple[str, ...] | None = None
+    signals: dict[str, int] = {}
+    spam_limit: int | None = None
+    same_text: tuple[str, int] | None = None
+    score: int | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,7 +56,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One version as it is kept: accepted and received at (ms), enquiries, facts (fingerprint, value, time said).
+    """One version as kept: accepted and received (ms), enquiries, facts (fingerprint, value, time said), signals.
 
     `erased`: it says that the lead was erased, and nothing else.
     """
@@ -59,7 +65,15 @@ class Version(msgspec.Struct, frozen=True):
     got: int
     enquiries: int
     facts: dict[str, tuple[str, str, int]] = {}
+    signals: dict[str, int] = {}
     erased: bool = False
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What was said since the latest version and is not forwarded (yet)."""
+
+    facts: dict[str, tuple[str, str, int]]
+    signals: dict[str, int] = {}
 
 
 class Record(msgspec.Struct, frozen=True):

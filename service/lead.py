@@ -83,7 +83,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """One version of one person's enquiry at one form, whole."""
+    """One version of one person's enquiry at one form, whole.
+
+    `signals` are what looked like spam about the submission that made it, with their weights; never news.
+    """
 
     id: str
     form: str
@@ -93,6 +96,7 @@ class Lead:
     received_at: int
     first_seen_at: int
     enquiries: int
+    signals: Mapping[str, int] = field(default_factory=dict)
 
 
 EventType = Literal["lead.created", "lead.updated", "lead.erased"]

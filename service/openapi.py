@@ -86,9 +86,13 @@ def _fields(form: Form) -> Json:
     fields = {field.name: _field(field) for field in form.fields.values()}
     controls = {
         "_gotcha": {**_TEXT, "description": "Honeypot: leave it empty."},
+        "_remark": {**_TEXT, "description": "A second honeypot: leave it empty."},
         "_next": {**_TEXT, "description": "Where to go after success."},
         "_id": {**_TEXT, "description": "The same as the header Idempotency-Key."},
         "_confirm": {**_TEXT, "description": "The number again, after PHONE_INVALID_BUT_POSSIBLE."},
+        "_token": {**_TEXT, "description": "When the form's page was opened, signed by the service."},
+        "_elapsed": {**_TEXT, "description": "For how many milliseconds the page was open."},
+        "_webdriver": {**_TEXT, "description": "1 if a program drives the browser."},
         "_source": {**_TEXT, "description": "Where the visitor came from, as JSON text."},
     }
     if form.language == AUTO:

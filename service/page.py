@@ -67,27 +67,34 @@ class _Told:
     id: str
 
 
-def hosted(form: Form, voice: Voice, *, referrer: str = "") -> str:
-    """Return the form as its own page, empty. `referrer` is the page that led here, "" if unknown."""
-    hidden = [("_referrer", referrer)] if referrer else []
+def hosted(form: Form, voice: Voice, *, referrer: str = "", token: str = "") -> str:
+    """Return the form as its own page, empty. `referrer` is the page that led here, "" if unknown.
+
+    `token` says when it was opened.
+    """
+    hidden = [(name, text) for name, text in (("_referrer", referrer), ("_token", token)) if text]
     return _form(form, voice, Matched({}, {}), (), hidden=hidden)
 
 
-def again(form: Form, voice: Voice, posted: Posted, problems: Problems, *, next_url: str, source: str = "") -> str:
+def again(
+    form: Form, voice: Voice, posted: Posted, problems: Problems, *, next_url: str, source: str = "", token: str = ""
+) -> str:
     """Return the form with what was typed, each problem beside its field, ready to be posted again as it is.
 
     `next_url` is the allowed `_next`, resolved: a relative one would mean another place from this page. `source` is
-    where the submission came from, as `_source` has it: from this page nobody could tell any more.
+    where the submission came from, as `_source` has it: from this page nobody could tell any more. `token` says when
+    the form was first opened.
     """
     matched = match(form, posted)
     told = {problem.field: problem.code for problem in problems.items}
     doubtful = (each for each in matched.fields.values() if told.get(each.sent) is Code.PHONE_INVALID_BUT_POSSIBLE)
     typed = next((clean(each.text, multiline=False) for each in doubtful), posted.control.confirm)
-    control = {"_next": next_url, "_id": posted.control.id, "_confirm": typed, "_source": source}
+    control = {"_next": next_url, "_id": posted.control.id, "_confirm": typed, "_source": source, "_token": token}
     refused = {problem.field for problem in problems.items if problem.code is Code.UNKNOWN_FIELD}
     extra = ((name, clean(text, multiline=True)) for name, text in matched.extra.items() if name not in refused)
     hidden = [(name, text) for name, text in (*extra, *control.items()) if text]
-    return _form(form, voice, matched, problems.items, hidden=hidden, gotcha=posted.control.gotcha)
+    traps = {"gotcha": posted.control.gotcha, "remark": posted.control.remark}
+    return _form(form, voice, matched, problems.items, hidden=hidden, **traps)
 
 
 def thanks(form: Form, voice: Voice) -> str:
@@ -102,7 +109,7 @@ def refusal(problems: Problems, voice: Voice, form: Form | None = None) -> str:
 
 
 def _form(
-    form: Form, voice: Voice, matched: Matched, problems: Sequence[Problem], *, hidden: Pairs, gotcha: str = ""
+    form: Form, voice: Voice, matched: Matched, problems: Sequence[Problem], *, hidden: Pairs, **traps: str
 ) -> str:
     inputs = [
         _input(number, field, matched.fields.get(field.name), problems, voice)
@@ -119,7 +126,7 @@ def _form(
         heading=title,
         inputs=inputs,
         hidden=[*hidden, *language],
-        gotcha=gotcha,
+        **traps,
         failure=voice.failure,
         told=told,
     )

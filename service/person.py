@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from service import email
+from service import email, spam
 from service.form import Form
 from service.lead import Answer, Content, Source
 from service.problem import Code
@@ -107,6 +107,12 @@ def _name_of_extra(secret: Secret, form: Form, name: str) -> str:
 
 def _extra(packed: str) -> tuple[str, str]:
     return msgspec.json.decode(packed[1:], type=tuple[str, str])
+
+
+def text_hash(secret: Secret, form: Form, content: Content) -> str | None:
+    """Return the hash of the longest text in the form's fields; None if it is too short to be known again."""
+    text = spam.long_text(form, content)
+    return keyed_hash(secret, "text", form.name, text) if text else None
 
 
 def _identity(form: Form, name: str, answer: Answer, kind: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from service.lead import CLICK_IDS, UTM
 
-_CONTROLS: Final = frozenset({"gotcha", "next", "id", "confirm", "language"})
+_CONTROLS: Final = frozenset({"gotcha", "next", "id", "confirm", "language", "remark", "token", "elapsed", "webdriver"})
 _PLACES: Final = frozenset({"source", "page", "referrer", *CLICK_IDS, *(f"utm_{name}" for name in UTM)})
 _BRACKETED: Final = re.compile(r"source((?:\[\w+\])+)")
 
@@ -21,7 +21,8 @@ class Control:
     """The control fields: honeypot, where to go next, idempotency key, the number sent a second time, the language.
 
     `source` are those that tell where the visitor came from: `source` (JSON), `page`, `referrer`, `utm_source`, `gclid`
-    and the like.
+    and the like. `remark` is a second honeypot; `token`, `elapsed` (ms) and `webdriver` tell how the form
+    was filled in.
     """
 
     gotcha: str = ""
@@ -29,6 +30,10 @@ class Control:
     id: str = ""
     confirm: str = ""
     language: str = ""
+    remark: str = ""
+    token: str = ""
+    elapsed: str = ""
+    webdriver: str = ""
     source: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
-from service import body, origin, source, validate, webflow
+from service import body, origin, source, spam, validate, webflow
 from service.config import Config
 from service.exchange import address_of, content_type, own_origins, read_body
 from service.form import Form
@@ -18,6 +18,7 @@ from service.kept import Limited
 from service.limiter import Limiter
 from service.posted import Posted
 from service.problem import Code, Problems, refuse
+from service.secret import Secret
 from service.validate import Checked
 
 
@@ -36,6 +37,7 @@ class Reception:
 
     config: Config
     intake: Intake
+    secret: Secret
     clock: Callable[[], int]
     limiter: Limiter
 
@@ -74,6 +76,9 @@ class Reception:
         checked = _too_many(wait) if wait else validate.check(form, posted)
         if isinstance(checked, Problems):
             return Visit(form, checked, posted)
+        session = request.headers.get("formspree-session-data", "")
+        visit = spam.of_visit(form, posted.control, session, secret=self.secret, now=self.clock())
+        checked = replace(checked, signals={**checked.signals, **visit})
         key = request.headers.get("idempotency-key", "").strip() or posted.control.id.strip()
         page_url = request.headers.get("referer", "")
         return await self._keep(form, posted, checked, key=key, page_url=page_url, caller=caller)
@@ -95,7 +100,9 @@ class Reception:
         self, form: Form, posted: Posted, checked: Checked, *, key: str, page_url: str, caller: Caller | None
     ) -> Visit:
         content = replace(checked.content, source=source.of(posted, page_url))
-        came_of = await self.intake.submit(form, content, key=key or None, quarantine=checked.quarantine, caller=caller)
+        came_of = await self.intake.submit(
+            form, content, key=key or None, quarantine=checked.quarantine, signals=checked.signals, caller=caller
+        )
         return Visit(form, _too_many(came_of.wait) if isinstance(came_of, Limited) else came_of, posted)
 
 

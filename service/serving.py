@@ -92,7 +92,9 @@ def create_web() -> Starlette:
         return Response(await asyncio.to_thread(figures.render), headers={"Content-Type": CONTENT_TYPE})
 
     folder = os.environ.get("LEADS_DEMO")
-    app = create_app(config, intake, clock=clock, on_submission=note, is_script_readable=bool(folder))
+    app = create_app(
+        config, intake, secret=settings.secret, clock=clock, on_submission=note, is_script_readable=bool(folder)
+    )
     app.router.lifespan_context = lifespan
     app.router.routes.append(Route("/metrics", metrics))
     if folder:

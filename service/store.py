@@ -11,6 +11,7 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
                               its v:N and the d:DEST that have yet to be told
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
+`leads:{FORM}:text:HASH`      sorted set: hash of who sent this text lately ► when, a few; runs out after a day
 `leads:{FORM}:index`          hash: person hash ► what is held of that person, see _index.lua
 `leads:{FORM}:erased:HASH`    when that person was erased; runs out when nothing of then can be on its way any more
 `leads:{FORM}:rate:NAME`      until when a limit is used up, see _rate.lua: NAME is "form" or "address:HASH"
@@ -137,16 +138,9 @@ class Store:
         return {form: Due(int(first[0][1]), int(number)) for form, first, number in rows if first}
 
     async def claim(
-        self,
-        form: Form,
-        destination: str,
-        *,
-        lease: int,
-        limit: int,
-        token: str,
-        order: Order = "oldest",
-        takes_updates: bool = True,
-    ) -> list[Claim]:
+        self, form: Form, destination: str, *, lease: int, limit: int, token: str,
+        order: Order = "oldest", takes_updates: bool = True,
+    ) -> list[Claim]:  # fmt: skip
         """Lease up to `limit` due deliveries for `lease` ms."""
         claimed = await self.server.run(
             "claim", base_of(form.name), destination, self.server.now(), lease, limit, token, order, int(takes_updates)
@@ -237,6 +231,7 @@ def delivery_of(cipher: Cipher, form: Form, row: Sequence[Any]) -> Delivery:
         Lead(
             lead, form.name, int(version), content_of(form, said),
             accepted_at=kept.at, received_at=kept.got, first_seen_at=int(first_seen), enquiries=kept.enquiries,
+            signals=kept.signals,
         ),
         "lead.erased" if kept.erased else "lead.created" if known is None else "lead.updated",
         () if known is None else tuple(sorted(label_of(name, said[name]) for name in _news(known, kept.facts))),

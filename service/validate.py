@@ -10,7 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-from service import email, phone
+from service import email, phone, spam
 from service.field_match import Match, match
 from service.form import MAX_LENGTH, Field, FieldType, Form
 from service.lead import Answer, Content, Phone
@@ -28,9 +28,13 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A content that may be kept, and why it looks like spam ("honeypot", "junk"), if it does."""
+    """A content that may be kept, and what about it looks like spam: signals with their weights.
+
+    `quarantine` are those that keep it from being delivered whatever they weigh.
+    """
 
     content: Content
+    signals: Mapping[str, int]
     quarantine: tuple[str, ...] = ()
 
 
@@ -72,7 +76,9 @@ def check(form: Form, posted: Posted, *, lenient: bool = False) -> Checked | Pro
         return Problems((*problems, *refused))
     if not (lenient or answers or extra):
         return refuse(Code.EMPTY)
-    return Checked(Content(answers, extra), tuple(_suspicions(form, posted, answers)))
+    content = Content(answers, extra)
+    signals = spam.of_content(form, posted.control, content)
+    return Checked(content, signals, tuple(_condemned(form, signals, answers)))
 
 
 def choice_of(field: Field, text: str) -> str | None:
@@ -187,10 +193,10 @@ def _extra_problem(form: Form, name: str, text: str) -> Problem | None:
     return Problem(Code.TOO_LONG, name, {"n": str(MAX_LENGTH)}) if len(text) > MAX_LENGTH else None
 
 
-def _suspicions(form: Form, posted: Posted, answers: Mapping[str, Answer]) -> list[str]:
+def _condemned(form: Form, signals: Mapping[str, int], answers: Mapping[str, Answer]) -> list[str]:
     flags = [flag for answer in answers.values() if answer.phone for flag in answer.phone.flags]
-    is_bot = bool(clean(posted.control.gotcha, multiline=True))
-    return ["honeypot"] * is_bot + ["junk"] * (form.junk == "quarantine" and "junk" in flags)
+    is_junk = form.junk == "quarantine" and "junk" in flags
+    return ["honeypot"] * ("honeypot" in signals) + ["junk_phone"] * is_junk
 
 
 def _fold_choice(text: str) -> str:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import body, next_url, openapi, origin, page, phone, reply, script, source, style
+from service import body, next_url, openapi, origin, page, phone, reply, script, source, spam, style
 from service.config import Config
 from service.exchange import content_type, read_body, respond, voice_of, wants_page
 from service.form import Form
@@ -26,6 +26,7 @@ from service.posted import Control, Posted
 from service.problem import Code, Problems, refuse
 from service.reception import Reception, Visit
 from service.reply import Reply
+from service.secret import Secret
 from service.voice import Voice
 
 _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
@@ -59,13 +60,14 @@ def create_app(
     config: Config,
     intake: Intake,
     *,
+    secret: Secret,
     clock: Callable[[], int],
     on_submission: OnSubmission | None = None,
     is_script_readable: bool = False,
 ) -> Starlette:
-    """Make the web application. `clock` tells the time in ms."""
-    reception = Reception(config, intake, clock, Limiter())
-    site = _Site(config, intake, clock, on_submission or _tell_nobody, reception, is_script_readable)
+    """Make the web application. `secret` signs what a page carries back to us; `clock` tells the time in ms."""
+    reception = Reception(config, intake, secret, clock, Limiter())
+    site = _Site(config, intake, secret, clock, on_submission or _tell_nobody, reception, is_script_readable)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
@@ -86,6 +88,7 @@ def create_app(
 class _Site:
     config: Config
     intake: Intake
+    secret: Secret
     clock: Callable[[], int]
     on_submission: OnSubmission
     reception: Reception
@@ -142,7 +145,8 @@ class _Site:
         voice, referrer = voice_of(request, form), request.headers.get("referer", "")
         is_other = origin.of_url(referrer) not in {None, *self.reception.own(request)}
         led_by = referrer[: source.MAX_LENGTH] if is_other else ""
-        return _page(200, page.hosted(form, voice, referrer=led_by), form, voice)
+        token = spam.make_token(self.secret, form, self.clock())
+        return _page(200, page.hosted(form, voice, referrer=led_by, token=token), form, voice)
 
     async def _thank(self, request: Request, form: Form) -> Reply:
         voice = voice_of(request, form)
@@ -185,7 +189,8 @@ class _Site:
         if posted is None or not wants_page(request):
             return self._refusal(request, problems, form, voice)
         came_from = source.text_of(source.of(posted, referer))
-        html = page.again(form, voice, posted, problems, next_url=goes_to, source=came_from)
+        token = spam.renew_token(self.secret, form, control.token, self.clock())
+        html = page.again(form, voice, posted, problems, next_url=goes_to, source=came_from, token=token)
         return _page(problems.status, html, form, voice, reply.failure_headers(problems, problems.status))
 
     def _next(self, request: Request, form: Form, control: Control) -> str:

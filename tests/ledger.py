@@ -24,7 +24,7 @@ from service.connection import connect
 from service.form import Field, Form
 from service.kept import Accepted, Attempt, Claim, Line, Record
 from service.lead import Content, Source
-from service.person import facts, idempotency_key, person_keys, receipt_of
+from service.person import facts, idempotency_key, person_keys, receipt_of, text_hash
 from service.posted import gather
 from service.secret import Secret
 from service.server import Server
@@ -80,11 +80,12 @@ class Ledger:
 
     def line(
         self, said: Mapping[str, str], *, at: int | None = None, key: str | None = None,
-        quarantine: tuple[str, ...] = (), page: str = "",
+        quarantine: tuple[str, ...] = (), page: str = "", signals: Mapping[str, int] | None = None,
     ) -> Line:  # fmt: skip
         """Make a submission's line, as `Intake` does."""
         number = next(self._ids)
         content = content_of(self.form, said, page)
+        text = text_hash(SECRET, self.form, content)
         return Line(
             id=f"submission-{number}",
             form=self.form.name,
@@ -95,6 +96,9 @@ class Ledger:
             facts=facts(SECRET, self.form, content),
             key=idempotency_key(SECRET, self.form, key, content) if key else None,
             quarantine=quarantine or None,
+            signals=dict(signals or {}),
+            spam_limit=self.form.spam.limit,
+            same_text=(text, self.form.spam.weights["same_text"]) if text else None,
         )
 
     async def accept(self, line: Line) -> Accepted:
@@ -104,9 +108,10 @@ class Ledger:
 
     async def post(
         self, said: Mapping[str, str] | None = None, *, at: int | None = None, key: str | None = None,
-        quarantine: tuple[str, ...] = (), page: str = "", **more: str,
+        quarantine: tuple[str, ...] = (), page: str = "", signals: Mapping[str, int] | None = None, **more: str,
     ) -> Accepted:  # fmt: skip
-        return await self.accept(self.line({**(said or {}), **more}, at=at, key=key, quarantine=quarantine, page=page))
+        said = {**(said or {}), **more}
+        return await self.accept(self.line(said, at=at, key=key, quarantine=quarantine, page=page, signals=signals))
 
     async def claim(
         self, limit: int = 1, *, destination: str = "crm", order: Order = "oldest", takes_updates: bool = True,

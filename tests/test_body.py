@@ -226,6 +226,12 @@ def test_a_honeypot_that_a_script_sends_as_false_is_not_filled(value: str, gotch
     assert (found.fields, found.control.gotcha) == ({"a": "1"}, gotcha)
 
 
+def test_how_a_form_was_filled_in_is_told_by_control_fields_and_never_forwarded() -> None:
+    found = body.read(URLENCODED, b"_remark=r&_token=1-a&_elapsed=12&_webdriver=1&a=1")
+    assert isinstance(found, Posted)
+    assert (found.control, found.fields) == (Control(remark="r", token="1-a", elapsed="12", webdriver="1"), {"a": "1"})
+
+
 def test_a_honeypot_that_is_sent_twice_and_empty_stays_empty() -> None:
     found = body.read(URLENCODED, b"_gotcha=&_gotcha=&a=1")
     assert isinstance(found, Posted)

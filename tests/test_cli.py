@@ -673,6 +673,23 @@ def test_quarantine_lists_what_looked_like_spam_and_why(leads: Leads, redis_url:
     assert "\x1b" not in told.out
 
 
+def test_signals_are_told_by_quarantine_where_they_decided_and_by_show(leads: Leads, redis_url: str) -> None:
+    text = form(more="spam = { limit = 6 }") + destination("https://crm.invalid/hooks")
+    leads.config(text)
+
+    async def post(shop: Workshop) -> str:
+        await shop.submit(phone="089510 47001", message="<b>see</b> https://a.example")
+        return (await shop.submit(phone="089510 47002", message="see https://a.example and www.b.example")).lead
+
+    lead = work(redis_url, text, post)
+    [held] = leads("quarantine", "--json").json()
+    assert (held["reasons"], held["score"], held["limit"]) == (["markup", "links"], 8, 6)
+    assert f"{held['id']}  markup, links (score 8, limit 6)\n" in leads("quarantine").out
+    assert "looks like spam: 6 (links 6)\n" in leads("show", lead).out
+    assert leads("show", lead, "--json").json()["versions"][0]["signals"] == {"links": 6}
+    assert json.loads(leads("preview", "crm", "--lead", lead).out.partition("\n\n")[2])["data"]["spam"]["score"] == 6
+
+
 def test_release_delivers_and_drop_deletes(leads: Leads, redis_url: str) -> None:
     first, second = quarantined(leads, redis_url)
     assert "is created: lead_" in leads("release", first).out
@@ -779,7 +796,9 @@ def test_erasing_empties_the_spool_and_what_was_set_aside_of_that_person(leads: 
 
 
 async def spooled_line(shop: Workshop, **said: str) -> bytes:
-    line = shop.intake._line(shop.config.forms["get-in-touch"], shop.check("get-in-touch", **said).content, None, ())
+    line = shop.intake._line(
+        shop.config.forms["get-in-touch"], shop.check("get-in-touch", **said).content, None, (), {}
+    )
     return msgspec.json.encode(msgspec.structs.replace(line, at=line.at - 60_000))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.config import Config, Mistakes, parse
 from service.destinations.webhook import RETRY
-from service.form import MAX_LENGTH, Form, Messages, Theme, fold
+from service.form import MAX_LENGTH, SIGNALS, Form, Messages, Spam, Theme, fold
 from service.kind import show
 from service.rate import Rate
 from service.secret import Secret, reveal
@@ -170,6 +170,12 @@ def test_a_form_of_any_language_has_its_own_texts_in_english() -> None:
     assert form.translations == {"te": Messages(failure="Ayyo")}
 
 
+def test_what_spam_weighs_is_as_usual_but_for_what_the_form_names() -> None:
+    assert (form_with("").spam, form_with("spam = {}").spam) == (Spam(), Spam())
+    told = form_with("spam = { limit = 10, weights = { links = 4, disposable = 0 } }").spam
+    assert told == Spam(10, SIGNALS | {"links": 4, "disposable": 0})
+
+
 def test_a_theme_is_read_into_one_spelling() -> None:
     theme = form_with('theme = { accent = "#0B6", radius = "0.5rem", font = "Noto Sans, serif" }').theme
     assert theme == Theme("#00bb66", "0.5rem", ("Noto Sans", "serif"))
@@ -217,7 +223,11 @@ FORM_MISTAKES = [
     ("limits = { per_minute = 3 }", "forms.contact.limits.per_minute", "Allowed are `address`, `form`, `person`."),
     ('limits = { address = "30" }', "forms.contact.limits.address", "must be a rate such as `10/s`"),
     ("limits = 3", "forms.contact.limits", "must be a table, not a number"),
-    ("spam = {}", "forms.contact.spam", "`spam` is not supported yet"),
+    ("spam = 10", "forms.contact.spam", "must be a table, not a number"),
+    ("spam = { limits = 10 }", "forms.contact.spam.limits", "Did you mean `limit`?"),
+    ("spam = { limit = -1 }", "forms.contact.spam.limit", "a whole number from 0 to 1000"),
+    ("spam = { weights = { link = 3 } }", "forms.contact.spam.weights.link", "Did you mean `links`?"),
+    ("spam = { weights = { trap = 1.5 } }", "forms.contact.spam.weights.trap", "a whole number from 0 to 1000"),
     ("captcha = {}", "forms.contact.captcha", "`captcha` is not supported yet"),
     ("consent = {}", "forms.contact.consent", "`consent` is not supported yet"),
     ('language = "ta"', "forms.contact.language", "Allowed are `en`, `hi`, `kn`, `te`, `auto`"),

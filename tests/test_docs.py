@@ -26,7 +26,7 @@ from service.cli import app
 from service.config import Config, Mistakes, parse
 from service.destinations.envelope import PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
 from service.destinations.webhook import Webhook
-from service.form import Field, Form, Limits, Messages, Theme
+from service.form import SIGNALS, Field, Form, Limits, Messages, Spam, Theme
 from service.kind import show
 from service.lead import Answer, Content, Delivery, Lead
 from service.outcome import Delivered, Outcome, Rejected, Retry
@@ -124,6 +124,7 @@ def test_the_table_of_codes_is_the_catalogue() -> None:
         ("`limits`", "[forms.a.limits]\nzzz = 1", Limits()),
         ("`messages`", "[forms.a.messages]\nzzz = 1", Messages(**languages.load("en").messages)),
         ("`theme`", "[forms.a.theme]\nzzz = 1", Theme()),
+        ("`spam`", "[forms.a.spam]\nzzz = 1", Spam()),
         ("`[destinations.NAME]`", '[destinations.a]\ntype = "webhook"\nzzz = 1', Webhook("", ())),
     ],
 )
@@ -134,8 +135,11 @@ def test_every_setting_is_told_with_its_default(heading: str, text: str, default
         if default.startswith("`"):
             assert spans(default.replace("24h", "1d")) == [written(getattr(defaults, name), kind)], name
         else:
-            plain = getattr(defaults, name, None)
-            assert not plain or plain == Limits() or name in {"type", "messages"}, name
+            assert not getattr(defaults, name, None) or name in {"type", "messages", "spam", "weights", "limits"}, name
+
+
+def test_every_signal_is_told_with_its_weight() -> None:
+    assert {spans(name)[0]: int(weight) for name, weight, _ in rows("Signals")} == SIGNALS
 
 
 def test_every_language_is_told() -> None:

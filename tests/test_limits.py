@@ -172,7 +172,7 @@ class Door:
 
     def app(self) -> Starlette:
         """Make one more web process."""
-        return create_app(self._config, self.intake, clock=lambda: self.now)
+        return create_app(self._config, self.intake, secret=Secret("x" * 32), clock=lambda: self.now)
 
     async def post(self, app: Starlette, peer: str = "203.0.113.1", path: str = "", **more: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app, client=(peer, 1))

@@ -57,7 +57,7 @@ class Inputs(HTMLParser):
 
 def test_the_hosted_form_is_made_from_the_configuration() -> None:
     inputs = Inputs(page.hosted(FORM, VOICE)).inputs
-    assert list(inputs) == ["name", "phone", "email", "branch", "visits", "again", "message", "_gotcha"]
+    assert list(inputs) == ["name", "phone", "email", "branch", "visits", "again", "message", "_gotcha", "_remark"]
     kinds = {name: each.get("type", each["tag"]) for name, each in inputs.items()}
     assert kinds == {
         "name": "text",
@@ -68,11 +68,21 @@ def test_the_hosted_form_is_made_from_the_configuration() -> None:
         "again": "checkbox",
         "message": "textarea",
         "_gotcha": "text",
+        "_remark": "text",
     }
     assert [name for name, each in inputs.items() if "required" in each] == ["name", "phone"]
-    assert inputs["_gotcha"]["autocomplete"] == "off"
+    for trap in ("_gotcha", "_remark"):
+        assert (inputs[trap]["autocomplete"], inputs[trap]["tabindex"]) == ("off", "-1")
     assert "Your name" in page.hosted(FORM, VOICE)
     assert "novalidate" not in page.hosted(FORM, VOICE)
+
+
+def test_the_token_of_a_page_is_a_hidden_field() -> None:
+    posted = gather([("phone", "895")])
+    again = page.again(FORM, VOICE, posted, refuse(Code.EMPTY), next_url="", token="1-a")
+    for html in (page.hosted(FORM, VOICE, token="1-a"), again):
+        token = Inputs(html).inputs["_token"]
+        assert (token["type"], token["value"]) == ("hidden", "1-a")
 
 
 def test_the_page_shows_what_was_typed_and_each_problem_beside_its_field() -> None:
@@ -175,6 +185,7 @@ def test_an_input_says_what_belongs_in_it() -> None:
         "company": ("organization", None),
         "colour": (None, None),
         "_gotcha": ("off", None),
+        "_remark": ("off", None),
     }
 
 

@@ -337,7 +337,7 @@ def test_a_junk_number_goes_the_way_the_form_says() -> None:
     sent = {"name": "A", "phone": "9999999999"}
     assert checked(sent).quarantine == ()
     assert checked(sent).content.fields["phone"].flags == ("junk",)
-    assert checked(sent, replace(FORM, junk="quarantine")).quarantine == ("junk",)
+    assert checked(sent, replace(FORM, junk="quarantine")).quarantine == ("junk_phone",)
     assert problems_of(sent, replace(FORM, junk="reject")) == [("phone", Code.PHONE_UNSUPPORTED_TYPE)]
 
 

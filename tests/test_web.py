@@ -1,11 +1,12 @@
 """The web part through ASGI: what a browser, a script or Webflow gets back, and what reaches the intake."""
 
+import base64
 import hashlib
 import hmac
 import html
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from service.web import create_app
 
 pytestmark = pytest.mark.anyio
 
+SECRET = Secret("what only this clinic knows")
 NOW = 1_790_000_000_000
 SITE = "https://www.example.com"
 FORM = Form(
@@ -58,6 +60,8 @@ class Kept:
     callers: list[Caller | None] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
+    signals: list[dict[str, int]] = field(default_factory=list)
+    now: int = NOW
 
     async def submit(
         self,
@@ -66,8 +70,10 @@ class Kept:
         *,
         key: str | None = None,
         quarantine: tuple[str, ...] = (),
-        caller: Caller | None = None,
+        signals: Mapping[str, int],
+        caller: Caller | None,
     ) -> Taken | Limited | Unavailable:
+        self.signals.append(dict(signals))
         if isinstance(self.answer, Exception):
             raise self.answer
         self.taken.append((form.name, content, key, quarantine))
@@ -92,7 +98,9 @@ def kept() -> Kept:
 @pytest.fixture
 async def browser(kept: Kept) -> AsyncIterator[httpx.AsyncClient]:
     forms = {form.name: form for form in (FORM, GUARDED, SIGNED, SPOKEN, HINDI)}
-    app = create_app(Config(forms, {}), cast("Intake", kept), clock=lambda: NOW, on_submission=kept.tell)
+    app = create_app(
+        Config(forms, {}), cast("Intake", kept), secret=SECRET, clock=lambda: kept.now, on_submission=kept.tell
+    )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://forms.example.net") as client:
         yield client
@@ -226,7 +234,7 @@ async def test_a_body_that_says_it_is_too_large_is_not_read_at_all(browser: http
 
 
 async def test_a_visitor_who_breaks_off_is_counted_and_nothing_fails(kept: Kept) -> None:
-    app = create_app(Config({FORM.name: FORM}, {}), cast("Intake", kept), clock=lambda: NOW)
+    app = create_app(Config({FORM.name: FORM}, {}), cast("Intake", kept), secret=SECRET, clock=lambda: kept.now)
     scope = {"type": "http", "method": "POST", "path": "/f/get-in-touch", "headers": [], "query_string": b""}
     sent = []
 
@@ -364,6 +372,58 @@ async def test_a_key_comes_from_the_header_or_the_control_field(
 async def test_a_filled_honeypot_is_thanked_and_quarantined(browser: httpx.AsyncClient, kept: Kept) -> None:
     assert (await browser.post("/f/get-in-touch", data={**GOOD, "_gotcha": "x"})).status_code == 200
     assert kept.taken[-1][3] == ("honeypot",)
+
+
+async def test_a_plain_request_of_a_plausible_lead_weighs_nothing(browser: httpx.AsyncClient, kept: Kept) -> None:
+    await browser.post("/f/get-in-touch", data={**GOOD, "email": "asha@example.com", "message": "My knee hurts"})
+    assert kept.signals == [{}]
+
+
+async def test_what_looks_like_spam_is_told_to_the_intake_and_never_forwarded(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    session = base64.b64encode(json.dumps({"loadedAt": NOW - 300, "webdriver": True}).encode()).decode()
+    controls = {"_remark": "x", "_elapsed": "250", "_webdriver": "1", "_token": "1-" + "0" * 32}
+    sent = {**GOOD, **controls, "message": "https://a.example"}
+    answer = await browser.post("/f/get-in-touch", data=sent, headers={"Formspree-Session-Data": session})
+    assert answer.json()["message"] == "Thank you! Your submission has been received!"
+    assert kept.signals[-1].keys() == {"trap", "links", "too_fast", "webdriver", "stale_token"}
+    assert (kept.taken[-1][1].extra, kept.taken[-1][3]) == ({}, ())
+
+
+def token_in(page: str) -> str:
+    found = re.search(r'name="_token" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(("later", "signals"), [(500, ["too_fast"]), (30_000, []), (25 * 3_600_000, ["stale_token"])])
+async def test_the_hosted_form_knows_for_how_long_it_was_open(
+    browser: httpx.AsyncClient, kept: Kept, later: int, signals: list[str]
+) -> None:
+    token = token_in((await browser.get("/f/get-in-touch")).text)
+    kept.now += later
+    await browser.post("/f/get-in-touch", data={**GOOD, "_token": token})
+    assert list(kept.signals[-1]) == signals
+
+
+async def test_the_page_with_problems_goes_on_with_the_form_s_own_time(browser: httpx.AsyncClient, kept: Kept) -> None:
+    token = token_in((await browser.get("/f/get-in-touch")).text)
+    kept.now += 20_000
+    bad = {**GOOD, "phone": "895", "_remark": "x"}
+    again = await browser.post("/f/get-in-touch", data={**bad, "_token": token}, headers=HTML)
+    assert token_in(again.text) == token
+    assert 'name="_remark" value="x"' in again.text
+    kept.now += 500
+    await browser.post("/f/get-in-touch", data={**GOOD, "_token": token})
+    assert kept.signals[-1] == {}
+
+
+async def test_nobody_is_too_fast_who_corrects_a_form_of_another_page(browser: httpx.AsyncClient, kept: Kept) -> None:
+    again = await browser.post("/f/get-in-touch", data={**GOOD, "phone": "895"}, headers=HTML)
+    kept.now += 100
+    await browser.post("/f/get-in-touch", data={**GOOD, "_token": token_in(again.text)})
+    assert kept.signals[-1] == {}
 
 
 async def test_the_page_it_came_from_is_kept(browser: httpx.AsyncClient, kept: Kept) -> None:

@@ -1,6 +1,7 @@
 """A webhook turns a delivery into the same bytes every time, says it in a CRM's own words, and hides its secrets."""
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -85,6 +86,17 @@ def test_the_envelope_is_word_for_word_the_documented_one() -> None:
         '"first_seen_at":"2026-11-21T10:42:07.120Z","source":{"page":"https://www.example.com/contact",'
         '"referrer":"","utm":{"source":"google","campaign":""}}}}'
     )
+
+
+def test_what_looked_like_spam_is_told_the_heaviest_first() -> None:
+    plain = delivery()
+    marked = replace(plain, lead=replace(plain.lead, signals={"junk_phone": 3, "disposable": 3, "markup": 5}))
+    names = ["markup", "disposable", "junk_phone"]
+    assert sent(Webhook("crm", URL), marked)["data"]["spam"] == {"score": 11, "signals": names}
+    assert envelope.values(marked)["spam.score"] == 11
+    assert envelope.flat(marked)["spam.signals"] == "markup, disposable, junk_phone"
+    assert "spam" not in sent(Webhook("crm", URL), plain)["data"]
+    assert not any("spam" in path for path in envelope.values(plain))
 
 
 def test_a_lead_without_a_phone_has_a_null_one_and_a_test_says_so() -> None:

@@ -128,7 +128,9 @@ class Workshop:
 
     async def submit(self, to: str = "get-in-touch", **fields: str) -> Taken:
         checked = self.check(to, **fields)
-        taken = await self.intake.submit(self.config.forms[to], checked.content, quarantine=checked.quarantine)
+        taken = await self.intake.submit(
+            self.config.forms[to], checked.content, quarantine=checked.quarantine, signals=checked.signals
+        )
         assert isinstance(taken, Taken), taken
         return taken
 

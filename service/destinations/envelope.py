@@ -10,11 +10,12 @@ from typing import Final
 import msgspec
 
 from service.destinations.template import Json, as_text
-from service.lead import CLICK_IDS, UTM, Answer, Delivery, Phone, Source, Touch, Value
+from service.lead import CLICK_IDS, UTM, Answer, Delivery, Lead, Phone, Source, Touch, Value
+from service.spam import by_weight
 
 PLAIN_PATHS: Final = (
     "id", "version", "form", "type", "timestamp", "received_at", "first_seen_at", "enquiries", "changed", "flags",
-    "webhook_id", "test", "source.page", "source.referrer",
+    "webhook_id", "test", "source.page", "source.referrer", "spam.score", "spam.signals",
 )  # fmt: skip
 PHONE_KEYS: Final = Phone.__struct_fields__
 SOURCE_GROUPS: Final = {"utm": UTM, "click_ids": CLICK_IDS}
@@ -47,6 +48,8 @@ def envelope(delivery: Delivery) -> dict[str, Json]:
         "first_seen_at": timestamp(lead.first_seen_at),
         "source": _source(lead.content.source),
     }
+    if lead.signals:
+        data["spam"] = _spam(lead)
     if delivery.test:
         data["test"] = True
     return {"type": delivery.type, "timestamp": timestamp(lead.accepted_at), "data": data}
@@ -77,6 +80,7 @@ def values(delivery: Delivery) -> dict[str, Json]:
     }
     named |= _under("fields.", _fields(delivery)) | _under("phone.", _phone(delivery) or {})
     named |= _under("extra.", lead.content.extra) | _branches("source.", _source(lead.content.source))
+    named |= _under("spam.", _spam(lead) if lead.signals else {})
     return {path: value for path, value in named.items() if value is not None and value != ""}
 
 
@@ -113,6 +117,10 @@ def _visit(visit: Source | Touch) -> dict[str, Json]:
     shown: dict[str, Json] = {"page": visit.page, "referrer": visit.referrer, "utm": dict(visit.utm)}
     clicks: dict[str, Json] = {"click_ids": dict(visit.click_ids)} if visit.click_ids else {}
     return shown | clicks | ({"at": visit.at} if isinstance(visit, Touch) and visit.at else {})
+
+
+def _spam(lead: Lead) -> dict[str, Json]:
+    return {"score": sum(lead.signals.values()), "signals": list(by_weight(lead.signals))}
 
 
 def _fields(delivery: Delivery) -> dict[str, Value]:

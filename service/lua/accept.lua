@@ -11,6 +11,8 @@
 --          {"limited", "", ms to wait} if a limit is reached: nothing is kept of it;
 --          {"unknown"} if nothing of that id is in quarantine to be released
 -- A second run with the same submission id changes nothing and gives the first result.
+-- Decides what is spam: signals weigh more than the line's limit together. One that only all submissions show is found
+-- here: a long text that many persons sent within a day.
 --@include _states
 --@include _versions
 --@include _index
@@ -25,6 +27,8 @@ if is_release then line.id, line.quarantine = line.id .. ':released', nil end
 local policy = cjson.decode(ARGV[2])
 local now = tonumber(ARGV[3])
 local at = line.at
+local MANY, DAY = 5, 86400000
+local signals = line.signals or {} -- name ► weight; a released one has those it was held with
 local seen_key = base .. 'seen:' .. string.format('%d', math.floor(at / 86400000))
 
 local function lead_key(id) return base .. 'lead:' .. id end
@@ -117,7 +121,8 @@ end
 local accepted_at = is_release and now or at
 
 local function say_next(id, version, facts, enquiries)
-  local said = {at = accepted_at, got = at, enquiries = enquiries, facts = facts}
+  local told = next(signals) and signals or nil
+  local said = {at = accepted_at, got = at, enquiries = enquiries, facts = facts, signals = told}
   write_version(base, now, id, version, said, policy.deliver)
 end
 
@@ -176,7 +181,8 @@ local function answer_again(id)
   if wait > 0 then redis.call('ZADD', base .. 'deferred', now + wait, id) end
   if is_held_back or wait > 0 then
     -- Also an echo is kept: a late line must not overwrite what was said again since.
-    redis.call('HSET', lead_key(id), 'kept', cjson.encode({facts = facts}))
+    local told = next(signals) and signals or nil
+    redis.call('HSET', lead_key(id), 'kept', cjson.encode({facts = facts, signals = told}))
     remember_key(id)
     return repeat_of(id)
   end
@@ -211,8 +217,30 @@ local function wait_at_limits()
   return 0
 end
 
-local function hold(kept)
-  redis.call('HSET', base .. 'held', line.id, kept)
+-- Of a text its newest senders are kept, as many as decide; who they are cannot be read from it.
+local function look_for_same_text()
+  local text, weight = line.same_text[1], line.same_text[2]
+  local sent_key = base .. 'text:' .. text
+  local who = redis.sha1hex(text .. (line.persons.phone or line.persons.email or line.persons.words))
+  redis.call('ZADD', sent_key, 'GT', at, who)
+  if redis.call('ZCOUNT', sent_key, at - DAY, at + DAY) >= MANY then signals.same_text = weight end
+  redis.call('ZREMRANGEBYRANK', sent_key, 0, -MANY - 1)
+  redis.call('PEXPIREAT', sent_key, now + DAY)
+end
+
+-- What the signals weigh if that is too much. A stale token alone never is: an old tab has one.
+local function excess()
+  local score, has_other = 0, false
+  for name, weight in pairs(signals) do
+    score = score + weight
+    has_other = has_other or name ~= 'stale_token'
+  end
+  return line.spam_limit and has_other and score > line.spam_limit and score or nil
+end
+
+local function hold(score)
+  line.signals, line.score = next(signals) and signals or nil, score
+  redis.call('HSET', base .. 'held', line.id, cjson.encode(line))
   redis.call('ZADD', base .. 'quarantine', at, line.id)
   for _, hash in ipairs(names_of(line)) do add_to_index(base, hash, '?' .. line.id) end
   return finish('quarantined', '', 0)
@@ -226,11 +254,10 @@ end
 if was_erased() then return finish('erased', '', 0) end
 local wait = wait_at_limits()
 if wait > 0 and ARGV[6] ~= 'hold' then return {'limited', '', wait} end
-if line.quarantine then return hold(ARGV[1]) end
-if wait > 0 then
-  line.quarantine = {'rate'}
-  return hold(cjson.encode(line))
-end
+if wait > 0 then line.quarantine = line.quarantine or {'rate'} end
+if line.same_text and not is_release then look_for_same_text() end
+local score = not is_release and excess() or nil
+if line.quarantine then return hold(score) end
 if line.key then
   local answered = redis.call('GET', base .. 'idem:' .. line.key)
   if answered then
@@ -240,6 +267,7 @@ if line.key then
     end
   end
 end
+if score then return hold(score) end
 local id = find_lead()
 if id then return answer_again(id) end
 return create()

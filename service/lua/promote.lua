@@ -24,8 +24,8 @@ local function promote(id)
     end
     redis.call('HSET', lead_key, 'pace', until_at)
   end
-  local version = tonumber(known[2]) + 1
-  local said = {at = now, got = tonumber(known[3]), enquiries = tonumber(known[4]), facts = cjson.decode(known[1]).facts}
+  local version, said = tonumber(known[2]) + 1, cjson.decode(known[1])
+  said.at, said.got, said.enquiries = now, tonumber(known[3]), tonumber(known[4])
   write_version(base, now, id, version, said, policy.deliver)
   return {id, version}
 end

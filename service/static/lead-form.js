@@ -240,6 +240,8 @@
     attempt(() => add("_source", JSON.stringify({ ...visit(), ...touches(form) })));
     add("_language", root.lang);
     add("_confirm", state.confirm?.find((number) => pairs.some((pair) => pair[1] == number)));
+    add("_elapsed", `${performance.now() | 0}`);
+    add("_webdriver", navigator.webdriver && "1");
     state.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
     send(form, { url: target(form), key: state.key, pairs });
   };

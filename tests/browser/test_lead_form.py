@@ -593,6 +593,16 @@ def test_where_the_visitor_came_from_is_sent_along(site: Site, visit: Visit, crm
     assert visitor.page.evaluate("localStorage.length") == 0
 
 
+def test_the_script_tells_how_the_form_was_filled_in(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(WEBFLOW))
+    visitor.page.clock.install()
+    visitor.page.clock.run_for(5_000)
+    fill(visitor)
+    send(visitor)
+    expect_thanks(visitor)
+    assert visitor.leads(crm)[0]["spam"] == {"score": 6, "signals": ["webdriver"]}
+
+
 @pytest.mark.parametrize("place", ["form", "script"])
 def test_first_and_last_touch_are_kept_where_the_page_asks_for_it(
     site: Site, visit: Visit, crm: Crm, place: str
