@@ -222,7 +222,8 @@
       return !field;
     });
     const text = form.dataset.failure || message || "Oops! Something went wrong while submitting the form.";
-    const block = show(form, "fail", text, rest.map(({ field, message }) => (field ? field + ": " : "") + message).join(" "));
+    const sentences = rest.map(({ field, message }) => (field ? field + ": " : "") + message);
+    const block = show(form, "fail", text, sentences.join(" "));
     (form.querySelector("[aria-invalid=true]") || block).focus();
   };
 
