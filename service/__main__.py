@@ -3,15 +3,25 @@
 import os
 import sys
 
-from redis.exceptions import RedisError
-
-from service.cli import app
-from service.inspection import sentence_of
-from service.trouble import CannotStart
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Run a command; exit 1 with a sentence where it cannot be done."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _run() -> None:
+    # Imported here, since all of it takes a while, and Ctrl-C is to be no traceback in it either.
+    from redis.exceptions import RedisError  # noqa: PLC0415 -- the line above says why
+
+    from service.cli import app  # noqa: PLC0415 -- the same
+    from service.inspection import sentence_of  # noqa: PLC0415 -- the same
+    from service.trouble import CannotStart  # noqa: PLC0415 -- the same
+
     try:
         app()
     except CannotStart as error:
@@ -20,8 +30,6 @@ def main() -> None:
     except (RedisError, TimeoutError) as error:
         print(sentence_of(error), file=sys.stderr)  # noqa: T201 -- the same
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
         os._exit(1)  # Whoever read our output has gone; flushing it at exit would only complain.
 

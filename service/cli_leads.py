@@ -45,23 +45,30 @@ def status(
     folder = spool_path(environment_of(os.environ))
     spool = Spool(folder, clock) if folder else None
     spooled, aside = (spool.count(), spool.aside()) if spool else (0, [])
+
+    async def read(server: Server) -> tuple[Accounts, dict[str, int]]:
+        return await read_accounts(server, config, spooled), await read_waits(server, config)
+
     try:
-        accounts = ask(lambda server: read_accounts(server, config, spooled))
+        accounts, waits = ask(read)
     except CannotStart as error:
         raise CannotStart(f"{error} {spooled} submissions lie in the spool." if folder else str(error)) from None
-    typer.echo(msgspec.json.format(msgspec.json.encode(accounts)).decode() if json else _accounts_as_text(accounts))
+    as_text = _accounts_as_text(accounts, {name: until for name, until in waits.items() if until > clock()})
+    typer.echo(msgspec.json.format(msgspec.json.encode(accounts)).decode() if json else as_text)
     if aside:
         typer.echo(f"Lines of the spool could not be taken and wait for a person: {', '.join(aside)}", err=True)
     if check and (gaps := accounts.gaps()):
         raise CannotStart("\n".join(gaps))
 
 
-def _accounts_as_text(accounts: Accounts) -> str:
+def _accounts_as_text(accounts: Accounts, waits: Mapping[str, int]) -> str:
     lines = []
     for name, form in accounts.forms.items():
         columns = " + ".join(f"{getattr(form, each)} {each}" for each in SUBMISSIONS)
         lines += [f"{name}: {form.received} received = {columns}   {_verdict(form.balanced)}"]
-        lines += [f"  {_destination_as_text(each, account)}" for each, account in form.destinations.items()]
+        for each, account in form.destinations.items():
+            lines += [f"  {_destination_as_text(each, account)}"]
+            lines += [f"    it asked everybody to wait until {at(waits[each])}"] if each in waits else []
     if accounts.spooled:
         lines += [f"{accounts.spooled} submissions lie in the spool, to be decided when Redis is back"]
     return "\n".join(lines)
@@ -189,9 +196,8 @@ def _delivery_as_text(delivery: KeptDelivery) -> list[str]:
     lines = [f"{delivery.destination}: {states}"]
     for each in delivery.attempts:
         status = f" {each.status}" if each.status else ""
-        lines += [
-            f"  {at(each.at)}  version {each.version}: {each.result}{status} in {each.took} ms  {each.reason}".rstrip()
-        ]
+        attempt = f"version {each.version}: {each.result}{status}, took {each.took} ms"
+        lines += [f"  {at(each.at)}  {attempt}  {each.reason}".rstrip()]
         lines += [f"    it answered: {one_line(each.excerpt)}"] if each.excerpt else []
     if delivery.due_at is not None and delivery.paused and not delivery.leased:
         lines += [f"  waits: {delivery.paused}"]

@@ -5,9 +5,11 @@ Law: pure, and safe on any text: a document that is broken, too deep or no objec
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, NoReturn
 
 MAX_DEPTH: Final = 64
+LONGEST_WHOLE: Final = 30
 
 
 class Number(str):
@@ -54,8 +56,20 @@ def scalar_text(scalar: Scalar) -> str:
             return ""
         case bool():
             return "true" if scalar else "false"
+        case Number():
+            return _without_exponent(scalar)
         case _:
             return str(scalar)
+
+
+def _without_exponent(number: Number) -> str:
+    """Write 8.951047001e9 as the whole number it is: some encoders write any large one so."""
+    if "e" not in number.lower() or len(number) > LONGEST_WHOLE:
+        return str(number)
+    value = Decimal(number)
+    if not 0 <= value.adjusted() < LONGEST_WHOLE or value != value.to_integral_value():
+        return str(number)
+    return str(int(value))
 
 
 def dump(node: Node) -> str:

@@ -102,10 +102,11 @@ def thanks(form: Form, voice: Voice) -> str:
     return _render("notice.html", form, voice, title=_title(form), heading=voice.success, kind="thanks")
 
 
-def refusal(problems: Problems, voice: Voice, form: Form | None = None) -> str:
+def refusal(problems: Problems, voice: Voice, form: Form | None = None, *, is_submission: bool = True) -> str:
     """Return a small page that tells why a request was refused; back to the form it goes, where there is one."""
     lines, back = [voice.say(problem) for problem in problems.items], own_path(form) if form else ""
-    return _render("notice.html", form, voice, title=voice.failure, heading=voice.failure, lines=lines, back=back)
+    heading = voice.failure if is_submission else lines.pop(0)
+    return _render("notice.html", form, voice, title=heading, heading=heading, lines=lines, back=back)
 
 
 def _form(

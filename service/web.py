@@ -209,7 +209,7 @@ class _Site:
         voice, code = voice or voice_of(request, form), status or problems.status
         if not wants_page(request):
             return reply.failure(problems, voice, status=code)
-        html = page.refusal(problems, voice, form)
+        html = page.refusal(problems, voice, form, is_submission=request.method == HTTPMethod.POST)
         return _page(code, html, form, voice, reply.failure_headers(problems, code))
 
     def _tell(self, form: Form, came_of: Taken | Unavailable | Problems, started: int) -> None:

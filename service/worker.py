@@ -89,7 +89,7 @@ class Worker:
             destination, self._config.forms,
             store=self._store, gate=gate, told=self._tell, troubled=self._trouble,
             courier=Courier(destination, store=self._store, gate=gate, sender=sender, jitter=self._jitter),
-            look_again_s=max(LOOK_AGAIN_S, float(len(self._config.destinations))),
+            look_again_s=max(LOOK_AGAIN_S, 1.5 * len(self._config.destinations)),
         )  # fmt: skip
 
     async def _listen(self, dispatchers: Mapping[str, Dispatcher]) -> None:

@@ -287,3 +287,22 @@ def test_any_bytes_under_any_type_are_read_or_refused(content_type: str, raw: by
             assert "".join((*fields, *fields.values())).encode() is not None
         case Problems(items=items):
             assert items
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("8951047001", "8951047001"),
+        ("8.951047001e9", "8951047001"),
+        ("8.951047001E+9", "8951047001"),
+        ("8951047001.0", "8951047001.0"),
+        ("1.5e-1", "1.5e-1"),
+        ("1e999999999", "1e999999999"),
+        ("1e25", "1" + "0" * 25),
+        ("-2e3", "-2000"),
+    ],
+)
+def test_a_whole_number_is_read_as_its_digits_however_an_encoder_wrote_it(written: str, text: str) -> None:
+    found = body.read(JSON, f'{{"phone": {written}}}'.encode())
+    assert isinstance(found, Posted)
+    assert found.fields == {"phone": text}

@@ -418,5 +418,5 @@ async def test_forms_that_share_a_destination_wait_for_it_together_and_are_probe
     assert set(probed) == {"callback", "newsletter"}
     for name in ("callback", "newsletter"):
         assert str(accounts.forms[name].destinations["crm"].paused).startswith("failing since ")
-    assert _accounts_as_text(accounts).count("\n    paused failing since ") == 2
+    assert _accounts_as_text(accounts, {}).count("\n    paused failing since ") == 2
     assert (one.delivered, other.delivered) == (10, 4)

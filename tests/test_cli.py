@@ -511,7 +511,7 @@ def test_show_tells_what_became_of_a_receipt_or_a_lead(leads: Leads, history: li
     assert told.status == 0
     for part in (
         history[1].lead, history[1].receipt, "created, version 1", "name: Madonna", "crm: version 1 dead",
-        "version 1: dead 422 in ", "it answered: ",
+        "version 1: dead 422, took ", "it answered: ",
     ):  # fmt: skip
         assert part in told.out
     assert "mauve" in leads("show", history[0].lead).out
