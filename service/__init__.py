@@ -14,14 +14,14 @@ environment. `tests/test_conventions.py` reads this table and holds the code to 
             from and may go next
     3   destinations
             one file a kind of CRM: lead to request, response to outcome
-    4   kind theme_table form_table address body_table webhook_table config
+    4   kind theme_table address captcha_table form_table body_table webhook_table config
             leads.toml to a configuration, or every mistake in it
-    5   body webflow validate person reply script style page sample openapi
+    5   body webflow validate person captcha consent reply script style page sample openapi
             bytes to fields to content; who it is; every answer a browser can see
     --- I/O below this line ---
     6   connection inspection server gate store archive sender spool
             Redis, with lua/; the local disk; the outgoing HTTP
-    7   audit repair intake drain exchange delivery dispatch
+    7   audit repair intake drain challenge exchange delivery dispatch
             one submission; one delivery: they return what happened
     8   settings log metrics
             the environment, read once; what happened, as lines and figures

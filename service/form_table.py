@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
 from service import languages
+from service.captcha_table import read_captcha, read_consent
 from service.environment import Environment
 from service.form import Field, FieldType, Form, Messages, fold
 from service.kind import duration, one_of, page_origin, region, show
@@ -33,7 +34,7 @@ MOST_FIELDS: Final = 64
 _LONGEST_NAME: Final = 64
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
 _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept", "quarantine", "reject")
-_RESERVED: Final = ("limits", "spam", "captcha", "consent")
+_RESERVED: Final = ("limits", "spam")
 _TEXTS: Final = ("success", "failure", "valid")
 _DEFAULT: Final = Form("", {}, ())
 
@@ -51,6 +52,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
     own = languages.own(language)
     messages = _messages(keys.below("messages"), own)
     window = keys.read("window", duration("1s", "3650d"), _DEFAULT.window)
+    fields = _fields(keys)
     form = Form(
         name=name,
         title=keys.read("title", text(200), _title(name)),
@@ -64,12 +66,14 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         repeat=keys.read("repeat", one_of(_REPEATS), _DEFAULT.repeat),
         allow_extra=keys.read("allow_extra", flag, _DEFAULT.allow_extra),
         junk=keys.read("junk", one_of(_JUNK), _DEFAULT.junk),
-        fields=_fields(keys),
+        fields=fields,
         language=language,
         messages=messages.pop(own),
         translations=messages,
         theme=read_theme(keys),
         webflow_secret=keys.read("webflow_secret", environment.secret, None),
+        captcha=read_captcha(keys, environment),
+        consent=read_consent(keys, fields),
     )
     if form.quiet > form.window:
         keys.add(f"must not be longer than `window`, which is {show(form.window)}", "quiet")
