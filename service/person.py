@@ -13,7 +13,7 @@ import msgspec
 
 from service import email
 from service.form import Form
-from service.lead import Answer, Content, Source
+from service.lead import Answer, Consent, Content, Source
 from service.problem import Code
 from service.secret import Secret
 
@@ -40,14 +40,16 @@ def person_keys(secret: Secret, form: Form, content: Content) -> dict[str, str]:
 def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, str]]:
     """Return each thing said as (fingerprint, value): two are the same news when their fingerprints are equal.
 
-    The value is opaque to the store; `content_of` reads it. Source has no fingerprint: it is never news.
+    The value is opaque to the store; `content_of` reads it. Source, consent and flags have no fingerprint: they are
+    never news. A consent or flag that a later submission does not have stands as it was.
     """
     said = {
         f"fields.{name}": (_canonical(form, name, answer), _packed(answer)) for name, answer in content.fields.items()
     }
     said |= {f"extra.{name}": (_folded(text), f"s{text}") for name, text in content.extra.items()}
     printed = {name: (_fingerprint(secret, form, name, same), value) for name, (same, value) in said.items()}
-    return printed | {"source": ("", f"j{msgspec.json.encode(content.source).decode()}")}
+    beside = {"source": content.source, "consent": content.consent, "flags": content.flags}
+    return printed | {name: ("", f"j{msgspec.json.encode(each).decode()}") for name, each in beside.items() if each}
 
 
 def content_of(form: Form, packed: Mapping[str, str]) -> Content:
@@ -60,10 +62,14 @@ def content_of(form: Form, packed: Mapping[str, str]) -> Content:
     kept.sort(key=lambda name: order.get(name, len(order)))
     extra = sorted(name.removeprefix("extra.") for name in packed if name.startswith("extra."))
     source = msgspec.json.decode(packed["source"][1:], type=Source) if "source" in packed else Source()
+    consent = msgspec.json.decode(packed["consent"][1:], type=Consent) if "consent" in packed else None
+    flags = msgspec.json.decode(packed["flags"][1:], type=tuple[str, ...]) if "flags" in packed else ()
     return Content(
         {name: _unpacked(packed[f"fields.{name}"]) for name in kept},
         {name: packed[f"extra.{name}"][1:] for name in extra},
         source,
+        consent,
+        flags,
     )
 
 
