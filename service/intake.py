@@ -17,7 +17,7 @@ from service.connection import ANSWER_WITHIN_S
 from service.form import Form
 from service.inspection import FAILURES, sentence_of, verdict
 from service.lead import Content
-from service.person import facts, idempotency_key, person_keys, receipt_of
+from service.person import facts, idempotency_key, keyed_hash, person_keys, receipt_of
 from service.secret import Secret
 from service.spool import Spool
 from service.store import Accepted, Line, Result, Store
@@ -44,6 +44,11 @@ class Unavailable:
     """There is nowhere durable to keep it; `reason` is a sentence for the operator."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The solution of its challenge was used for somebody else's submission; nothing was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +80,21 @@ class Intake:
         self._silent_until = 0.0
 
     async def submit(
-        self, form: Form, content: Content, *, key: str | None = None, quarantine: tuple[str, ...] = ()
-    ) -> Taken | Unavailable:
-        """Keep a submission durably, or say that it could not be; waits at most `ANSWER_WITHIN_S` for Redis."""
-        line = self._line(form, content, key, quarantine)
+        self, form: Form, content: Content, *, key: str | None = None, quarantine: tuple[str, ...] = (),
+        once: str | None = None,
+    ) -> Taken | Used | Unavailable:  # fmt: skip
+        """Keep a submission durably, or say that it could not be; waits at most `ANSWER_WITHIN_S` for Redis.
+
+        `once` is what may serve one person only: the solution of a challenge.
+        """
+        line = self._line(form, content, key, quarantine, once)
         text = msgspec.json.encode(line)
         try:
             accepted = await self._accept(form, text)
         except FAILURES as error:
             return await self._keep_aside(line, text, sentence_of(error))
+        if accepted.result == "used":
+            return Used()
         return Taken(accepted.receipt, accepted.lead, accepted.result, accepted.version)
 
     async def _accept(self, form: Form, line: bytes) -> Accepted:
@@ -142,7 +153,9 @@ class Intake:
             return Readiness(is_safe, told, f"The spool cannot be written ({error.strerror}).")
         return Readiness(ready=True, redis=told, spool=f"The spool can be written; {lines} submissions lie in it.")
 
-    def _line(self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...]) -> Line:
+    def _line(
+        self, form: Form, content: Content, key: str | None, quarantine: tuple[str, ...], once: str | None
+    ) -> Line:
         return Line(
             id=secrets.token_urlsafe(12),
             form=form.name,
@@ -153,6 +166,7 @@ class Intake:
             facts=facts(self._secret, form, content),
             key=idempotency_key(self._secret, form, key, content) if key else None,
             quarantine=quarantine or None,
+            once=keyed_hash(self._secret, "once", form.name, once) if once else None,
         )
 
 

@@ -9,6 +9,7 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
                               a:DEST (attempts, a JSON line each)
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
+`leads:{FORM}:once:HASH`       whose submission a challenge was solved for (hashes); runs out after the challenge
 `leads:{FORM}:receipts`       hash: receipt ► lead id, or "?submission id" of a quarantined one
 `leads:{FORM}:seen:DAY`       hash: submission id ► result, or id of a report of refusals ► ""; runs out later than any
                               spool may lie
@@ -40,6 +41,7 @@ from service.server import Server
 DAY_MS = 86_400_000
 IDEMPOTENCY_MS = DAY_MS
 SLACK_MS = 30 * DAY_MS
+ONCE_MS = DAY_MS + 3_600_000  # longer than any challenge lives
 WAKE = "leads:wake"
 FORMS = "leads:forms"
 
@@ -52,7 +54,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One submission as the store takes it, whole: everything that is decided about it is decided from this.
 
     `at` is when it was received; `lead` the id it gets if it makes a new lead; `persons`, `facts` and `key` come
-    from `service.person`.
+    from `service.person`; `once` is the hash of what may serve only one person.
     """
 
     id: str
@@ -64,13 +66,14 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     facts: dict[str, tuple[str, str]]
     key: str | None = None
     quarantine: tuple[str, ...] | None = None
+    once: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a submission. `lead` is "" for a quarantined one."""
+    """What became of a submission. `lead` is "" for a quarantined one; "used" is nothing, for `Line.once` was."""
 
-    result: Result
+    result: Result | Literal["used"]
     lead: str
     version: int
     receipt: str
@@ -156,10 +159,12 @@ class Store:
         """Look whether what is accepted here is safe."""
         return await self.server.inspect(replicas=self._replicas)
 
-    async def accept(self, form: Form, line: bytes) -> Accepted:
-        """Take a submission (a `Line` as JSON); a second call with the same line changes nothing."""
-        policy = _policy(form)
-        arguments = (line, policy, self.server.now())
+    async def accept(self, form: Form, line: bytes, *, is_thanked: bool = False) -> Accepted:
+        """Take a submission (a `Line` as JSON); a second call with the same line changes nothing.
+
+        "used": its `once` has served somebody else; of one whose visitor `is_thanked` that is not asked.
+        """
+        arguments = (line, _policy(form), self.server.now(), "thanked" if is_thanked else "")
         if self._replicas:
             answer = await self.server.run_and_sync("accept", base_of(form.name), *arguments, replicas=self._replicas)
         else:
@@ -263,7 +268,7 @@ def base_of(form: str) -> str:
 def _policy(form: Form) -> bytes:
     return msgspec.json.encode({
         "window": form.window, "quiet": form.quiet, "repeat": form.repeat, "deliver": form.deliver,
-        "idempotency": IDEMPOTENCY_MS, "slack": SLACK_MS,
+        "idempotency": IDEMPOTENCY_MS, "slack": SLACK_MS, "once": ONCE_MS,
     })  # fmt: skip
 
 

@@ -78,7 +78,7 @@ class Ledger:
 
     def line(
         self, said: Mapping[str, str], *, at: int | None = None, key: str | None = None,
-        quarantine: tuple[str, ...] = (), page: str = "",
+        quarantine: tuple[str, ...] = (), page: str = "", once: str | None = None,
     ) -> Line:  # fmt: skip
         """Make a submission's line, as `Intake` does."""
         number = next(self._ids)
@@ -93,18 +93,20 @@ class Ledger:
             facts=facts(SECRET, self.form, content),
             key=idempotency_key(SECRET, self.form, key, content) if key else None,
             quarantine=quarantine or None,
+            once=once,
         )
 
-    async def accept(self, line: Line) -> Accepted:
-        accepted = await self.store.accept(self.form, msgspec.json.encode(line))
+    async def accept(self, line: Line, *, is_thanked: bool = False) -> Accepted:
+        accepted = await self.store.accept(self.form, msgspec.json.encode(line), is_thanked=is_thanked)
         await self._check_call()
         return accepted
 
     async def post(
         self, said: Mapping[str, str] | None = None, *, at: int | None = None, key: str | None = None,
-        quarantine: tuple[str, ...] = (), page: str = "", **more: str,
+        quarantine: tuple[str, ...] = (), page: str = "", once: str | None = None, **more: str,
     ) -> Accepted:  # fmt: skip
-        return await self.accept(self.line({**(said or {}), **more}, at=at, key=key, quarantine=quarantine, page=page))
+        said = {**(said or {}), **more}
+        return await self.accept(self.line(said, at=at, key=key, quarantine=quarantine, page=page, once=once))
 
     async def claim(
         self, limit: int = 1, *, destination: str = "crm", order: Order = "oldest", takes_updates: bool = True,

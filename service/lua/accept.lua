@@ -4,8 +4,9 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  the submission, JSON as `service.store.Line`; to release a quarantined one, its id
 -- ARGV[2]  the form's policy, JSON: window, quiet, idempotency, slack (ms), repeat, deliver
--- ARGV[3]  now, ms        ARGV[4] "release" | ""
--- result   {"created" | "updated" | "repeated" | "quarantined", lead id or "", version, receipt};
+-- ARGV[3]  now, ms        ARGV[4] "release" | "thanked" (from the spool: no solution is asked for twice) | ""
+-- result   {"created" | "updated" | "repeated" | "quarantined" | "used", lead id or "", version, receipt}; "used": its
+--          challenge was solved for somebody else's submission, and nothing was written;
 --          {"unknown"} if nothing of that id is in quarantine to be released
 -- A second run with the same submission id changes nothing and gives the first result.
 --@include _states
@@ -180,11 +181,22 @@ local function answer_again(id)
   return finish('updated', id, version + 1)
 end
 
+-- A solution serves one person: whoever sends again, sends what they sent before, or more of it.
+local function is_used()
+  if not line.once or is_release then return false end
+  local key, persons = base .. 'once:' .. line.once, line.persons
+  local whose = table.concat({persons.phone or '', persons.email or '', persons.words or ''}, ' ')
+  local first = redis.call('GET', key)
+  if not first then redis.call('SET', key, whose, 'PX', policy.once) end
+  return first and first ~= whose and ARGV[4] ~= 'thanked'
+end
+
 local seen = redis.call('HGET', seen_key, line.id)
 if seen then
   local first = cjson.decode(seen)
   return {first[1], first[2], first[3], line.receipt}
 end
+if is_used() then return {'used', '', 0, line.receipt} end
 if line.quarantine then
   redis.call('HSET', base .. 'held', line.id, ARGV[1])
   redis.call('ZADD', base .. 'quarantine', at, line.id)

@@ -19,7 +19,7 @@ from sentinels import Fleet, Node, Replicated, server
 from service.connection import connect
 from service.drain import Drain
 from service.form import Field, Form
-from service.intake import Intake, Taken, Unavailable
+from service.intake import Intake, Taken
 from service.lead import Answer, Content, Phone
 from service.secret import Secret
 from service.server import Server
@@ -175,7 +175,7 @@ async def store_on(node: Node, replicas: int) -> AsyncIterator[Store]:
 async def submit(intake: Intake, first: int, number: int) -> list[Taken]:
     """Submit for so many people at once; return what was acknowledged."""
     taken = await asyncio.gather(*(intake.submit(FORM, person(first + each)) for each in range(number)))
-    return [each for each in taken if not isinstance(each, Unavailable)]
+    return [each for each in taken if isinstance(each, Taken)]
 
 
 async def lost(store: Store, thanked: list[Taken]) -> list[str]:
