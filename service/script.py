@@ -1,6 +1,6 @@
-"""The script that a page may use: `/lead-form.js`.
+"""The scripts that a page may use: `/lead-form.js`, and `/lead-form-altcha.js` which that loads when it is needed.
 
-Law: pure but for the file, read once. Any page of any website may load it, and a browser may keep it for an hour.
+Law: pure but for the files, each read once. Any page of any website may load it, and a browser may keep it for an hour.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ HEADERS: Final = {
 }
 
 
-def served(known: str = "") -> Reply:
-    """Return the script, or 304 where `known` (an `If-None-Match`, RFC 9110 section 13.1.2) names it as it is."""
-    text, tag = _file()
+def served(known: str = "", name: str = NAME) -> Reply:
+    """Return a script, or 304 where `known` (an `If-None-Match`, RFC 9110 section 13.1.2) names it as it is."""
+    text, tag = _file(name)
     headers = {**HEADERS, "ETag": tag}
     tags = {each.strip().removeprefix("W/") for each in known.split(",")}
     return Reply(304, headers=headers) if tags & {tag, "*"} else Reply(200, text, headers)
 
 
 @cache
-def _file() -> tuple[bytes, str]:
-    text = resources.files("service").joinpath("static", NAME).read_bytes()
+def _file(name: str) -> tuple[bytes, str]:
+    text = resources.files("service").joinpath("static", name).read_bytes()
     return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'

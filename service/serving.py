@@ -24,12 +24,13 @@ from starlette.routing import Route
 
 from service import phone
 from service.audit import read_accounts
+from service.challenge import Challenger
 from service.config import Config
 from service.connection import connect
 from service.drain import Drain, Drained
 from service.inspection import FAILURES, sentence_of, verdict
 from service.intake import Intake
-from service.log import Log, catch_faults, log_drained, log_fault, log_submission, open_log
+from service.log import Log, catch_faults, log_drained, log_fault, log_submission, log_unverified, open_log
 from service.metrics import CONTENT_TYPE, WebFigures, WorkerFigures
 from service.part import watch_parent, watch_stdin
 from service.protocol import BoundedProtocol
@@ -60,6 +61,7 @@ def create_web() -> Starlette:
     own_log = open_log(settings.log, "web")
     log = log_submission(own_log)
     catch_faults(own_log)
+    challenger = Challenger(settings.secret, clock, log_unverified(own_log))
     figures = WebFigures(is_shared="PROMETHEUS_MULTIPROC_DIR" in os.environ)
 
     @contextlib.asynccontextmanager
@@ -78,18 +80,19 @@ def create_web() -> Starlette:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await challenger.close()
         await server.close()
         if spool:
             spool.close()
 
-    def note(**said: Any) -> None:  # noqa: ANN401 -- `web.OnSubmission` says what is in it
+    def note(**said: Any) -> None:  # noqa: ANN401 -- `log.OnSubmission` says what is in it
         log(**said)
         figures.submission(said["form"], said["result"], said["codes"])
 
     async def metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(figures.render), headers={"Content-Type": CONTENT_TYPE})
 
-    app = create_app(config, intake, clock=clock, on_submission=note)
+    app = create_app(config, intake, challenger, clock=clock, on_submission=note)
     app.router.lifespan_context = lifespan
     app.router.routes.append(Route("/metrics", metrics))
     if folder := os.environ.get("LEADS_DEMO"):

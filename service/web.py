@@ -7,7 +7,7 @@ submission by the intake. It never logs what a visitor typed.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPMethod
-from typing import Final, Protocol
+from typing import Final
 
 import phonenumbers
 from starlette.applications import Starlette
@@ -16,11 +16,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import body, next_url, openapi, origin, page, phone, reply, script, source, style, validate, webflow
+from service import (
+    body,
+    captcha,
+    consent,
+    languages,
+    next_url,
+    openapi,
+    origin,
+    page,
+    phone,
+    reply,
+    script,
+    source,
+    style,
+    validate,
+    webflow,
+)
+from service.challenge import Challenger
 from service.config import Config
 from service.exchange import content_type, read_body, respond, voice_of, wants_page
 from service.form import Form
-from service.intake import Intake, Taken, Unavailable
+from service.intake import Intake, Taken, Unavailable, Used
+from service.log import OnSubmission
 from service.posted import Control, Posted
 from service.problem import Code, Problems, refuse
 from service.reply import Reply
@@ -31,44 +49,24 @@ _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
 _UNAVAILABLE: Final = refuse(Code.UNAVAILABLE)
 
 
-class OnSubmission(Protocol):
-    """Is told of every POST to a known form: what came of it, and how long that took."""
-
-    def __call__(
-        self,
-        *,
-        form: str,
-        result: str,
-        receipt: str,
-        lead: str,
-        version: int,
-        codes: tuple[str, ...],
-        reason: str,
-        duration_ms: int,
-    ) -> None:
-        """Note it.
-
-        `result` is "created", "updated", "repeated", "quarantined", "refused" or "unavailable"; `receipt` and
-        `lead` are "" and `version` 0 for one that was not taken; `codes` are the problems of one refused, `reason`
-        why there was nowhere to keep one.
-        """
-
-
 def create_app(
     config: Config,
     intake: Intake,
+    challenger: Challenger,
     *,
     public_url: str | None = None,
     clock: Callable[[], int],
     on_submission: OnSubmission | None = None,
 ) -> Starlette:
     """Make the web application. `clock` tells the time in ms, `public_url` where visitors find the service."""
-    site = _Site(config, intake, public_url, clock, on_submission or _tell_nobody)
+    site = _Site(config, intake, challenger, public_url, clock, on_submission or _tell_nobody)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
         Route("/f/{form}/thanks", site.thanks, methods=["GET", "OPTIONS"]),
+        Route("/f/{form}/challenge", site.challenge, methods=["GET", "OPTIONS"]),
         Route("/lead-form.js", site.script),
+        Route("/lead-form-altcha.js", site.script),
         Route("/healthz", site.healthz),
         Route("/readyz", site.readyz),
         Route("/openapi.json", site.openapi),
@@ -93,6 +91,7 @@ class _Visit:
 class _Site:
     config: Config
     intake: Intake
+    challenger: Challenger
     public_url: str | None
     clock: Callable[[], int]
     on_submission: OnSubmission
@@ -106,8 +105,12 @@ class _Site:
     async def thanks(self, request: Request) -> Response:
         return await self._at_form(request, self._thank)
 
+    async def challenge(self, request: Request) -> Response:
+        return await self._at_form(request, self._challenge)
+
     async def script(self, request: Request) -> Response:
-        return respond(request, script.served(request.headers.get("if-none-match", "")))
+        name = request.url.path.removeprefix("/")
+        return respond(request, script.served(request.headers.get("if-none-match", ""), name))
 
     async def healthz(self, request: Request) -> Response:
         return respond(request, reply.json(200, {"ok": True}))
@@ -151,6 +154,10 @@ class _Site:
         voice = voice_of(request, form)
         return _page(200, page.thanks(form, voice), form, voice)
 
+    async def _challenge(self, request: Request, form: Form) -> Reply:
+        made = self.challenger.issue(form)
+        return reply.json(200, made) if made else self._refusal(request, _NOT_FOUND)
+
     async def _check_phone(self, request: Request, form: Form) -> Reply:
         raw = await read_body(request)
         posted = raw if isinstance(raw, Problems) else body.read(content_type(request), raw)
@@ -183,11 +190,14 @@ class _Site:
         posted = body.read(content_type(request), raw)
         if isinstance(posted, Problems):
             return _Visit(form, posted)
-        checked = validate.check(form, posted)
-        if isinstance(checked, Problems):
-            return _Visit(form, checked, posted)
+        posted, token = captcha.split(form, posted)
+        shown = await self.challenger.prove(form, token, validate.check(form, posted))
+        if isinstance(shown, Problems):
+            return _Visit(form, shown, posted)
         key = request.headers.get("idempotency-key", "").strip() or posted.control.id.strip()
-        return await self._keep(form, posted, checked, key, request.headers.get("referer", ""))
+        language = voice_of(request, form, posted.control.language).language.code
+        shown = replace(shown, checked=self._with_consent(form, shown.checked, language))
+        return await self._keep(form, posted, shown, key, request.headers.get("referer", ""))
 
     async def _take_event(self, request: Request, form: Form, event: webflow.Event, raw: bytes) -> _Visit:
         checked = validate.check(form, event.posted, lenient=True)
@@ -197,12 +207,21 @@ class _Site:
         secret = form.webflow_secret
         if secret and not webflow.is_authentic(secret, timestamp, signed, raw, self.clock()):
             checked = replace(checked, quarantine=(*checked.quarantine, "webflow-signature"))
-        return await self._keep(form, event.posted, checked, event.id, event.page)
+        if form.captcha and not secret:  # Anybody can write what looks like Webflow's; a challenge is not got round so.
+            checked = replace(checked, quarantine=(*checked.quarantine, "captcha"))
+        checked = self._with_consent(form, checked, languages.own(form.language))
+        return await self._keep(form, event.posted, captcha.Shown(checked), event.id, event.page)
 
-    async def _keep(self, form: Form, posted: Posted, checked: Checked, key: str, page_url: str) -> _Visit:
+    def _with_consent(self, form: Form, checked: Checked, language: str) -> Checked:
+        return replace(checked, content=consent.noted(form, checked.content, language=language, now=self.clock()))
+
+    async def _keep(self, form: Form, posted: Posted, shown: captcha.Shown, key: str, page_url: str) -> _Visit:
+        checked = shown.checked
         content = replace(checked.content, source=source.of(posted, page_url))
-        came_of = await self.intake.submit(form, content, key=key or None, quarantine=checked.quarantine)
-        return _Visit(form, came_of, posted)
+        came_of = await self.intake.submit(
+            form, content, key=key or None, quarantine=checked.quarantine, once=shown.once
+        )
+        return _Visit(form, Problems((captcha.failed(form),)) if isinstance(came_of, Used) else came_of, posted)
 
     def _answer(self, request: Request, visit: _Visit) -> Reply:
         form, posted = visit.form, visit.posted

@@ -205,6 +205,7 @@ def test_the_openapi_document_names_every_form_status_and_code() -> None:
         "/healthz",
         "/readyz",
         "/lead-form.js",
+        "/lead-form-altcha.js",
         "/openapi.json",
     ]
     answers = told["paths"]["/f/get-in-touch"]["post"]["responses"]
