@@ -24,14 +24,15 @@ from service import languages, outcome
 from service.body_table import _PATHS as TEMPLATE_PATHS
 from service.cli import app
 from service.config import Config, Mistakes, parse
-from service.destinations.envelope import PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
+from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
 from service.destinations.webhook import Webhook
-from service.form import Field, Form, Messages, Theme
+from service.form import Agreement, Altcha, Field, Form, Messages, Theme, Turnstile
 from service.kind import show
 from service.lead import Answer, Content, Delivery, Lead
 from service.outcome import Delivered, Outcome, Rejected, Retry
 from service.problem import CATALOGUE
 from service.reply import REQUEST_HEADERS
+from service.secret import Secret
 from service.settings import SUPPORTED_URLS
 
 ROOT = Path(__file__).parents[1]
@@ -120,6 +121,13 @@ def test_the_table_of_codes_is_the_catalogue() -> None:
         ("`fields.NAME`", "[forms.a]\nfields.b = {zzz = 1}", Field("")),
         ("`[service]`", "[service]\nzzz = 1", Config({}, {})),
         ("`messages`", "[forms.a.messages]\nzzz = 1", Messages(**languages.load("en").messages)),
+        ('`captcha`, `type = "altcha"`', '[forms.a.captcha]\ntype = "altcha"\nzzz = 1', Altcha()),
+        (
+            '`captcha`, `type = "turnstile"`',
+            '[forms.a.captcha]\ntype = "turnstile"\nzzz = 1',
+            Turnstile("", Secret("")),
+        ),
+        ("`consent`", "[forms.a.consent]\nzzz = 1", Agreement("", "", "")),
         ("`theme`", "[forms.a.theme]\nzzz = 1", Theme()),
         ("`[destinations.NAME]`", '[destinations.a]\ntype = "webhook"\nzzz = 1', Webhook("", ())),
     ],
@@ -131,7 +139,7 @@ def test_every_setting_is_told_with_its_default(heading: str, text: str, default
         if default.startswith("`"):
             assert spans(default.replace("24h", "1d")) == [written(getattr(defaults, name), kind)], name
         else:
-            assert not getattr(defaults, name, None) or name in {"type", "messages"}, name
+            assert not getattr(defaults, name, None) or name in {"type", "messages", "secret"}, name
 
 
 def test_every_language_is_told() -> None:
@@ -154,7 +162,12 @@ def test_every_path_of_a_template_is_told() -> None:
     told = {path.strip("{}") for path, _ in rows("Templates") for path in spans(path)}
     assert told == set(TEMPLATE_PATHS)
     names = {name for group in SOURCE_GROUPS.values() for name in group}
-    assert set(spans(section("Templates"))) >= {*PHONE_KEYS, *names, *(key for key in TOUCH_KEYS if "." not in key)}
+    assert set(spans(section("Templates"))) >= {
+        *PHONE_KEYS,
+        *CONSENT_KEYS,
+        *names,
+        *(key for key in TOUCH_KEYS if "." not in key),
+    }
 
 
 def test_every_variable_of_the_environment_is_told() -> None:
@@ -282,7 +295,7 @@ def test_every_piece_of_json_is_json() -> None:
 
 
 def test_every_code_on_a_page_exists() -> None:
-    pattern = r"`((?:PHONE|TYPE|REQUIRED|TOO|NO|NOT|BODY|ORIGIN|FORM|UNREADABLE|UNKNOWN)_[A-Z_]+)`"
+    pattern = r"`((?:PHONE|TYPE|CAPTCHA|CONSENT|REQUIRED|TOO|NO|NOT|BODY|ORIGIN|FORM|UNREADABLE|UNKNOWN)_[A-Z_]+)`"
     named = {code for page in PAGES for code in re.findall(pattern, page.read_text("utf-8"))}
     assert named <= {str(code) for code in CATALOGUE}
 

@@ -76,6 +76,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, crm: Crm) -> Iterator
         + FORM.format(name="guarded", more=origins)
         + FORM.format(name="elsewhere", more='origins = ["https://www.example.com"]')
         + FORM.format(name="auto", more='language = "auto"')
+        + FORM.format(name="puzzled", more='captcha = { type = "altcha" }')
         + destination(crm.url)
     )
     with contextlib.ExitStack() as stack:
