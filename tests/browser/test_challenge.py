@@ -1,6 +1,7 @@
 """A form with a challenge: the visitor sends it and notices nothing, on our page and on theirs, with three scripts."""
 
 import re
+from urllib.parse import parse_qs
 
 import npm
 import pytest
@@ -17,6 +18,16 @@ PUZZLED = PLAIN.replace("get-in-touch", "puzzled")
 NO_SCRIPT = re.sub(r"<script.*</script>", "", PUZZLED)
 STRICT = "default-src 'none'; script-src {service}; connect-src {service}; form-action {service}"
 WIDGET = """<altcha-widget challenge="{service}/f/puzzled/challenge" auto="onload"></altcha-widget>"""
+
+
+# What Cloudflare's script does for a form: https://developers.cloudflare.com/turnstile/get-started/client-side-rendering/
+API = """(() => {
+  const place = document.querySelector(".cf-turnstile");
+  const token = () => `<input type="hidden" name="cf-turnstile-response" value="${Math.random()}">`;
+  const render = () => (place.innerHTML = token());
+  window.turnstile = { reset: render };
+  render();
+})();"""
 
 
 def send(visitor: Visitor) -> None:
@@ -157,3 +168,29 @@ def test_the_official_widget_solves_ours(site: Site, visit: Visit, crm: Crm, mar
     assert len(visitor.posts) == 1
     [data] = visitor.leads(crm)
     assert data["extra"] == {}
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["hosted", "on a page"])
+def test_turnstile_s_token_is_carried_and_a_fresh_one_asked_for_after_a_refusal(
+    site: Site, visit: Visit, crm: Crm, verifier: Crm, is_ours: bool
+) -> None:
+    verifier.clear()
+    verifier.answer(body='{"success": false, "error-codes": ["timeout-or-duplicate"]}', times=1)
+    verifier.answer(body='{"success": true, "error-codes": []}')
+    more = '<div class="cf-turnstile"></div>'
+    theirs = PLAIN.replace("get-in-touch", "widget").replace("</html>", '<script src="/api.js"></script></html>')
+    site.put("/api.js", API, "text/javascript")
+    visitor = visit("about:blank")
+    visitor.page.route(
+        "https://challenges.cloudflare.com/**", lambda route: route.fulfill(body=API, content_type="text/javascript")
+    )
+    visitor.page.goto(f"{site.service}/f/widget" if is_ours else site.page(theirs, more=more))
+    send(visitor)
+    expect(visitor.page.get_by_text("The check that no robot sends this form did not succeed")).to_be_visible()
+    visitor.page.locator("form [type=submit], form > button").first.click()
+    expect(visitor.page.get_by_text(THANKS)).to_be_visible()
+    tokens = [parse_qs(each.body.decode())["response"] for each in verifier.requests]
+    assert len(tokens) == 2
+    assert tokens[0] != tokens[1]
+    [data] = visitor.leads(crm)
+    assert (data["extra"], data["flags"]) == ({}, [])
