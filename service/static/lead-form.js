@@ -164,7 +164,7 @@
         }
         asked = answer.headers.get("Retry-After") * 1e3 || 0;
       } catch {}
-      if (turn == 4 || asked > 6e4) return { ...told, ok: false };
+      if (turn > 3 || asked > 6e4) return { ...told, ok: false };
       await new Promise((go) => {
         setTimeout(go, Math.max(asked, 1e3 << turn));
         addEventListener("online", go, { once: true });
