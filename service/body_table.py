@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
-from service.destinations.envelope import PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
+from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
 from service.destinations.template import Name, Node, Placeholder, Stray, Template, split
 from service.environment import Environment, asks_for_secret
 from service.form import fold
@@ -18,8 +18,8 @@ from service.table import Keys, Table, Wrong, guess, listing, say, what
 
 _DEEPEST: Final = 8
 _PATHS: Final = (
-    *PLAIN_PATHS, "fields.NAME", "phone.KEY", "extra.NAME", *(f"source.{group}.NAME" for group in SOURCE_GROUPS),
-    *(f"source.{touch}.KEY" for touch in TOUCHES),
+    *PLAIN_PATHS, "fields.NAME", "phone.KEY", "consent.KEY", "extra.NAME",
+    *(f"source.{group}.NAME" for group in SOURCE_GROUPS), *(f"source.{touch}.KEY" for touch in TOUCHES),
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ class Reach:
     fields: frozenset[str] | None
     phone: bool
     never_extra: frozenset[str] | None
+    consent: bool = True
 
     def problem(self, path: str) -> str | None:
         """Say why a path can never have a value; None if it can."""
@@ -43,13 +44,13 @@ class Reach:
                 return self._problem_of_field(name)
             case "phone" if name:
                 return self._problem_of_phone(name)
+            case "consent" if name:
+                return self._problem_of_consent(name)
             case "extra" if name:
                 return self._problem_of_extra(name)
             case "source" if "." in name:
                 return _problem_of_source(path, name)
-        if path in PLAIN_PATHS:
-            return None
-        return _no(path)
+        return None if path in PLAIN_PATHS else _no(path)
 
     def _problem_of_field(self, name: str) -> str | None:
         if self.fields is None or name in self.fields:
@@ -61,6 +62,11 @@ class Reach:
         if name not in PHONE_KEYS:
             return f"a phone has no {say(name)}.{guess(name, PHONE_KEYS)} Allowed are {listing(PHONE_KEYS)}."
         return None if self.phone else "no form that delivers here has a field of type `phone`"
+
+    def _problem_of_consent(self, name: str) -> str | None:
+        if name not in CONSENT_KEYS:
+            return f"a consent has no {say(name)}.{guess(name, CONSENT_KEYS)} Allowed are {listing(CONSENT_KEYS)}."
+        return None if self.consent else "no form that delivers here has a `consent`"
 
     def _problem_of_extra(self, name: str) -> str | None:
         if self.never_extra is None:
@@ -95,6 +101,7 @@ def reach(forms: Iterable[object]) -> Reach:
         fields=frozenset(name for keys in fields for name in keys),
         phone=any(kind == "phone" or kind not in FIELD_TYPES for kind in kinds),
         never_extra=named[0].intersection(*named[1:]) if named else None,
+        consent=any("consent" in form for form in tables),
     )
 
 

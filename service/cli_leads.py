@@ -188,7 +188,12 @@ def _signals_as_text(signals: Mapping[str, int]) -> str:
 
 def _content_as_text(content: Content) -> list[str]:
     lines = [f"  {name}: {one_line(str(answer.value))}" for name, answer in content.fields.items()]
-    return lines + [f"  {name} (extra): {one_line(text)}" for name, text in content.extra.items()]
+    lines += [f"  {name} (extra): {one_line(text)}" for name, text in content.extra.items()]
+    if agreed := content.consent:
+        what = "agreed to" if agreed.agreed else "did not agree to"
+        lines += [f"  consent: {what} version {agreed.version} ({agreed.language}) at {agreed.at}"]
+        lines += [f"  consent: SHA-256 of its text {agreed.text_sha256}"]
+    return lines + [f"  flag: {each}" for each in content.flags]
 
 
 def _delivery_as_text(delivery: KeptDelivery) -> list[str]:

@@ -56,7 +56,7 @@ class Drain:
         for text in batch.lines():
             line = self._read(text)
             try:
-                accepted = line and await self._store.accept(self._forms[line.form], text)
+                accepted = line and await self._store.accept(self._forms[line.form], text, is_thanked=True)
             except FAILURES as error:
                 if not is_script_fault(error):
                     return Drained(tuple(taken), aside, error)

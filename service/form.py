@@ -6,7 +6,8 @@ Law: frozen values that cannot be wrong (`config` makes them). Durations are mil
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import field as attribute
+from typing import ClassVar, Final, Literal
 
 from service import languages
 from service.rate import Rate
@@ -95,6 +96,37 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Altcha:
+    """A proof of work: the browser finds one number of 0 to `max_number`, and sends it within `expires` ms."""
+
+    FIELD: ClassVar = "altcha"
+
+    max_number: int = 50_000
+    expires: int = 20 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Turnstile:
+    """Cloudflare's challenge: its widget has the `sitekey`; `url` is asked, with `secret`, what a token is worth."""
+
+    FIELD: ClassVar = "cf-turnstile-response"
+
+    sitekey: str
+    secret: Secret
+    url: str = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a visitor agrees to by the boolean field `field`: a version, and its text, in other languages by code."""
+
+    field: str
+    version: str
+    text: str
+    translations: Mapping[str, str] = attribute(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """One entry `[forms.NAME]`. `origins` None: any page may post; `window` and `quiet` in ms.
 
@@ -121,6 +153,15 @@ class Form:
     theme: Theme | None = None
     webflow_secret: Secret | None = None
     limits: Limits = Limits()
+    captcha: Altcha | Turnstile | None = None
+    consent: Agreement | None = None
+
+    def agreement_in(self, language: str) -> tuple[str, str]:
+        """Return the text to agree to that a visitor of this language is shown, and the language it is in."""
+        if self.consent is None:
+            return "", language
+        text = self.consent.translations.get(language)
+        return (text, language) if text else (self.consent.text, languages.own(self.language))
 
     def messages_in(self, language: str) -> Messages:
         """Return the owner's texts in a language, as far as there are any."""

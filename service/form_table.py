@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
 from service import languages
+from service.captcha_table import read_captcha, read_consent
 from service.environment import Environment
 from service.form import Field, FieldType, Form, Messages, fold
 from service.kind import duration, one_of, page_origin, region, show
@@ -35,7 +36,6 @@ MOST_FIELDS: Final = 64
 _LONGEST_NAME: Final = 64
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
 _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept", "quarantine", "reject")
-_RESERVED: Final = ("captcha", "consent")
 _TEXTS: Final = ("success", "failure", "valid")
 _DEFAULT: Final = Form("", {}, ())
 
@@ -46,13 +46,13 @@ Names = tuple[str, ...]
 
 def read_form(name: str, keys: Table, destinations: Collection[str], environment: Environment) -> Form:
     """Return the form at `keys`. `destinations` are the names that `deliver` may hold."""
-    keys.reserve(_RESERVED)
     country = keys.read("country", region, _DEFAULT.country)
     countries = keys.read("countries", several(region), _DEFAULT.countries)
     language = keys.read("language", one_of((*languages.codes(), languages.AUTO)), _DEFAULT.language)
     own = languages.own(language)
     messages = _messages(keys.below("messages"), own)
     window = keys.read("window", duration("1s", "3650d"), _DEFAULT.window)
+    fields = _fields(keys)
     form = Form(
         name=name,
         title=keys.read("title", text(200), _title(name)),
@@ -67,17 +67,19 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         allow_extra=keys.read("allow_extra", flag, _DEFAULT.allow_extra),
         junk=keys.read("junk", one_of(_JUNK), _DEFAULT.junk),
         spam=read_spam(keys),
-        fields=_fields(keys),
+        fields=fields,
         language=language,
         messages=messages.pop(own),
         translations=messages,
         theme=read_theme(keys),
         webflow_secret=keys.read("webflow_secret", environment.secret, None),
         limits=read_limits(keys.below("limits")),
+        captcha=read_captcha(keys, environment),
+        consent=read_consent(keys, fields),
     )
     if form.quiet > form.window:
         keys.add(f"must not be longer than `window`, which is {show(form.window)}", "quiet")
-    keys.finish(hidden=_RESERVED)
+    keys.finish()
     return form
 
 

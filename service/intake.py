@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
+from msgspec import structs
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.cipher import PLAIN, Cipher
@@ -62,6 +63,11 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """The solution of its challenge was used for somebody else's submission; nothing was kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether a visitor could be thanked now; `redis` and `spool` say why in a sentence."""
 
@@ -101,13 +107,17 @@ class Intake:
         key: str | None = None,
         quarantine: tuple[str, ...] = (),
         signals: Mapping[str, int] = MappingProxyType({}),
+        once: str | None = None,
         caller: Caller | None = None,
-    ) -> Taken | Limited | Unavailable:
+    ) -> Taken | Limited | Used | Unavailable:
         """Keep a submission durably, or say why it was not kept; waits at most `ANSWER_WITHIN_S` for Redis.
 
-        The form's limits are those of its `caller`; None: nobody who is limited.
+        `once` is what may serve one person only: the solution of a challenge. The form's limits are those of its
+        `caller`; None: nobody who is limited.
         """
         line = self._line(form, content, key, quarantine, signals)
+        if once:
+            line = structs.replace(line, once=keyed_hash(self._secret, "once", form.name, once))
         text = msgspec.json.encode(line)
         try:
             accepted = await self._admit(form, text, caller)
@@ -115,6 +125,8 @@ class Intake:
             return await self._keep_aside(line, text, sentence_of(error))
         if isinstance(accepted, Limited):
             return accepted
+        if accepted.result == "used":
+            return Used()
         return Taken(accepted.receipt, accepted.lead, accepted.result, accepted.version)
 
     async def _admit(self, form: Form, line: bytes, caller: Caller | None) -> Accepted | Limited:

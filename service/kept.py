@@ -16,6 +16,8 @@ DAY_MS = 86_400_000
 IDEMPOTENCY_MS = DAY_MS
 SLACK_MS = 30 * DAY_MS
 """How long a submission may lie in a spool and still be known as the one it is."""
+ONCE_MS = DAY_MS + 3_600_000
+"""Longer than any challenge lives."""
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,7 +26,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     `at` is when it was received; `lead` the id it gets if it makes a new lead; `persons`, `also`, `facts` and `key`
     come from `service.person`, `signals` from `service.spam`; above `spam_limit` they quarantine it, None: never.
     `same_text` is the hash of its longest text, and what that weighs when many persons sent it. `score` is written by
-    the script: what the signals of a quarantined one weigh, if that is why it is there.
+    the script: what the signals of a quarantined one weigh, if that is why it is there. `once` is the hash of what may
+    serve only one person.
     """
 
     id: str
@@ -41,6 +44,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     spam_limit: int | None = None
     same_text: tuple[str, int] | None = None
     score: int | None = None
+    once: str | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,9 +100,9 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a submission. `lead` is "" for a quarantined one."""
+    """What became of a submission. `lead` is "" for a quarantined one; "used" is nothing, for `Line.once` was."""
 
-    result: Result
+    result: Result | Literal["used"]
     lead: str
     version: int
     receipt: str

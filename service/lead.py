@@ -65,6 +65,16 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     last_touch: Touch | None = None
 
 
+class Consent(msgspec.Struct, frozen=True):
+    """What was agreed to, or not; never news. The hash is of the UTF-8 text that was read, `at` is ISO 8601."""
+
+    agreed: bool
+    version: str
+    text_sha256: str
+    at: str
+    language: str
+
+
 UTM = ("source", "medium", "campaign", "term", "content", "id")
 CLICK_IDS = ("gclid", "gbraid", "wbraid", "fbclid", "msclkid")
 
@@ -79,6 +89,9 @@ class Content:
     fields: Mapping[str, Answer]
     extra: Mapping[str, str]
     source: Source = field(default_factory=Source)
+    consent: Consent | None = None
+    flags: tuple[str, ...] = ()
+    """What is to be known of the whole, such as "captcha_unverified"."""
 
 
 @dataclass(frozen=True, slots=True)

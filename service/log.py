@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import structlog
 
@@ -77,6 +77,29 @@ def catch_faults(log: Log) -> None:
         logger.handlers, logger.propagate = [FaultHandler(log)], False
 
 
+class OnSubmission(Protocol):
+    """Is told of every POST to a known form: what came of it, and how long that took."""
+
+    def __call__(
+        self,
+        *,
+        form: str,
+        result: str,
+        receipt: str,
+        lead: str,
+        version: int,
+        codes: tuple[str, ...],
+        reason: str,
+        duration_ms: int,
+    ) -> None:
+        """Note it.
+
+        `result` is "created", "updated", "repeated", "quarantined", "refused" or "unavailable"; `receipt` and
+        `lead` are "" and `version` 0 for one that was not taken; `codes` are the problems of one refused, `reason`
+        why there was nowhere to keep one.
+        """
+
+
 def log_submission(log: Log) -> Callable[..., None]:
     """Return what writes one line for one submission."""
 
@@ -86,6 +109,15 @@ def log_submission(log: Log) -> Callable[..., None]:
             log.error("submission", **kept, took_ms=duration_ms)
         else:
             log.info("submission", **kept, took_ms=duration_ms)
+
+    return note
+
+
+def log_unverified(log: Log) -> Callable[[str, str], None]:
+    """Return what writes one line for a lead that was let through because its verifier gave no answer."""
+
+    def note(form: str, reason: str) -> None:
+        log.warning("captcha not verified", form=form, reason=reason)
 
     return note
 

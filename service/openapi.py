@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from service import __version__
-from service.form import Field, Form
+from service.form import Altcha, Field, Form
 from service.languages import AUTO, codes
 from service.problem import CATALOGUE, Code
 
@@ -61,7 +61,7 @@ def _paths(form: Form) -> Json:
         f"{base}/thanks": {
             "get": {"summary": f"{title}: the page after success", "responses": {"200": _page("Thanks.")}},
         },
-    }
+    } | ({f"{base}/challenge": _CHALLENGE} if isinstance(form.captcha, Altcha) else {})
 
 
 def _answers() -> Json:
@@ -97,8 +97,11 @@ def _fields(form: Form) -> Json:
     }
     if form.language == AUTO:
         controls["_language"] = {**_TEXT, "enum": list(codes()), "description": "Before Accept-Language."}
+    if form.captcha:
+        controls[form.captcha.FIELD] = {**_TEXT, "description": "The solution of the form's challenge."}
     extra: Json = {"additionalProperties": _SCALARS if form.allow_extra else False}
     required = [field.name for field in form.fields.values() if field.required]
+    required += [form.captcha.FIELD] if form.captcha else []
     return {"type": "object", "properties": fields | controls, "required": required, **extra}
 
 
@@ -192,6 +195,20 @@ _SCHEMAS: Final[Json] = {
     "Readiness": _object({"ready": {"type": "boolean"}, "redis": _TEXT, "spool": _TEXT}),
 }
 
+_PUZZLE: Final[Json] = dict.fromkeys(("algorithm", "challenge", "salt", "signature"), _TEXT)
+_PUZZLE_LIMIT: Final[Json] = {name: {"type": "integer"} for name in ("maxNumber", "maxnumber")}
+_CHALLENGE: Final[Json] = {
+    "get": {
+        "summary": "A challenge to solve, as ALTCHA's widget takes it",
+        "responses": {
+            "200": {
+                "description": "The solution is sent with the form, as `altcha`.",
+                "content": {"application/json": {"schema": _object(_PUZZLE | _PUZZLE_LIMIT)}},
+            }
+        },
+    }
+}
+
 _PROBES: Final[Json] = {
     "/healthz": {"get": {"summary": "The process is up", "responses": {"200": _json("It is.", "Health")}}},
     "/readyz": {
@@ -210,6 +227,12 @@ _PROBES: Final[Json] = {
         "get": {
             "summary": "Figures for Prometheus",
             "responses": {"200": {"description": "Its text format.", "content": {"text/plain": {"schema": _TEXT}}}},
+        }
+    },
+    "/lead-form-altcha.js": {
+        "get": {
+            "summary": "The script that solves challenges; the other one loads it",
+            "responses": {"200": {"description": "JavaScript.", "content": {"text/javascript": {"schema": _TEXT}}}},
         }
     },
     "/openapi.json": {

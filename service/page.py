@@ -5,14 +5,14 @@ loads our own. Every page works without one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from service import style
 from service.field_match import Match, Matched, match
-from service.form import Field, Form, fold
+from service.form import Altcha, Field, Form, Turnstile, fold
 from service.languages import AUTO
 from service.next_url import own_path
 from service.posted import Posted
@@ -114,7 +114,7 @@ def _form(
 ) -> str:
     inputs = [
         _input(number, field, matched.fields.get(field.name), problems, voice)
-        for number, field in enumerate(form.fields.values(), start=1)
+        for number, field in enumerate(_labelled(form, voice), start=1)
     ]
     by_name, title = {each.name: each for each in inputs}, _title(form)
     told = [_told(problem, by_name.get(problem.field), voice) for problem in problems]
@@ -130,7 +130,17 @@ def _form(
         **traps,
         failure=voice.failure,
         told=told,
+        altcha=isinstance(form.captcha, Altcha),
+        turnstile=form.captcha if isinstance(form.captcha, Turnstile) else None,
+        widget=style.TURNSTILE,
     )
+
+
+def _labelled(form: Form, voice: Voice) -> Sequence[Field]:
+    """Return the fields; the one by which a visitor agrees is called what they agree to."""
+    text, _ = form.agreement_in(voice.language.code)
+    name = form.consent.field if form.consent else ""
+    return [replace(each, label=text) if each.name == name else each for each in form.fields.values()]
 
 
 def _input(number: int, field: Field, given: Match | None, problems: Sequence[Problem], voice: Voice) -> _Input:

@@ -13,7 +13,7 @@ import msgspec
 
 from service import email, spam
 from service.form import Form
-from service.lead import Answer, Content, Source
+from service.lead import Answer, Consent, Content, Source
 from service.problem import Code
 from service.secret import Secret
 
@@ -55,8 +55,9 @@ def person_keys(secret: Secret, form: Form, content: Content) -> dict[str, str]:
 def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, str]]:
     """Return each thing said as (fingerprint, value): two are the same news when their fingerprints are equal.
 
-    The value is opaque to the store; `content_of` reads it. Source has no fingerprint: it is never news. The name of
-    an extra, which a visitor may choose, stands in its value alone, and is hashed where it names the fact.
+    The value is opaque to the store; `content_of` reads it. Source, consent and flags have no fingerprint: they are
+    never news. A consent or flag that a later submission does not have stands as it was. The name of an extra, which
+    a visitor may choose, stands in its value alone, and is hashed where it names the fact.
     """
     said = {
         f"fields.{name}": (_canonical(form, name, answer), _packed(answer)) for name, answer in content.fields.items()
@@ -66,7 +67,8 @@ def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, 
         for name, text in content.extra.items()
     }
     printed = {name: (_fingerprint(secret, form, name, same), value) for name, (same, value) in said.items()}
-    return printed | {"source": ("", f"j{msgspec.json.encode(content.source).decode()}")}
+    beside = {"source": content.source, "consent": content.consent, "flags": content.flags}
+    return printed | {name: ("", f"j{msgspec.json.encode(each).decode()}") for name, each in beside.items() if each}
 
 
 def content_of(form: Form, packed: Mapping[str, str]) -> Content:
@@ -79,10 +81,14 @@ def content_of(form: Form, packed: Mapping[str, str]) -> Content:
     kept.sort(key=lambda name: order.get(name, len(order)))
     extra = sorted(_extra(value) for name, value in packed.items() if name.startswith("extra."))
     source = msgspec.json.decode(packed["source"][1:], type=Source) if "source" in packed else Source()
+    consent = msgspec.json.decode(packed["consent"][1:], type=Consent) if "consent" in packed else None
+    flags = msgspec.json.decode(packed["flags"][1:], type=tuple[str, ...]) if "flags" in packed else ()
     return Content(
         {name: _unpacked(packed[f"fields.{name}"]) for name in kept},
         dict(extra),
         source,
+        consent,
+        flags,
     )
 
 

@@ -31,6 +31,9 @@ class Code(StrEnum):
     EMPTY = auto()
     TOO_MANY_FIELDS = auto()
     NO_FILE_UPLOADS = auto()
+    CONSENT_REQUIRED = auto()
+    CAPTCHA_MISSING = auto()
+    CAPTCHA_FAILED = auto()
     PHONE_VALID = auto()
     PHONE_TOO_SHORT = auto()
     PHONE_TOO_LONG = auto()
@@ -63,6 +66,9 @@ CATALOGUE: Final[Mapping[Code, int]] = MappingProxyType(
         Code.EMPTY: 422,
         Code.TOO_MANY_FIELDS: 422,
         Code.NO_FILE_UPLOADS: 422,
+        Code.CONSENT_REQUIRED: 422,
+        Code.CAPTCHA_MISSING: 422,
+        Code.CAPTCHA_FAILED: 422,
         Code.PHONE_VALID: 200,
         Code.PHONE_TOO_SHORT: 422,
         Code.PHONE_TOO_LONG: 422,

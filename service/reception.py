@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
-from service import body, origin, source, spam, validate, webflow
+from service import body, captcha, consent, languages, origin, source, spam, validate, webflow
+from service.challenge import Challenger
 from service.config import Config
-from service.exchange import address_of, content_type, own_origins, read_body
+from service.exchange import address_of, content_type, own_origins, read_body, voice_of
 from service.form import Form
-from service.intake import Caller, Intake, Taken, Unavailable
+from service.intake import Caller, Intake, Taken, Unavailable, Used
 from service.kept import Limited
 from service.limiter import Limiter
 from service.posted import Posted
@@ -37,6 +38,7 @@ class Reception:
 
     config: Config
     intake: Intake
+    challenger: Challenger
     secret: Secret
     clock: Callable[[], int]
     limiter: Limiter
@@ -73,37 +75,62 @@ class Reception:
         posted = body.read(content_type(request), raw)
         if isinstance(posted, Problems):
             return Visit(form, _too_many(wait) if wait else posted)
-        checked = _too_many(wait) if wait else validate.check(form, posted)
-        if isinstance(checked, Problems):
-            return Visit(form, checked, posted)
+        if wait:
+            return Visit(form, _too_many(wait), posted)
+        posted, token = captcha.split(form, posted)
+        shown = await self.challenger.prove(form, token, validate.check(form, posted))
+        if isinstance(shown, Problems):
+            return Visit(form, shown, posted)
         session = request.headers.get("formspree-session-data", "")
         visit = spam.of_visit(form, posted.control, session, secret=self.secret, now=self.clock())
-        checked = replace(checked, signals={**checked.signals, **visit})
+        checked = replace(shown.checked, signals={**shown.checked.signals, **visit})
+        language = voice_of(request, form, posted.control.language).language.code
+        shown = replace(shown, checked=self._with_consent(form, checked, language))
         key = request.headers.get("idempotency-key", "").strip() or posted.control.id.strip()
         page_url = request.headers.get("referer", "")
-        return await self._keep(form, posted, checked, key=key, page_url=page_url, caller=caller)
+        return await self._keep(form, posted, shown, key=key, page_url=page_url, caller=caller)
 
     async def _take_event(self, request: Request, form: Form, event: webflow.Event, raw: bytes) -> Visit:
         checked = validate.check(form, event.posted, lenient=True)
         if isinstance(checked, Problems):
             return Visit(form, checked, event.posted)
+        checked = self._with_consent(form, checked, languages.own(form.language))
         timestamp, signed = (request.headers.get(name, "") for name in (webflow.TIMESTAMP, webflow.SIGNATURE))
         if form.webflow_secret and webflow.is_authentic(form.webflow_secret, timestamp, signed, raw, self.clock()):
-            return await self._keep(form, event.posted, checked, key=event.id, page_url=event.page, caller=None)
+            shown = captcha.Shown(checked)
+            return await self._keep(form, event.posted, shown, key=event.id, page_url=event.page, caller=None)
         caller = Caller(self.address(request), is_thanked=True)
         doubts = ["webflow-signature"] if form.webflow_secret else []
+        # Anybody can write what looks like Webflow's; a challenge is not got round so.
+        doubts += ["captcha"] if form.captcha and not form.webflow_secret else []
         doubts += ["rate"] if self.limiter.post(form, caller.address, self.clock()) else []
-        checked = replace(checked, quarantine=(*checked.quarantine, *doubts))
-        return await self._keep(form, event.posted, checked, key=event.id, page_url=event.page, caller=caller)
+        shown = captcha.Shown(replace(checked, quarantine=(*checked.quarantine, *doubts)))
+        return await self._keep(form, event.posted, shown, key=event.id, page_url=event.page, caller=caller)
 
     async def _keep(
-        self, form: Form, posted: Posted, checked: Checked, *, key: str, page_url: str, caller: Caller | None
+        self, form: Form, posted: Posted, shown: captcha.Shown, *, key: str, page_url: str, caller: Caller | None
     ) -> Visit:
+        checked = shown.checked
         content = replace(checked.content, source=source.of(posted, page_url))
         came_of = await self.intake.submit(
-            form, content, key=key or None, quarantine=checked.quarantine, signals=checked.signals, caller=caller
+            form,
+            content,
+            key=key or None,
+            quarantine=checked.quarantine,
+            signals=checked.signals,
+            once=shown.once,
+            caller=caller,
         )
-        return Visit(form, _too_many(came_of.wait) if isinstance(came_of, Limited) else came_of, posted)
+        match came_of:
+            case Limited(wait):
+                return Visit(form, _too_many(wait), posted)
+            case Used():
+                return Visit(form, Problems((captcha.failed(form),)), posted)
+            case _:
+                return Visit(form, came_of, posted)
+
+    def _with_consent(self, form: Form, checked: Checked, language: str) -> Checked:
+        return replace(checked, content=consent.noted(form, checked.content, language=language, now=self.clock()))
 
 
 def _too_many(wait: int) -> Problems:

@@ -3,6 +3,7 @@
 Law: pure, and always marked as a test.
 """
 
+from service import consent, languages
 from service.form import Field, Form
 from service.lead import Answer, Content, Delivery, Lead, Phone, Source
 
@@ -14,6 +15,7 @@ def sample_delivery(form: Form, now: int) -> Delivery:
     """Return a first delivery of a made-up lead that fills every field of `form`."""
     fields = {name: _answer(each) for name, each in form.fields.items()}
     content = Content(fields, {}, Source(page="https://www.example.com/contact"))
+    content = consent.noted(form, content, language=languages.own(form.language), now=now)
     lead = Lead(f"lead_test{now}", form.name, 1, content, now, now, now, 1)
     return Delivery(lead, "lead.created", test=True)
 

@@ -24,13 +24,14 @@ from starlette.routing import Route
 
 from service import phone
 from service.audit import read_accounts
+from service.challenge import Challenger
 from service.cipher import Cipher
 from service.config import Config
 from service.connection import connect
 from service.drain import Drain, Drained
 from service.inspection import FAILURES, sentence_of, verdict
 from service.intake import Intake
-from service.log import Log, catch_faults, log_drained, log_fault, log_submission, open_log
+from service.log import Log, catch_faults, log_drained, log_fault, log_submission, log_unverified, open_log
 from service.metrics import CONTENT_TYPE, WebFigures, WorkerFigures
 from service.part import watch_parent, watch_stdin
 from service.protocol import BoundedProtocol
@@ -62,6 +63,7 @@ def create_web() -> Starlette:
     own_log = open_log(settings.log, "web")
     log = log_submission(own_log)
     catch_faults(own_log)
+    challenger = Challenger(settings.secret, clock, log_unverified(own_log))
     figures = WebFigures(is_shared="PROMETHEUS_MULTIPROC_DIR" in os.environ)
 
     @contextlib.asynccontextmanager
@@ -80,11 +82,12 @@ def create_web() -> Starlette:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await challenger.close()
         await server.close()
         if spool:
             spool.close()
 
-    def note(**said: Any) -> None:  # noqa: ANN401 -- `web.OnSubmission` says what is in it
+    def note(**said: Any) -> None:  # noqa: ANN401 -- `log.OnSubmission` says what is in it
         log(**said)
         figures.submission(said["form"], said["result"], said["codes"])
 
@@ -93,8 +96,9 @@ def create_web() -> Starlette:
 
     folder = os.environ.get("LEADS_DEMO")
     app = create_app(
-        config, intake, secret=settings.secret, clock=clock, on_submission=note, is_script_readable=bool(folder)
-    )
+        config, intake, challenger,
+        secret=settings.secret, clock=clock, on_submission=note, is_script_readable=bool(folder),
+    )  # fmt: skip
     app.router.lifespan_context = lifespan
     app.router.routes.append(Route("/metrics", metrics))
     if folder:

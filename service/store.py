@@ -16,6 +16,7 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
 `leads:{FORM}:erased:HASH`    when that person was erased; runs out when nothing of then can be on its way any more
 `leads:{FORM}:rate:NAME`      until when a limit is used up, see _rate.lua: NAME is "form" or "address:HASH"
 `leads:{FORM}:deferred`       sorted set: lead ► when its person's limit allows the next version
+`leads:{FORM}:once:HASH`       whose submission a challenge was solved for (hashes); runs out after the challenge
 `leads:{FORM}:receipts`       hash: receipt ► lead id, or "?submission id" of a quarantined one
 `leads:{FORM}:seen:DAY`       hash: submission id ► result, or id of a report of refusals ► ""; runs out later than any
                               spool may lie
@@ -43,6 +44,7 @@ from service.form import Form
 from service.inspection import Finding
 from service.kept import (
     IDEMPOTENCY_MS,
+    ONCE_MS,
     SLACK_MS,
     Accepted,
     Attempt,
@@ -86,9 +88,12 @@ class Store:
         """Look whether what is accepted here is safe."""
         return await self.server.inspect(replicas=self._replicas)
 
-    async def accept(self, form: Form, line: bytes) -> Accepted:
-        """Take a submission (a `Line` as JSON) whoever sent it; a second call with the same line changes nothing."""
-        return _accepted(await self._take(form, line))
+    async def accept(self, form: Form, line: bytes, *, is_thanked: bool = False) -> Accepted:
+        """Take a submission (a `Line` as JSON) whoever sent it; a second call with the same line changes nothing.
+
+        "used": its `once` has served somebody else; of one whose visitor `is_thanked` that is not asked.
+        """
+        return _accepted(await self._take(form, line, (), "thanked" if is_thanked else "", ""))
 
     async def admit(
         self, form: Form, line: bytes, limits: Sequence[Limit], *, is_thanked: bool = False
@@ -97,13 +102,11 @@ class Store:
 
         One whose visitor was thanked already (`is_thanked`) is quarantined then.
         """
-        answer = await self._take(form, line, limits, is_thanked=is_thanked)
+        answer = await self._take(form, line, limits, "", "hold" if is_thanked else "")
         return Limited(int(answer[2])) if answer[0] == "limited" else _accepted(answer)
 
-    async def _take(
-        self, form: Form, line: bytes, limits: Sequence[Limit] = (), *, is_thanked: bool = False
-    ) -> Sequence[Any]:
-        said = (line, _policy(form), self.server.now(), "", msgspec.json.encode(limits), "hold" if is_thanked else "")
+    async def _take(self, form: Form, line: bytes, limits: Sequence[Limit], asked: str, above: str) -> Sequence[Any]:
+        said = (line, _policy(form), self.server.now(), asked, msgspec.json.encode(limits), above)
         key = base_of(form.name)
         if self._replicas:
             answer = await self.server.run_and_sync("accept", key, *said, replicas=self._replicas)
@@ -218,6 +221,7 @@ def _policy(form: Form) -> bytes:
     return msgspec.json.encode({
         "window": form.window, "quiet": form.quiet, "repeat": form.repeat, "deliver": form.deliver,
         "person": form.limits.person or False, "idempotency": IDEMPOTENCY_MS, "slack": SLACK_MS,
+        "once": ONCE_MS,
     })  # fmt: skip
 
 

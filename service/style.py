@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from service.form import Form, Theme
+from service.form import Form, Theme, Turnstile
 
 _SHEET: Final = Path(__file__).parent / "static" / "page.css"
 _GENERIC: Final = frozenset({"serif", "sans-serif", "monospace", "cursive", "system-ui", "ui-serif", "ui-rounded"})
+TURNSTILE: Final = "https://challenges.cloudflare.com"
 _BLACK: Final = "#000000"
 _WHITE: Final = "#ffffff"
 
@@ -27,15 +28,16 @@ def css(theme: Theme | None) -> str:
 
 
 @cache
-def policy(theme: Theme | None = None, ancestors: tuple[str, ...] = ("'none'",)) -> str:
-    """Return the content security policy of a page: our own script and style, and who may frame it.
+def policy(theme: Theme | None = None, ancestors: tuple[str, ...] = ("'none'",), widget: str = "") -> str:
+    """Return the content security policy of a page: our own script and style, who may frame it, and whose `widget`.
 
     `form-action` is left out: Chromium applies it to redirects too, and a success may lead anywhere allowed.
     """
     digest = base64.b64encode(hashlib.sha256(css(theme).encode()).digest()).decode()
+    scripts, frames = (f" {widget}", f"frame-src {widget}; ") if widget else ("", "")
     return (
-        f"default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'sha256-{digest}'; base-uri 'none'; "
-        f"frame-ancestors {' '.join(ancestors)}"
+        f"default-src 'none'; script-src 'self'{scripts}; connect-src 'self'; style-src 'sha256-{digest}'; {frames}"
+        f"base-uri 'none'; frame-ancestors {' '.join(ancestors)}"
     )
 
 
@@ -43,7 +45,8 @@ def policy_of(form: Form | None) -> str:
     """Return the policy of a form's pages: its `origins` may frame them, any page where there are none."""
     if form is None:
         return policy()
-    return policy(form.theme, ("*",) if form.origins is None else ("'self'", *form.origins))
+    widget = TURNSTILE if isinstance(form.captcha, Turnstile) else ""
+    return policy(form.theme, ("*",) if form.origins is None else ("'self'", *form.origins), widget)
 
 
 def text_on(accent: str) -> str:

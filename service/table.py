@@ -146,13 +146,6 @@ class Table:
         """Return the table at `key`, an empty one if nothing or something else stands there."""
         return Table((*self.path, key), self.read(key, table, {}), self.report)
 
-    def reserve(self, keys: Iterable[str]) -> None:
-        """Report keys that mean something later."""
-        for key in keys:
-            if key in self.keys:
-                self._known.append(key)
-                self.add(f"`{key}` is not supported yet", key)
-
     def finish(self, hidden: Sequence[str] = ()) -> None:
         """Report every key that nothing asked for, with what is allowed; `hidden` ones are not offered."""
         allowed = [key for key in dict.fromkeys(self._known) if key not in hidden]

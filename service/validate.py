@@ -101,6 +101,8 @@ def _answer(form: Form, field: Field, given: Match | None, posted: Posted, *, le
 
 def _flagged(asked: _Asked, problem: Problem) -> Answer:
     text, flags = cut(asked.text, asked.field.max_length), (str(problem.code),)
+    if problem.code is Code.CONSENT_REQUIRED:
+        return Answer(value=False, flags=flags)
     return Answer(text, flags, Phone(raw=text, flags=flags) if asked.field.type == "phone" else None)
 
 
@@ -135,6 +137,8 @@ def _choice(asked: _Asked) -> Answer | Problem:
 def _boolean(asked: _Asked) -> Answer | Problem:
     # A hidden "0" before a checkbox "1" is joined to "0, 1": the last one is what the visitor did.
     word = asked.text.rpartition(",")[2].strip().casefold()
+    if word in NO and asked.field.required and asked.form.consent and asked.form.consent.field == asked.field.name:
+        return asked.problem(Code.CONSENT_REQUIRED)
     if word in YES | NO:
         return Answer(word in YES)
     return asked.problem(Code.NOT_A_CHOICE, choices="yes, no")

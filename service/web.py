@@ -7,7 +7,7 @@ submission by the intake. It never logs what a visitor typed.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPMethod
-from typing import Final, Protocol
+from typing import Final
 
 import phonenumbers
 from starlette.applications import Starlette
@@ -17,11 +17,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service import body, next_url, openapi, origin, page, phone, reply, script, source, spam, style
+from service.challenge import Challenger
 from service.config import Config
 from service.exchange import content_type, read_body, respond, voice_of, wants_page
 from service.form import Form
 from service.intake import Intake, Taken, Unavailable
 from service.limiter import Limiter
+from service.log import OnSubmission
 from service.posted import Control, Posted
 from service.problem import Code, Problems, refuse
 from service.reception import Reception, Visit
@@ -33,32 +35,10 @@ _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
 _UNAVAILABLE: Final = refuse(Code.UNAVAILABLE)
 
 
-class OnSubmission(Protocol):
-    """Is told of every POST to a known form: what came of it, and how long that took."""
-
-    def __call__(
-        self,
-        *,
-        form: str,
-        result: str,
-        receipt: str,
-        lead: str,
-        version: int,
-        codes: tuple[str, ...],
-        reason: str,
-        duration_ms: int,
-    ) -> None:
-        """Note it.
-
-        `result` is "created", "updated", "repeated", "quarantined", "refused" or "unavailable"; `receipt` and
-        `lead` are "" and `version` 0 for one that was not taken; `codes` are the problems of one refused, `reason`
-        why there was nowhere to keep one.
-        """
-
-
 def create_app(
     config: Config,
     intake: Intake,
+    challenger: Challenger,
     *,
     secret: Secret,
     clock: Callable[[], int],
@@ -66,13 +46,17 @@ def create_app(
     is_script_readable: bool = False,
 ) -> Starlette:
     """Make the web application. `secret` signs what a page carries back to us; `clock` tells the time in ms."""
-    reception = Reception(config, intake, secret, clock, Limiter())
-    site = _Site(config, intake, secret, clock, on_submission or _tell_nobody, reception, is_script_readable)
+    reception = Reception(config, intake, challenger, secret, clock, Limiter())
+    site = _Site(
+        config, intake, secret, challenger, clock, on_submission or _tell_nobody, reception, is_script_readable
+    )
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
         Route("/f/{form}/thanks", site.thanks, methods=["GET", "OPTIONS"]),
+        Route("/f/{form}/challenge", site.challenge, methods=["GET", "OPTIONS"]),
         Route("/lead-form.js", site.script),
+        Route("/lead-form-altcha.js", site.script),
         Route("/healthz", site.healthz),
         Route("/readyz", site.readyz),
         Route("/openapi.json", site.openapi),
@@ -89,6 +73,7 @@ class _Site:
     config: Config
     intake: Intake
     secret: Secret
+    challenger: Challenger
     clock: Callable[[], int]
     on_submission: OnSubmission
     reception: Reception
@@ -103,9 +88,12 @@ class _Site:
     async def thanks(self, request: Request) -> Response:
         return await self._at_form(request, self._thank)
 
+    async def challenge(self, request: Request) -> Response:
+        return await self._at_form(request, self._challenge)
+
     async def script(self, request: Request) -> Response:
-        known = request.headers.get("if-none-match", "")
-        return respond(request, script.served(known, is_readable=self.is_script_readable))
+        known, name = request.headers.get("if-none-match", ""), request.url.path.removeprefix("/")
+        return respond(request, script.served(known, name, is_readable=self.is_script_readable))
 
     async def healthz(self, request: Request) -> Response:
         return respond(request, reply.json(200, {"ok": True}))
@@ -151,6 +139,10 @@ class _Site:
     async def _thank(self, request: Request, form: Form) -> Reply:
         voice = voice_of(request, form)
         return _page(200, page.thanks(form, voice), form, voice)
+
+    async def _challenge(self, request: Request, form: Form) -> Reply:
+        made = self.challenger.issue(form)
+        return reply.json(200, made) if made else self._refusal(request, _NOT_FOUND)
 
     async def _check_phone(self, request: Request, form: Form) -> Reply:
         if problems := self.reception.check_may(request, form):

@@ -81,6 +81,7 @@ class Ledger:
     def line(
         self, said: Mapping[str, str], *, at: int | None = None, key: str | None = None,
         quarantine: tuple[str, ...] = (), page: str = "", signals: Mapping[str, int] | None = None,
+        once: str | None = None,
     ) -> Line:  # fmt: skip
         """Make a submission's line, as `Intake` does."""
         number = next(self._ids)
@@ -99,19 +100,22 @@ class Ledger:
             signals=dict(signals or {}),
             spam_limit=self.form.spam.limit,
             same_text=(text, self.form.spam.weights["same_text"]) if text else None,
+            once=once,
         )
 
-    async def accept(self, line: Line) -> Accepted:
-        accepted = await self.store.accept(self.form, msgspec.json.encode(line))
+    async def accept(self, line: Line, *, is_thanked: bool = False) -> Accepted:
+        accepted = await self.store.accept(self.form, msgspec.json.encode(line), is_thanked=is_thanked)
         await self._check_call()
         return accepted
 
     async def post(
         self, said: Mapping[str, str] | None = None, *, at: int | None = None, key: str | None = None,
-        quarantine: tuple[str, ...] = (), page: str = "", signals: Mapping[str, int] | None = None, **more: str,
+        quarantine: tuple[str, ...] = (), page: str = "", signals: Mapping[str, int] | None = None,
+        once: str | None = None, **more: str,
     ) -> Accepted:  # fmt: skip
         said = {**(said or {}), **more}
-        return await self.accept(self.line(said, at=at, key=key, quarantine=quarantine, page=page, signals=signals))
+        line = self.line(said, at=at, key=key, quarantine=quarantine, page=page, signals=signals, once=once)
+        return await self.accept(line)
 
     async def claim(
         self, limit: int = 1, *, destination: str = "crm", order: Order = "oldest", takes_updates: bool = True,

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from ledger import DAY, FORM, HOUR, MINUTE, SECOND, START, Ledger, open_ledger
+from ledger import DAY, FORM, HOUR, MINUTE, SECOND, SECRET, START, Ledger, content_of, open_ledger
 
+from service.archive import Archive
 from service.connection import connect
+from service.lead import Consent, Content
+from service.person import facts
 
 pytestmark = pytest.mark.anyio
 
@@ -430,3 +433,90 @@ async def test_a_key_used_anew_after_a_day_counts_from_then(ledger: Ledger) -> N
     assert (await ledger.post(phone=ASHA, key="k")).result == "updated"
     ledger.now += 2 * HOUR
     assert (await ledger.post(phone=ASHA, key="k")).result == "repeated"
+
+
+# --- a solution of a challenge serves one person
+
+
+async def everything(ledger: Ledger) -> dict[str, object]:
+    """Return every key and what is in it."""
+    keys = sorted([str(key) async for key in ledger.server.client.scan_iter("*")])
+    return {key: await ledger.server.client.dump(key) for key in keys}
+
+
+async def test_a_solution_serves_one_person_and_another_leaves_no_trace(ledger: Ledger) -> None:
+    assert (await ledger.post(phone=ASHA, once="solved")).result == "created"
+    before = await everything(ledger)
+    for other in ({"phone": RAVI}, {"phone": ASHA, "email": MAIL}, {"email": MAIL}, {"name": "Ravi"}):
+        refused = await ledger.post(other, once="solved")
+        assert (refused.result, refused.lead, refused.version) == ("used", "", 0)
+    assert await everything(ledger) == before
+    assert (await ledger.post(phone=RAVI, once="another")).result == "created"
+
+
+async def test_the_same_person_may_send_again_with_the_same_solution(ledger: Ledger) -> None:
+    await ledger.post(phone=ASHA, once="solved")
+    assert (await ledger.post(phone="+91 89510-47001", once="solved")).result == "repeated"
+    assert (await ledger.post(phone=ASHA, message="My knee", once="solved")).result == "updated"
+
+
+async def test_a_line_sent_twice_gets_its_first_result_whatever_became_of_its_solution(ledger: Ledger) -> None:
+    line = ledger.line({"phone": ASHA}, once="solved")
+    first = await ledger.accept(line)
+    await ledger.server.client.set(f"{ledger.base}once:solved", "somebody else")
+    assert await ledger.accept(line) == first
+
+
+async def test_of_many_at_once_one_is_taken(ledger: Ledger) -> None:
+    ledger.checks_each_call = False
+    posts = (ledger.post(phone=f"89510 4{number:04d}", once="solved") for number in range(20))
+    results = Counter(each.result for each in await asyncio.gather(*posts))
+    assert results == {"created": 1, "used": 19}
+
+
+async def test_a_solution_that_spam_used_serves_nobody_else_and_a_release_asks_for_none(ledger: Ledger) -> None:
+    line = ledger.line({"phone": ASHA}, quarantine=("honeypot",), once="solved")
+    assert (await ledger.accept(line)).result == "quarantined"
+    assert (await ledger.post(phone=RAVI, quarantine=("honeypot",), once="solved")).result == "used"
+    assert (await ledger.post(phone=RAVI, once="solved")).result == "used"
+    released = await ledger.store.release(FORM, line.id)
+    assert released is not None
+    assert released.result == "created"
+
+
+async def test_somebody_who_was_thanked_is_taken_though_the_solution_was_used(ledger: Ledger) -> None:
+    await ledger.post(phone=ASHA, once="solved")
+    spooled = ledger.line({"phone": RAVI}, once="solved")
+    assert (await ledger.accept(spooled, is_thanked=True)).result == "created"
+    assert (await ledger.post(phone=ASHA, once="solved")).result == "repeated"
+
+
+async def test_what_was_used_is_forgotten_when_no_challenge_lives_so_long(ledger: Ledger) -> None:
+    await ledger.post(phone=ASHA, once="solved")
+    left = await ledger.server.client.pttl(f"{ledger.base}once:solved")
+    assert DAY < left <= DAY + HOUR
+
+
+# --- what stands beside the fields
+
+
+async def test_a_consent_is_no_news_stands_until_answered_again_and_flags_too(ledger: Ledger) -> None:
+    first = Consent(agreed=True, version="1", text_sha256="aa", at="2026-11-22T10:42:07.120Z", language="en")
+    second = msgspec.structs.replace(first, version="2")
+    results = []
+
+    async def post(consent: Consent | None, flags: tuple[str, ...] = (), **said: str) -> Content:
+        content = replace(content_of(FORM, said), consent=consent, flags=flags)
+        line = msgspec.structs.replace(ledger.line(said), facts=facts(SECRET, FORM, content))
+        accepted = await ledger.accept(line)
+        results.append(accepted.result)
+        kept = await Archive(ledger.server).lead(FORM, accepted.lead)
+        assert kept is not None
+        return kept.unforwarded or kept.versions[-1].content
+
+    assert (await post(first, ("captcha_unverified",), phone=ASHA)).consent == first
+    said = await post(None, phone=ASHA, message="My knee")
+    assert (said.consent, said.flags) == (first, ("captcha_unverified",))
+    await post(second, phone=ASHA, message="My knee")
+    assert (await post(None, phone=ASHA, message="My hip")).consent == second
+    assert results == ["created", "updated", "repeated", "updated"]

@@ -1,6 +1,7 @@
 """The command line: what it prints, the status it ends with, and that whatever goes wrong is a sentence."""
 
 import asyncio
+import hashlib
 import json
 import os
 import socket
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from processes import Processes, free_port
 from redis import Redis
 from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_crm, until
 
-from service import cli, wiring
+from service import cli, consent, validate, wiring
 from service.__main__ import main
 from service.audit import at
 from service.cipher import Cipher
 from service.embedded import Embedded
+from service.posted import gather
+from service.validate import Checked
 
 ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
 ESCAPES = "\x1b]0;owned\x07\x1b[2J"
@@ -520,6 +523,24 @@ def test_show_tells_what_became_of_a_receipt_or_a_lead(leads: Leads, history: li
     assert kept["deliveries"][0]["states"] == {"1": "dead"}
     assert kept["deliveries"][0]["attempts"][0]["status"] == 422
     assert kept["submissions"][0]["receipt"] == history[1].receipt
+
+
+def test_show_tells_what_was_agreed_to_and_what_is_to_be_known_of_the_lead(leads: Leads, redis_url: str) -> None:
+    asks = 'fields.ok = { type = "boolean" }\nconsent = { field = "ok", version = "2026-11", text = "I agree" }'
+    text = form(more=asks) + destination("https://crm.invalid/")
+
+    async def submit(shop: Workshop) -> Any:
+        to = shop.config.forms["get-in-touch"]
+        checked = validate.check(to, gather({"phone": "8951047001", "ok": "yes"}.items()))
+        assert isinstance(checked, Checked)
+        content = consent.noted(to, checked.content, language="en", now=1_795_344_127_120)
+        return await shop.intake.submit(to, replace(content, flags=("captcha_unverified",)))
+
+    leads.config(text)
+    told = leads("show", work(redis_url, text, submit).receipt).out
+    assert "consent: agreed to version 2026-11 (en) at 2026-11-22T10:42:07.120Z" in told
+    assert f"consent: SHA-256 of its text {hashlib.sha256(b'I agree').hexdigest()}" in told
+    assert "flag: captcha_unverified" in told
 
 
 def test_show_says_what_happens_next_and_when(leads: Leads, redis_url: str, crm: Crm) -> None:

@@ -182,6 +182,9 @@ def test_a_theme_is_read_into_one_spelling() -> None:
     assert form_with('theme = { font = ["Inter"] }').theme == Theme(font=("Inter",))
 
 
+TURNSTILE = 'type = "turnstile", sitekey = "0x4"'
+AGREED = 'text = "I agree", version = "1"'
+OK = 'fields.ok = { type = "boolean" }\n'
 FORM_MISTAKES = [
     ("delivr = []", "forms.contact.delivr", "Did you mean `deliver`?"),
     ('title = ""', "forms.contact.title", "1 to 200 characters"),
@@ -228,8 +231,31 @@ FORM_MISTAKES = [
     ("spam = { limit = -1 }", "forms.contact.spam.limit", "a whole number from 0 to 1000"),
     ("spam = { weights = { link = 3 } }", "forms.contact.spam.weights.link", "Did you mean `links`?"),
     ("spam = { weights = { trap = 1.5 } }", "forms.contact.spam.weights.trap", "a whole number from 0 to 1000"),
-    ("captcha = {}", "forms.contact.captcha", "`captcha` is not supported yet"),
-    ("consent = {}", "forms.contact.consent", "`consent` is not supported yet"),
+    ("captcha = {}", "forms.contact.captcha.type", "is missing: one of `altcha`, `turnstile`"),
+    ('captcha = "altcha"', "forms.contact.captcha", "must be a table, not a text"),
+    ('captcha = { type = "altca" }', "forms.contact.captcha.type", "Did you mean `altcha`?"),
+    ('captcha = { type = "altcha", max = 9 }', "forms.contact.captcha.max", "Did you mean `max_number`?"),
+    ('captcha = { type = "altcha", max_number = 9 }', "forms.contact.captcha.max_number", "from 1000 to 10000000"),
+    ('captcha = { type = "altcha", expires = "1s" }', "forms.contact.captcha.expires", "from 1m to 1d, not 1s"),
+    (f"captcha = {{ {TURNSTILE} }}", "forms.contact.captcha.secret", "is missing: a `$NAME`"),
+    (f'captcha = {{ {TURNSTILE}, secret = "0x4AAA" }}', "forms.contact.captcha.secret", "must be a `$NAME`"),
+    (f'captcha = {{ {TURNSTILE}, secret = "$KEY", url = 1 }}', "forms.contact.captcha.url", "not a number"),
+    (f'captcha = {{ {TURNSTILE}, secret = "$KEY", url = "x" }}', "forms.contact.captcha.url", "such as `https://"),
+    (
+        f'captcha = {{ {TURNSTILE}, secret = "$KEY", url = "http://a.example/" }}',
+        "forms.contact.captcha.url",
+        "machine",
+    ),
+    (f'captcha = {{ {TURNSTILE}, secret = "$KEY", url = "https://a@b/" }}', "forms.contact.captcha.url", "such as"),
+    ('consent = "yes"', "forms.contact.consent", "must be a table, not a text"),
+    (f"consent = {{ {AGREED} }}", "forms.contact.consent.field", "is missing: the field of type `boolean`"),
+    (f'consent = {{ field = "phone", {AGREED} }}', "forms.contact.consent.field", "is no field of type `boolean`"),
+    (f'consent = {{ field = "okay", {AGREED} }}', "forms.contact.consent.field", "Add fields.okay"),
+    (f'{OK}consent = {{ field = "oke", {AGREED} }}', "forms.contact.consent.field", "Did you mean `ok`?"),
+    (f'{OK}consent = {{ field = "ok", text = "I agree" }}', "forms.contact.consent.version", "is missing: a name"),
+    (f'{OK}consent = {{ field = "ok", {AGREED}, hi = {{}} }}', "forms.contact.consent.hi.text", "is missing"),
+    (f'{OK}consent = {{ field = "ok", {AGREED}, xx = {{}} }}', "forms.contact.consent.xx", "is no language here"),
+    (f'{OK}consent = {{ field = "ok", {AGREED}, words = "" }}', "forms.contact.consent.words", "is not known here"),
     ('language = "ta"', "forms.contact.language", "Allowed are `en`, `hi`, `kn`, `te`, `auto`"),
     ('language = ["hi"]', "forms.contact.language", "must be one of `en`, `hi`"),
     ('theme = "dark"', "forms.contact.theme", "must be a table, not a text"),

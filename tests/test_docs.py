@@ -24,14 +24,15 @@ from service import languages, outcome
 from service.body_table import _PATHS as TEMPLATE_PATHS
 from service.cli import app
 from service.config import Config, Mistakes, parse
-from service.destinations.envelope import PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
+from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
 from service.destinations.webhook import Webhook
-from service.form import SIGNALS, Field, Form, Limits, Messages, Spam, Theme
+from service.form import SIGNALS, Agreement, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
 from service.kind import show
 from service.lead import Answer, Content, Delivery, Lead
 from service.outcome import Delivered, Outcome, Rejected, Retry
 from service.problem import CATALOGUE
 from service.reply import REQUEST_HEADERS
+from service.secret import Secret
 from service.service_table import Service
 from service.settings import SUPPORTED_URLS
 
@@ -50,6 +51,7 @@ ENVIRON = {
 }  # fmt: skip
 FORM = '[forms.get-in-touch]\ndeliver = ["crm"]\nfields.name = {type = "text"}\nfields.phone = {type = "phone"}\n'
 FORM += 'fields.message = {type = "text"}\n'
+TOLD_IN_WORDS = {"type", "messages", "spam", "weights", "limits", "secret"}
 DESTINATION = '[destinations.crm]\ntype = "webhook"\nurl = "https://crm.example.com/leads"\n'
 MEANINGS: Mapping[str, tuple[type, str | None]] = {
     "delivered": (Delivered, None),
@@ -123,6 +125,13 @@ def test_the_table_of_codes_is_the_catalogue() -> None:
         ("`[service]`", "[service]\nzzz = 1", Service()),
         ("`limits`", "[forms.a.limits]\nzzz = 1", Limits()),
         ("`messages`", "[forms.a.messages]\nzzz = 1", Messages(**languages.load("en").messages)),
+        ('`captcha`, `type = "altcha"`', '[forms.a.captcha]\ntype = "altcha"\nzzz = 1', Altcha()),
+        (
+            '`captcha`, `type = "turnstile"`',
+            '[forms.a.captcha]\ntype = "turnstile"\nzzz = 1',
+            Turnstile("", Secret("")),
+        ),
+        ("`consent`", "[forms.a.consent]\nzzz = 1", Agreement("", "", "")),
         ("`theme`", "[forms.a.theme]\nzzz = 1", Theme()),
         ("`spam`", "[forms.a.spam]\nzzz = 1", Spam()),
         ("`[destinations.NAME]`", '[destinations.a]\ntype = "webhook"\nzzz = 1', Webhook("", ())),
@@ -135,7 +144,14 @@ def test_every_setting_is_told_with_its_default(heading: str, text: str, default
         if default.startswith("`"):
             assert spans(default.replace("24h", "1d")) == [written(getattr(defaults, name), kind)], name
         else:
-            assert not getattr(defaults, name, None) or name in {"type", "messages", "spam", "weights", "limits"}, name
+            assert not getattr(defaults, name, None) or name in {
+                "type",
+                "messages",
+                "spam",
+                "weights",
+                "limits",
+                "secret",
+            }, name
 
 
 def test_every_signal_is_told_with_its_weight() -> None:
@@ -147,22 +163,16 @@ def test_every_language_is_told() -> None:
     assert {each.strip('"') for each in spans(means)} >= {*languages.codes(), languages.AUTO}
 
 
-def test_what_is_called_reserved_is_refused_until_it_does_something() -> None:
-    told = spans(section("`[forms.NAME]`").partition("Reserved")[2].partition("tables")[0])
-    service = spans(section("`[service]`").partition("Reserved")[2].partition(".")[0])
-    assert told
-    text = "".join(f"{name} = 1\n" for name in told)
-    read = parse(f"[forms.a]\n{text}[service]\n" + "".join(f"{name} = 1\n" for name in service), {}, lambda _: "")
-    assert isinstance(read, Mistakes)
-    refused = {each.path.rpartition(".")[2] for each in read.items if "not supported yet" in each.message}
-    assert refused == {*told, *service}
-
-
 def test_every_path_of_a_template_is_told() -> None:
     told = {path.strip("{}") for path, _ in rows("Templates") for path in spans(path)}
     assert told == set(TEMPLATE_PATHS)
     names = {name for group in SOURCE_GROUPS.values() for name in group}
-    assert set(spans(section("Templates"))) >= {*PHONE_KEYS, *names, *(key for key in TOUCH_KEYS if "." not in key)}
+    assert set(spans(section("Templates"))) >= {
+        *PHONE_KEYS,
+        *CONSENT_KEYS,
+        *names,
+        *(key for key in TOUCH_KEYS if "." not in key),
+    }
 
 
 def test_every_variable_of_the_environment_is_told() -> None:
@@ -291,7 +301,7 @@ def test_every_piece_of_json_is_json() -> None:
 
 
 def test_every_code_on_a_page_exists() -> None:
-    pattern = r"`((?:PHONE|TYPE|REQUIRED|TOO|NO|NOT|BODY|ORIGIN|FORM|UNREADABLE|UNKNOWN)_[A-Z_]+)`"
+    pattern = r"`((?:PHONE|TYPE|CAPTCHA|CONSENT|REQUIRED|TOO|NO|NOT|BODY|ORIGIN|FORM|UNREADABLE|UNKNOWN)_[A-Z_]+)`"
     named = {code for page in PAGES for code in re.findall(pattern, page.read_text("utf-8"))}
     assert named <= {str(code) for code in CATALOGUE}
 

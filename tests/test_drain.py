@@ -20,11 +20,11 @@ from service.connection import connect
 from service.drain import Drain, Drained
 from service.embedded import Embedded
 from service.form import Form
-from service.intake import Intake, Taken, Unavailable
+from service.intake import Intake, Taken, Unavailable, Used
 from service.kept import Accepted, Limited, Line
 from service.log import open_log
 from service.metrics import WebFigures
-from service.posted import Posted
+from service.posted import Posted, gather
 from service.secret import Secret
 from service.server import Server
 from service.spool import Spool, open_spool
@@ -108,7 +108,7 @@ async def run_command(url: str, command: str) -> None:
     await client.aclose(close_connection_pool=True)
 
 
-async def try_to_submit(desk: Desk, **fields: str) -> Taken | Limited | Unavailable:
+async def try_to_submit(desk: Desk, **fields: str) -> Taken | Limited | Used | Unavailable:
     posted = body.read("application/json", msgspec.json.encode(fields))
     assert isinstance(posted, Posted)
     checked = validate.check(desk.config.forms["get-in-touch"], posted)
@@ -264,14 +264,14 @@ async def test_draining_ended_at_any_line_loses_and_doubles_nothing(
     for ends_at in range(1, 9):
         calls = 0
 
-        async def accept(to: Form, line: bytes, ends_at: int = ends_at) -> Accepted:
+        async def accept(to: Form, line: bytes, ends_at: int = ends_at, **how: bool) -> Accepted:
             nonlocal calls
             calls += 1
             if calls == ends_at:
                 if is_executed:
-                    await really(to, line)
+                    await really(to, line, **how)
                 raise asyncio.CancelledError if ends_at % 2 else RedisConnectionError
-            return await really(to, line)
+            return await really(to, line, **how)
 
         monkeypatch.setattr(desk.store, "accept", accept)
         if ends_at % 2:
@@ -432,3 +432,23 @@ async def test_what_breaks_us_once_does_not_end_the_way_back_and_is_told_by_its_
     said = capsys.readouterr().err
     assert "KeyError" in said
     assert "Asha" not in said
+
+
+async def test_whoever_was_thanked_is_taken_though_their_solution_served_somebody_else(desk: Desk) -> None:
+    form_of = desk.config.forms["get-in-touch"]
+
+    async def submit(phone: str) -> Taken | Limited | Used | Unavailable:
+        checked = validate.check(form_of, gather({"phone": phone}.items()))
+        assert isinstance(checked, Checked)
+        return await desk.intake.submit(form_of, checked.content, once="solved")
+
+    assert isinstance(await submit("89510 47001"), Taken)
+    assert await submit("89510 47002") == Used()
+    desk.away()
+    assert isinstance(await submit("89510 47003"), Taken)
+    desk.back()
+    [(line, accepted)] = await desk.drain_all()
+    assert accepted.result == "created"
+    assert line.once not in {None, "solved"}
+    account = await desk.form()
+    assert (account.received, account.created) == (2, 2)

@@ -12,7 +12,7 @@ import pytest
 from ledger import FORM, SECRET, START, Ledger, content_of, open_ledger
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.intake import Intake, Taken, Unavailable
+from service.intake import Intake, Taken, Unavailable, Used
 from service.kept import Limited
 from service.secret import Secret
 from service.spool import Spool, open_spool
@@ -36,7 +36,7 @@ def spool(tmp_path: Path) -> Spool:
     return open_spool(tmp_path / "spool", lambda: START)
 
 
-def taken(result: Taken | Limited | Unavailable) -> Taken:
+def taken(result: Taken | Limited | Used | Unavailable) -> Taken:
     assert isinstance(result, Taken), result
     return result
 

@@ -15,6 +15,7 @@ from ledger import FORM, HOUR, MINUTE, SECOND, Ledger, open_ledger
 from starlette.applications import Starlette
 
 from service.archive import Archive
+from service.challenge import Challenger
 from service.config import Config
 from service.connection import connect
 from service.form import Form, Limits
@@ -154,6 +155,8 @@ async def test_a_limit_that_is_taken_away_leaves_nothing_behind(limited: Ledger)
 # --- through the web part -------------------------------------------------------------------------------------------
 
 NOW = 1_790_000_000_000
+SECRET = Secret("x" * 32)
+SECRET = Secret("x" * 32)
 GOOD = {"name": "Asha Rao", "phone": "089510 47001"}
 PROXY = "10.1.1.1"
 EVENT = {"triggerType": "form_submission", "payload": {"id": "e1", "data": {"Phone": "089510 47001"}, "schema": []}}
@@ -167,12 +170,13 @@ class Door:
         self.server = Server(connect(redis_url), clock=lambda: self.now)
         self.form = form
         self.store = Store(self.server)
-        self.intake = Intake(self.store, Secret("x" * 32))
+        self.intake = Intake(self.store, SECRET)
         self._config = Config({form.name: form}, {}, service=Service(trusted_proxies=(ip_network(PROXY),)))
 
     def app(self) -> Starlette:
         """Make one more web process."""
-        return create_app(self._config, self.intake, secret=Secret("x" * 32), clock=lambda: self.now)
+        challenger = Challenger(SECRET, lambda: self.now, lambda *_: None)
+        return create_app(self._config, self.intake, challenger, secret=SECRET, clock=lambda: self.now)
 
     async def post(self, app: Starlette, peer: str = "203.0.113.1", path: str = "", **more: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app, client=(peer, 1))
@@ -297,7 +301,7 @@ async def test_a_webhook_above_a_limit_is_answered_200_and_quarantined_and_a_sig
 async def test_while_redis_is_away_each_process_limits_by_itself(redis_url: str, tmp_path: Path) -> None:
     async with opened(redis_url, address=Rate(2, MINUTE)) as door:
         away = Server(connect("redis://127.0.0.1:1/0"), clock=clock)
-        door.intake = Intake(Store(away), Secret("x" * 32), Spool(tmp_path, clock))
+        door.intake = Intake(Store(away), SECRET, Spool(tmp_path, clock))
         app = door.app()
         assert [(await door.post(app)).status_code for _ in range(3)] == [200, 200, 429]
         await away.close()

@@ -13,7 +13,7 @@ from service.delivery import Attempted, Conclusion
 from service.gate import GateState
 from service.kept import Attempt, Claim
 from service.lead import Answer, Content, Delivery, Lead
-from service.log import log_attempt, log_submission, open_log
+from service.log import log_attempt, log_submission, log_unverified, open_log
 
 SAID = Content({"name": Answer("Asha Rao")}, {"colour": "mauve"})
 LEAD = Lead("lead_1", "callback", 2, SAID, 0, 0, 0, 1)
@@ -139,3 +139,10 @@ def test_a_line_break_in_a_value_makes_no_second_line(
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "\x1b" not in told
+
+
+def test_a_lead_let_through_unverified_is_a_warning_that_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    log_unverified(open_log("json", "web"))("callback", "The verifier answered 503.")
+    [line] = lines(capsys.readouterr().err)
+    assert (line["level"], line["event"], line["form"]) == ("warning", "captcha not verified", "callback")
+    assert line["reason"] == "The verifier answered 503."

@@ -226,6 +226,7 @@ def test_the_openapi_document_names_every_form_status_and_code() -> None:
         "/readyz",
         "/lead-form.js",
         "/metrics",
+        "/lead-form-altcha.js",
         "/openapi.json",
     ]
     answers = told["paths"]["/f/get-in-touch"]["post"]["responses"]

@@ -6,16 +6,19 @@ import hmac
 import html
 import json
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import httpx
 import pytest
+from altcha import v1
 
+from service.challenge import Challenger
 from service.config import Config
-from service.form import Field, Form
-from service.intake import Caller, Intake, Readiness, Taken, Unavailable
+from service.form import Agreement, Altcha, Field, Form, Turnstile
+from service.intake import Caller, Intake, Readiness, Taken, Unavailable, Used
 from service.kept import Limited
 from service.lead import Content, Source, Touch
 from service.secret import Secret
@@ -42,6 +45,14 @@ GUARDED = replace(FORM, name="guarded", origins=(SITE,))
 SPOKEN = replace(FORM, name="spoken", language="auto")
 HINDI = replace(FORM, name="hindi", language="hi")
 SIGNED = replace(FORM, name="signed", webflow_secret=Secret("hush"))
+PUZZLED = replace(FORM, name="puzzled", captcha=Altcha(1_000), allow_extra=False)
+SEALED = replace(PUZZLED, name="sealed", webflow_secret=Secret("hush"))
+WIDGET = replace(FORM, name="widget", captcha=Turnstile("0x4AAA", Secret("hush"), "http://127.0.0.1:9/"))
+AGREED = replace(
+    FORM, name="agreed", language="auto", fields={**FORM.fields, "ok": Field("ok", "boolean")},
+    consent=Agreement("ok", "2026-11", "I agree.", {"hi": "मैं सहमत हूँ।"}),
+)  # fmt: skip
+CHALLENGED = (PUZZLED, SEALED, WIDGET)
 GOOD = {"name": "Asha Rao", "phone": "089510 47001"}
 MANY = b"&".join(b"n%d=1" % number for number in range(1_000))
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -54,13 +65,15 @@ THANKED = Taken("r" * 24, "lead_1", "created", 1)
 class Kept:
     """An intake in memory: what it was given, and what it shall answer."""
 
-    answer: Taken | Limited | Unavailable | Exception = field(default_factory=lambda: THANKED)
+    answer: Taken | Limited | Used | Unavailable | Exception = field(default_factory=lambda: THANKED)
     ready: bool = True
     taken: list[tuple[str, Content, str | None, tuple[str, ...]]] = field(default_factory=list)
     callers: list[Caller | None] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
     signals: list[dict[str, int]] = field(default_factory=list)
+    once: list[str | None] = field(default_factory=list)
+    warned: list[tuple[str, str]] = field(default_factory=list)
     now: int = NOW
 
     async def submit(
@@ -71,13 +84,15 @@ class Kept:
         key: str | None = None,
         quarantine: tuple[str, ...] = (),
         signals: Mapping[str, int],
+        once: str | None,
         caller: Caller | None,
-    ) -> Taken | Limited | Unavailable:
+    ) -> Taken | Limited | Used | Unavailable:
         self.signals.append(dict(signals))
         if isinstance(self.answer, Exception):
             raise self.answer
         self.taken.append((form.name, content, key, quarantine))
         self.callers.append(caller)
+        self.once.append(once)
         return self.answer
 
     def count_refusal(self, form: Form) -> None:
@@ -89,6 +104,9 @@ class Kept:
     def tell(self, **told: object) -> None:
         self.told.append(told)
 
+    def warn(self, form: str, reason: str) -> None:
+        self.warned.append((form, reason))
+
 
 @pytest.fixture
 def kept() -> Kept:
@@ -97,10 +115,11 @@ def kept() -> Kept:
 
 @pytest.fixture
 async def browser(kept: Kept) -> AsyncIterator[httpx.AsyncClient]:
-    forms = {form.name: form for form in (FORM, GUARDED, SIGNED, SPOKEN, HINDI)}
+    forms = {form.name: form for form in (FORM, GUARDED, SIGNED, SPOKEN, HINDI, *CHALLENGED, AGREED)}
     app = create_app(
-        Config(forms, {}), cast("Intake", kept), secret=SECRET, clock=lambda: kept.now, on_submission=kept.tell
-    )
+        Config(forms, {}), cast("Intake", kept), Challenger(SECRET, lambda: kept.now, kept.warn),
+        secret=SECRET, clock=lambda: kept.now, on_submission=kept.tell,
+    )  # fmt: skip
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://forms.example.net") as client:
         yield client
@@ -234,7 +253,10 @@ async def test_a_body_that_says_it_is_too_large_is_not_read_at_all(browser: http
 
 
 async def test_a_visitor_who_breaks_off_is_counted_and_nothing_fails(kept: Kept) -> None:
-    app = create_app(Config({FORM.name: FORM}, {}), cast("Intake", kept), secret=SECRET, clock=lambda: kept.now)
+    challenger = Challenger(SECRET, lambda: kept.now, kept.warn)
+    app = create_app(
+        Config({FORM.name: FORM}, {}), cast("Intake", kept), challenger, secret=SECRET, clock=lambda: kept.now
+    )
     scope = {"type": "http", "method": "POST", "path": "/f/get-in-touch", "headers": [], "query_string": b""}
     sent = []
 
@@ -715,3 +737,136 @@ async def test_the_surface_is_described(browser: httpx.AsyncClient) -> None:
     told = (await browser.get("/openapi.json")).json()
     assert {"/f/get-in-touch", "/f/guarded/phone", "/readyz"} <= told["paths"].keys()
     assert "hush" not in json.dumps(told)
+
+
+# --- challenges
+
+
+async def solution(browser: httpx.AsyncClient, form: str = "puzzled") -> str:
+    made = (await browser.get(f"/f/{form}/challenge")).json()
+    found = v1.solve_challenge(made["challenge"], made["salt"], made["algorithm"], made["maxNumber"], 0)
+    assert found is not None
+    parts = {name: made[name] for name in ("algorithm", "challenge", "salt", "signature")}
+    return b64encode(json.dumps({**parts, "number": found.number}).encode()).decode()
+
+
+async def test_a_challenge_may_be_asked_for_by_any_page_and_is_kept_by_nobody(browser: httpx.AsyncClient) -> None:
+    one, two = [await browser.get("/f/puzzled/challenge", headers={"Origin": SITE}) for _ in range(2)]
+    assert one.status_code == 200
+    assert one.json() != two.json()
+    assert (one.headers["cache-control"], one.headers["access-control-allow-origin"]) == ("no-store", SITE)
+    assert (await browser.options("/f/puzzled/challenge")).status_code == 204
+    assert (await browser.post("/f/puzzled/challenge")).status_code == 405
+
+
+@pytest.mark.parametrize("form", ["get-in-touch", "widget", "unknown"])
+async def test_a_form_without_one_has_no_challenge(browser: httpx.AsyncClient, form: str) -> None:
+    answer = await browser.get(f"/f/{form}/challenge")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "FORM_NOT_FOUND")
+
+
+@pytest.mark.parametrize("form", ["puzzled", "widget"])
+async def test_without_a_solution_a_visitor_is_told_what_to_do(
+    browser: httpx.AsyncClient, kept: Kept, form: str
+) -> None:
+    answer = await browser.post(f"/f/{form}", data=GOOD)
+    assert answer.status_code == 422
+    [problem] = answer.json()["errors"]
+    assert problem["code"] == "CAPTCHA_MISSING"
+    assert problem["field"] == {"puzzled": "altcha", "widget": "cf-turnstile-response"}[form]
+    assert "JavaScript" in problem["message"]
+    assert (kept.taken, kept.refused) == ([], [form])
+
+
+@pytest.mark.parametrize("kind", ["data", "json", "files"])
+async def test_with_a_solution_the_lead_is_kept_without_it(browser: httpx.AsyncClient, kept: Kept, kind: str) -> None:
+    said: Any = {**GOOD, "altcha": await solution(browser)}
+    if kind == "files":
+        said = {name: (None, text) for name, text in said.items()}
+    answer = await browser.post("/f/puzzled", **{kind: said})
+    assert answer.status_code == 200, answer.text
+    assert values(kept) == {"name": "Asha Rao", "phone": "+918951047001"}
+    assert kept.taken[-1][1].extra == {}
+    assert re.fullmatch("[0-9a-f]{64}", str(kept.once[-1]))
+
+
+async def test_a_solution_that_served_somebody_else_is_refused(browser: httpx.AsyncClient, kept: Kept) -> None:
+    kept.answer = Used()
+    answer = await browser.post("/f/puzzled", data={**GOOD, "altcha": await solution(browser)})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "CAPTCHA_FAILED")
+    assert kept.refused == ["puzzled"]
+    assert kept.told[-1]["codes"] == ("CAPTCHA_FAILED",)
+
+
+async def test_the_page_that_says_so_challenges_again(browser: httpx.AsyncClient) -> None:
+    spent = {**GOOD, "altcha": "spent"}
+    answer = await browser.post("/f/puzzled", data=spent, headers=HTML)
+    assert answer.status_code == 422
+    assert "did not succeed" in answer.text
+    assert "Asha Rao" in answer.text
+    assert "spent" not in answer.text
+    assert '<script src="/lead-form-altcha.js" defer></script>' in answer.text
+    assert " data-captcha>" in answer.text
+
+
+async def test_a_verifier_that_is_away_lets_the_lead_through_flagged(browser: httpx.AsyncClient, kept: Kept) -> None:
+    answer = await browser.post("/f/widget", data={**GOOD, "cf-turnstile-response": "a token"})
+    assert answer.status_code == 200
+    content = kept.taken[-1][1]
+    assert (content.flags, content.extra, kept.once) == (("captcha_unverified",), {}, ["a token"])
+    assert kept.warned == [("widget", "The verifier did not answer (ConnectError).")]
+
+
+EVENT = {"triggerType": "form_submission", "payload": {"id": "1", "name": "x", "data": GOOD, "schema": []}}
+
+
+@pytest.mark.parametrize(("form", "reasons"), [("puzzled", ("captcha",)), ("sealed", ())])
+async def test_webflow_needs_no_solution_where_it_is_sure_to_be_webflow(
+    browser: httpx.AsyncClient, kept: Kept, form: str, reasons: tuple[str, ...]
+) -> None:
+    raw = json.dumps(EVENT).encode()
+    signed = hmac.new(b"hush", f"{NOW}:".encode() + raw, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Webflow-Timestamp": str(NOW), "X-Webflow-Signature": signed}
+    answer = await browser.post(f"/f/{form}", content=raw, headers=headers)
+    assert answer.status_code == 200
+    assert (kept.taken[-1][3], kept.once) == (reasons, [None])
+
+
+async def test_the_page_of_a_form_with_a_challenge_may_do_what_that_needs_and_no_more(
+    browser: httpx.AsyncClient,
+) -> None:
+    pages = {form: await browser.get(f"/f/{form}") for form in ("get-in-touch", "puzzled", "widget")}
+    policies = {form: answer.headers["content-security-policy"] for form, answer in pages.items()}
+    assert policies["puzzled"] == policies["get-in-touch"]
+    assert "cloudflare" not in policies["puzzled"]
+    theirs = "https://challenges.cloudflare.com"
+    assert f"script-src 'self' {theirs}; " in policies["widget"]
+    assert f"frame-src {theirs}; " in policies["widget"]
+    assert f'<script src="{theirs}/turnstile/v0/api.js" async defer></script>' in pages["widget"].text
+    assert '<div class="cf-turnstile" data-sitekey="0x4AAA" data-language="en"></div>' in pages["widget"].text
+    for form in ("puzzled", "widget"):
+        assert "<noscript><p" in pages[form].text
+    assert "noscript" not in pages["get-in-touch"].text
+
+
+async def test_the_script_that_solves_is_served_as_the_other_one_is(browser: httpx.AsyncClient) -> None:
+    one, other = [await browser.get(f"/{name}.js") for name in ("lead-form-altcha", "lead-form")]
+    assert one.headers["content-type"] == other.headers["content-type"]
+    assert one.headers["etag"] != other.headers["etag"]
+    assert "crypto.subtle" in one.text
+
+
+# --- consent
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "I agree."), ("hi", "मैं सहमत हूँ।")])
+async def test_what_was_agreed_to_is_kept_in_the_language_it_was_read_in(
+    browser: httpx.AsyncClient, kept: Kept, language: str, text: str
+) -> None:
+    await browser.post("/f/agreed", data={**GOOD, "ok": "yes", "_language": language})
+    given = kept.taken[-1][1].consent
+    assert given is not None
+    assert (given.agreed, given.language) == (True, language)
+    assert given.text_sha256 == hashlib.sha256(text.encode()).hexdigest()
+    await browser.post("/f/agreed", data=GOOD)
+    assert kept.taken[-1][1].consent is None

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from service.destinations.template import Json, as_text
-from service.lead import CLICK_IDS, UTM, Answer, Delivery, Lead, Phone, Source, Touch, Value
+from service.lead import CLICK_IDS, UTM, Answer, Consent, Delivery, Lead, Phone, Source, Touch, Value
 from service.spam import by_weight
 
 PLAIN_PATHS: Final = (
@@ -18,6 +18,7 @@ PLAIN_PATHS: Final = (
     "webhook_id", "test", "source.page", "source.referrer", "spam.score", "spam.signals",
 )  # fmt: skip
 PHONE_KEYS: Final = Phone.__struct_fields__
+CONSENT_KEYS: Final = Consent.__struct_fields__
 SOURCE_GROUPS: Final = {"utm": UTM, "click_ids": CLICK_IDS}
 TOUCHES: Final = ("first_touch", "last_touch")
 TOUCH_KEYS: Final = (
@@ -50,6 +51,8 @@ def envelope(delivery: Delivery) -> dict[str, Json]:
     }
     if lead.signals:
         data["spam"] = _spam(lead)
+    if lead.content.consent:
+        data["consent"] = msgspec.structs.asdict(lead.content.consent)
     if delivery.test:
         data["test"] = True
     return {"type": delivery.type, "timestamp": timestamp(lead.accepted_at), "data": data}
@@ -78,6 +81,8 @@ def values(delivery: Delivery) -> dict[str, Json]:
         "webhook_id": delivery.webhook_id,
         "test": True if delivery.test else None,
     }
+    if lead.content.consent:
+        named |= _under("consent.", msgspec.structs.asdict(lead.content.consent))
     named |= _under("fields.", _fields(delivery)) | _under("phone.", _phone(delivery) or {})
     named |= _under("extra.", lead.content.extra) | _branches("source.", _source(lead.content.source))
     named |= _under("spam.", _spam(lead) if lead.signals else {})
@@ -144,5 +149,5 @@ def _phone(delivery: Delivery) -> dict[str, Json] | None:
 
 
 def _flags(delivery: Delivery) -> list[str]:
-    answers = delivery.lead.content.fields.items()
-    return [f"{name}.{flag}" for name, answer in answers if answer.phone is None for flag in answer.flags]
+    answers, whole = delivery.lead.content.fields.items(), delivery.lead.content.flags
+    return [*whole] + [f"{name}.{flag}" for name, answer in answers if answer.phone is None for flag in answer.flags]

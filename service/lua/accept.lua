@@ -4,10 +4,11 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  the submission, JSON as `service.store.Line`; to release a quarantined one, its id
 -- ARGV[2]  the form's policy, JSON: window, quiet, idempotency, slack (ms), repeat, deliver, person {requests, per ms}
--- ARGV[3]  now, ms        ARGV[4] "release" | ""
+-- ARGV[3]  now, ms        ARGV[4] "release" | "thanked" (from the spool: no solution is asked for twice) | ""
 -- ARGV[5]  limits of whoever sent it, JSON: a list of {name, requests, per ms}
 -- ARGV[6]  "hold": above a limit it is quarantined and not refused; its visitor was thanked elsewhere | ""
 -- result   {"created" | "updated" | "repeated" | "quarantined" | "erased", lead id or "", version, receipt};
+--          {"used", ...} if its challenge was solved for somebody else's submission: nothing was written;
 --          {"limited", "", ms to wait} if a limit is reached: nothing is kept of it;
 --          {"unknown"} if nothing of that id is in quarantine to be released
 -- A second run with the same submission id changes nothing and gives the first result.
@@ -246,6 +247,16 @@ local function hold(score)
   return finish('quarantined', '', 0)
 end
 
+-- A solution serves one person: whoever sends again, sends what they sent before, or more of it.
+local function is_used()
+  if not line.once or is_release then return false end
+  local key, persons = base .. 'once:' .. line.once, line.persons
+  local whose = table.concat({persons.phone or '', persons.email or '', persons.words or ''}, ' ')
+  local first = redis.call('GET', key)
+  if not first then redis.call('SET', key, whose, 'PX', policy.once) end
+  return first and first ~= whose and ARGV[4] ~= 'thanked'
+end
+
 local seen = redis.call('HGET', seen_key, line.id)
 if seen then
   local first = cjson.decode(seen)
@@ -254,6 +265,7 @@ end
 if was_erased() then return finish('erased', '', 0) end
 local wait = wait_at_limits()
 if wait > 0 and ARGV[6] ~= 'hold' then return {'limited', '', wait} end
+if is_used() then return {'used', '', 0, line.receipt} end
 if wait > 0 then line.quarantine = line.quarantine or {'rate'} end
 if line.same_text and not is_release then look_for_same_text() end
 local score = not is_release and excess() or nil

@@ -143,26 +143,37 @@
     } catch {} // A courtesy.
   };
 
+  // The solution of the service's challenge; whoever has none is asked for it.
+  const solve = async (url) => {
+    const src = new URL("lead-form-altcha.js", script.src);
+    const load = (onload, onerror) => document.head.append(Object.assign(make("script"), { src, onload, onerror }));
+    if (!root.solveLeadForm) await new Promise(load);
+    return root.solveLeadForm(url);
+  };
+
   // Tries until that would change nothing.
-  const deliver = async ({ url, key, pairs }) => {
+  const deliver = async ({ url, key, pairs, asked: puzzle }) => {
     // Outlives the page, but for files.
     const kept = { url, key, pairs: pairs.filter((pair) => pair[1].trim) };
     attempt(() => (sessionStorage[UNSENT + key] = JSON.stringify(kept)));
     const headers = { Accept: "application/json", "Idempotency-Key": key };
     const body = new FormData();
     pairs.forEach((pair) => body.append(...pair));
-    for (let turn = 0, told; ; turn++) {
+    for (let turn = 0, told, solved; ; turn++) {
       let asked = 0;
       try {
+        if (puzzle) puzzle = body.set("altcha", await solve(url));
         const answer = await fetch(url, { method: "POST", body, headers, signal: AbortSignal.timeout?.(6e4) });
         told = await answer.json().catch(() => !answer.ok && {});
         if (told && ![429, 502, 503, 504].includes(answer.status)) {
+          puzzle = !solved && told.errors?.some(({ field }) => field == "altcha");
+          if ((solved = puzzle)) continue;
           attempt(() => delete sessionStorage[UNSENT + key]);
           return { ...told, ok: answer.ok };
         }
         asked = answer.headers.get("Retry-After") * 1e3 || 0;
       } catch {}
-      if (turn == 4 || asked > 6e4) return { ...told, ok: false };
+      if (turn > 3 || asked > 6e4) return { ...told, ok: false };
       await new Promise((go) => {
         setTimeout(go, Math.max(asked, 1e3 << turn));
         addEventListener("online", go, { once: true });
@@ -221,6 +232,7 @@
       if (field) say(field, error, pairs.find((pair) => pair[0] == error.field)?.[1]);
       return !field;
     });
+    window.turnstile?.reset(); // its token is good for one try
     const text = form.dataset.failure || message || "Oops! Something went wrong while submitting the form.";
     const sentences = rest.map(({ field, message }) => (field ? field + ": " : "") + message);
     const block = show(form, "fail", text, sentences.join(" "));
@@ -244,7 +256,7 @@
     add("_elapsed", `${performance.now() | 0}`);
     add("_webdriver", navigator.webdriver && "1");
     state.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
-    send(form, { url: target(form), key: state.key, pairs });
+    send(form, { url: target(form), key: state.key, pairs, asked: "captcha" in form.dataset });
   };
 
   // Sends what a reload or a lost network left.

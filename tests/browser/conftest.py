@@ -37,6 +37,8 @@ fields.side = { type = "choice", required = true, choices = ["Left", "Right"] }
 fields.visits = { type = "number", required = true }
 """
 
+TURNSTILE = 'type = "turnstile", sitekey = "0x4AAA", secret = "$TURNSTILE_SECRET"'
+
 Visit = Callable[..., "Visitor"]
 
 
@@ -69,7 +71,14 @@ class Installation:
 
 
 @pytest.fixture(scope="package")
-def installation(tmp_path_factory: pytest.TempPathFactory, crm: Crm) -> Iterator[Installation]:
+def verifier() -> Iterator[Crm]:
+    """Give Cloudflare's double: it says of each token once that it is good."""
+    with Crm() as verifier:
+        yield verifier
+
+
+@pytest.fixture(scope="package")
+def installation(tmp_path_factory: pytest.TempPathFactory, crm: Crm, verifier: Crm) -> Iterator[Installation]:
     """Run `leads serve` and `leads work` on a durable server of their own, and a website on another origin."""
     folder = tmp_path_factory.mktemp("browser")
     redis = Embedded(folder / "redis")
@@ -83,11 +92,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory, crm: Crm) -> Iterator
         + FORM.format(name="auto", more='language = "auto"')
         + FORM.format(name="two-phones", more='fields.other = { type = "phone" }')
         + FORM.format(name="choosy", more=CHOICES)
+        + FORM.format(name="puzzled", more='captcha = { type = "altcha" }')
+        + FORM.format(name="widget", more=f'captcha = {{ {TURNSTILE}, url = "{verifier.url}" }}')
         + destination(crm.url)
     )
     with contextlib.ExitStack() as stack:
         stack.callback(redis.stop)
-        here = stack.enter_context(Processes(folder / "here", redis.url, config))
+        here = stack.enter_context(Processes(folder / "here", redis.url, config, TURNSTILE_SECRET="hush"))
         web = here.serve()
         here.work()
         site.service = f"http://127.0.0.1:{web.port}"

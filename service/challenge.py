@@ -1,0 +1,125 @@
+"""Whether the sender of a form has solved its challenge, asking Cloudflare where that is the one who knows.
+
+Law: what it asks goes where the configuration says and nowhere else, within a deadline; nothing that a visitor typed
+goes along. A verifier that does not answer turns nobody away: the lead is let through with a flag, and somebody is
+told.
+"""
+
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from service import captcha
+from service.address import host_of
+from service.captcha import Shown
+from service.captcha_table import is_loopback
+from service.form import Altcha, Form, Turnstile
+from service.person import keyed_hash
+from service.problem import Problems
+from service.secret import Secret
+from service.validate import Checked
+
+if TYPE_CHECKING:
+    from service.sender import Answer, Sender
+
+UNVERIFIED: Final = "captcha_unverified"
+ANSWER_WITHIN_MS: Final = 3_000
+_AT_ONCE: Final = 32
+# Whose fault it is: ours, or theirs.
+# https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
+_NOT_THE_VISITORS: Final = frozenset({"missing-input-secret", "invalid-input-secret", "bad-request", "internal-error"})
+_SERVER_ERROR: Final = 500
+
+Worth = Literal["passed", "failed"]
+
+
+class Unverified(str):
+    """Why nobody knows what a token is worth: a sentence for the operator."""
+
+    __slots__ = ()
+
+
+class _Told(msgspec.Struct, frozen=True, rename="kebab"):
+    success: bool
+    error_codes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Challenger:
+    """Makes challenges and checks their solutions. `clock` gives ms; `tell` gets a form and why it is unverified."""
+
+    secret: Secret
+    clock: Callable[[], int]
+    tell: Callable[[str, str], None]
+    _senders: dict[str, "Sender"] = field(default_factory=dict)
+
+    def issue(self, form: Form) -> Mapping[str, str | int] | None:
+        """Make a challenge; None for a form that has none to solve."""
+        if not isinstance(form.captcha, Altcha):
+            return None
+        draw = secrets.token_bytes(captcha.RANDOM_BYTES)
+        return captcha.issue(form, form.captcha, self.secret, now=self.clock(), draw=draw)
+
+    async def prove(self, form: Form, token: str, checked: Checked | Problems) -> Shown | Problems:
+        """Return the content as it may be kept, or every problem of it and of the solution `token`."""
+        shown = captcha.look(form, token, checked, self.secret, now=self.clock())
+        if isinstance(shown, Problems) or shown.token is None or not isinstance(form.captcha, Turnstile):
+            return shown
+        match await self._ask(form, form.captcha, shown.token):
+            case "passed":
+                return shown
+            case Unverified() as why:
+                self.tell(form.name, why)
+                content = shown.checked.content
+                flagged = replace(content, flags=(*content.flags, UNVERIFIED))
+                return replace(shown, checked=replace(shown.checked, content=flagged))
+            case _:
+                return Problems((captcha.failed(form),))
+
+    async def close(self) -> None:
+        """Close what is open to verifiers."""
+        for sender in self._senders.values():
+            await sender.__aexit__()
+
+    async def _ask(self, form: Form, turnstile: Turnstile, token: str) -> "Worth | Unverified":
+        import httpx  # noqa: PLC0415 -- it takes long to import, and few forms need it
+
+        from service.sender import Answer  # noqa: PLC0415 -- it imports httpx
+
+        # The same token is asked about under the same key, so that a second try of the same lead gets the same answer;
+        # that it serves one person only is seen to when the lead is taken.
+        key = uuid.uuid5(uuid.NAMESPACE_OID, keyed_hash(self.secret, "turnstile", form.name, token))
+        said = {"secret": turnstile.secret.reveal(), "response": token, "idempotency_key": str(key)}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        request = httpx.Request("POST", turnstile.url, content=urlencode(said).encode(), headers=headers)
+        answer = await self._sender(turnstile.url).send(request)
+        if isinstance(answer, Answer):
+            return worth(answer)
+        return Unverified(f"The verifier did not answer ({type(answer).__name__}).")
+
+    def _sender(self, url: str) -> "Sender":
+        from service.sender import Sender  # noqa: PLC0415 -- it imports httpx
+
+        if url not in self._senders:
+            is_here = is_loopback(host_of(urlsplit(url)) or "")
+            self._senders[url] = Sender(concurrency=_AT_ONCE, timeout=ANSWER_WITHIN_MS, allow_private=is_here)
+        return self._senders[url]
+
+
+def worth(answer: "Answer") -> "Worth | Unverified":
+    """Read what the verifier answered: the token is good, or not, or that cannot be known from it."""
+    if answer.status >= _SERVER_ERROR:
+        return Unverified(f"The verifier answered {answer.status}.")
+    try:
+        told = msgspec.json.decode(answer.text, type=_Told)
+    except ValueError:
+        return Unverified(f"The verifier answered {answer.status}, and nothing that could be read.")
+    ours = sorted(_NOT_THE_VISITORS.intersection(told.error_codes))
+    if ours and not told.success:
+        return Unverified(f"The verifier answered {', '.join(ours)}.")
+    return "passed" if told.success else "failed"
