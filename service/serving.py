@@ -158,7 +158,7 @@ def run_web(host: str, port: int, workers: int, *, until_stdin_closes: bool) -> 
     open_log(log_format(os.environ), "web").info("listening", host=host, port=port, processes=workers)
     uvicorn.run(
         "service.serving:create_web", factory=True, host=host, port=port, workers=workers, lifespan="on",
-        http=BoundedProtocol, access_log=False, log_config=None, server_header=False, proxy_headers=False,
+        http=BoundedProtocol, ws="none", access_log=False, log_config=None, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )  # fmt: skip
 
