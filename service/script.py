@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from service.reply import Reply
+from service.reply import GUARD, Reply
 
 NAME: Final = "lead-form.js"
 HEADERS: Final = {
@@ -16,7 +16,7 @@ HEADERS: Final = {
     "Cache-Control": "public, max-age=3600",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Access-Control-Allow-Origin": "*",
-    "X-Content-Type-Options": "nosniff",
+    **GUARD,
 }
 
 

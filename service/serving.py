@@ -33,6 +33,7 @@ from service.log import Log, catch_faults, log_drained, log_fault, log_submissio
 from service.metrics import CONTENT_TYPE, WebFigures, WorkerFigures
 from service.part import watch_parent, watch_stdin
 from service.protocol import BoundedProtocol
+from service.reply import NO_PAGE
 from service.secret import Secret
 from service.server import Server
 from service.settings import log_format, look_up, read_settings
@@ -87,7 +88,7 @@ def create_web() -> Starlette:
         figures.submission(said["form"], said["result"], said["codes"])
 
     async def metrics(_: Request) -> Response:
-        return Response(await asyncio.to_thread(figures.render), headers={"Content-Type": CONTENT_TYPE})
+        return Response(await asyncio.to_thread(figures.render), headers={**NO_PAGE, "Content-Type": CONTENT_TYPE})
 
     app = create_app(config, intake, clock=clock, on_submission=note)
     app.router.lifespan_context = lifespan
@@ -258,17 +259,17 @@ async def _answering(door: socket.socket | None, app: Starlette) -> AsyncIterato
 
 def _worker_app(server: Server, config: Config, figures: WorkerFigures) -> Starlette:
     async def healthz(_: Request) -> JSONResponse:
-        return JSONResponse({"ok": True})
+        return JSONResponse({"ok": True}, headers=NO_PAGE)
 
     async def readyz(_: Request) -> JSONResponse:
         is_ready, told = verdict(await server.inspect())
-        return JSONResponse({"ready": is_ready, "redis": told}, 200 if is_ready else 503)
+        return JSONResponse({"ready": is_ready, "redis": told}, 200 if is_ready else 503, headers=NO_PAGE)
 
     async def metrics(_: Request) -> Response:
         try:
             accounts = await read_accounts(server, config)
         except FAILURES:
             accounts = None
-        return Response(figures.render(accounts), headers={"Content-Type": CONTENT_TYPE})
+        return Response(figures.render(accounts), headers={**NO_PAGE, "Content-Type": CONTENT_TYPE})
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
