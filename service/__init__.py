@@ -7,7 +7,7 @@ environment. `tests/test_conventions.py` reads this table and holds the code to 
     0   trouble secret problem languages lead text table document account
             a text that hides itself; the catalogue of codes, and what they say in each language; what was said; plain
             readers of text, tables and JSON
-    1   signature email phone_text phone_number phone_repair phone sentence outcome posted multipart environment
+    1   signature guess email phone_text phone_number phone_repair phone sentence outcome posted multipart environment
             signing; raw text to verdict; a code to its sentence; what an attempt came to, and when next
     2   form voice field_match origin source next_url
             a form and its fields; in which language it speaks; which posted name is which; where a submission came
@@ -21,7 +21,7 @@ environment. `tests/test_conventions.py` reads this table and holds the code to 
     --- I/O below this line ---
     6   connection inspection server gate store archive sender spool
             Redis, with lua/; the local disk; the outgoing HTTP
-    7   audit repair intake drain exchange delivery dispatch
+    7   audit repair intake drain exchange delivery dispatch sheet
             one submission; one delivery: they return what happened
     8   settings log metrics
             the environment, read once; what happened, as lines and figures

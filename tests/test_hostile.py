@@ -178,7 +178,7 @@ def part(name: bytes, text: bytes = b"x", more: bytes = b"") -> bytes:
 
 KIND = "multipart/form-data; boundary=b"
 FULL = 250 * 1024
-BODIES = {
+BODIES: dict[str, tuple[bytes | str, str, int]] = {
     "parts by the thousand": (multipart(*(part(b"n%d" % n) for n in range(1_000))), KIND, 422),
     "more parts than are read": (multipart(*(part(b"n") for _ in range(4_000))), KIND, 422),
     "no part": (b"--b--\r\n", KIND, 422),
