@@ -431,3 +431,10 @@ async def test_what_breaks_us_once_does_not_end_the_way_back_and_is_told_by_its_
     said = capsys.readouterr().err
     assert "KeyError" in said
     assert "Asha" not in said
+
+
+@pytest.mark.parametrize("broken", [b'{"id":' * 20_000, b"[" * 20_000, b'{"id":{"a":' * 5_000 + b"1" + b"}}" * 5_000])
+async def test_a_line_nested_too_deeply_is_set_aside_and_holds_nobody_up(desk: Desk, broken: bytes) -> None:
+    desk.spool.append(broken)
+    drained = await desk.drain.run_once()
+    assert (drained.set_aside, drained.failure) == (1, None)
