@@ -3,13 +3,13 @@
 Law: frozen values that cannot be wrong (`config` makes them). Durations are milliseconds.
 """
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from service import languages
 from service.secret import Secret
+from service.text import normalise
 
 FieldType = Literal["text", "email", "phone", "choice", "number", "boolean"]
 MAX_LENGTH = 5_000
@@ -17,7 +17,7 @@ MAX_LENGTH = 5_000
 
 def fold(name: str) -> str:
     """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
+    folded = normalise("NFKC", name).casefold()
     return "".join(each for each in folded if each not in "-_[]" and not each.isspace())
 
 

@@ -173,7 +173,7 @@ TARGETS: Final[Mapping[str, Target]] = {
             b'\x02\x01--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nAsha\r\n--b--\r\n',
             b'\x02\x01--b\r\nContent-Disposition: form-data; name="f"; filename*=utf-8\'\'a\r\n\r\n\r\n--b--\r\n',
             b"\x00\x00&a=",
-            b"\x01\x00[{",
+            b"\x01\x00[{", b"\x00\x00&n=\xcc\x81\xcc\x96", b"\x00\x00 \xe2\x80\x8b", b"\x00\x00%CC%81%CC%96",
         ),
     ),
     "content-type": Target(
@@ -194,6 +194,7 @@ TARGETS: Final[Mapping[str, Target]] = {
         read_fields,
         (
             b"Asha\x1f8951047001\x1fasha@gmial.com\x1fbangalore\x1f-1.50\x1f0, 1\x1fknee\r\npain",
+            "~\u0301\u0316\x1f~\u0f73\x1f~ \u200b\x1f~\uff9e\u0301\x1f~\u0301\u0316\x1f\x1f~\u200b ".encode(),
             "~e\u0301\x1f~9 \x1f~a.@b\x1f~B \x1f~9\x1f~, \x1f~\n\x1f~x\x1f~/..\x1f~{\x1f~h-\x1f~1".encode(),
         ),
     ),
