@@ -14,7 +14,7 @@ _CONTROL: Final = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if 
 # Indic words may end in one.
 _INVISIBLE_END: Final = "\u200b\u2060\ufeff"
 MOST_MARKS: Final = 30
-_HIDDEN_MARKS: Final = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")  # signs of their own that are normalised to marks
+_HIDDEN_MARKS: Final = "\u0f73\u0f75\u0f81\uff9e\uff9f"  # signs of their own that are normalised to marks
 _END: Final = _INVISIBLE_END + "".join(filter(str.isspace, map(chr, range(0x3001))))
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
@@ -42,12 +42,18 @@ def normalise(form: Literal["NFC", "NFKC"], text: str) -> str:
 
 
 def _with_few_marks(text: str, most: int) -> str:
+    if not any(map(_is_mark, text[::most])):
+        return text  # so many in a row would have one at each such place
     kept, run = [], 0
     for sign in text:
-        run = run + 1 if unicodedata.combining(sign) or sign in _HIDDEN_MARKS else 0
+        run = run + 1 if _is_mark(sign) else 0
         if run <= most:
             kept.append(sign)
     return "".join(kept)
+
+
+def _is_mark(sign: str) -> bool:
+    return unicodedata.combining(sign) != 0 or sign in _HIDDEN_MARKS
 
 
 def cut(text: str, length: int) -> str:

@@ -36,6 +36,7 @@ from service.problem import CATALOGUE
 from service.reply import REQUEST_HEADERS
 from service.sender import READ_AT_MOST
 from service.settings import SUPPORTED_URLS
+from service.text import MOST_MARKS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "service"
@@ -308,6 +309,7 @@ def test_the_limits_are_told_in_numbers() -> None:
         "fields, values": f"{body.MAX_FIELDS}, {body.MAX_VALUES:,}",
         "parts of a multipart body": f"{MAX_PARTS:,}",
         "depth of JSON": f"{MAX_DEPTH}",
+        "combining marks on one sign": f"{MOST_MARKS}",
         "requests sent ahead on a connection": f"{protocol.MOST_AHEAD}",
         "waiting for somebody to read an answer": f"{protocol.ANSWER_S:.0f} s",
         "connections": f"{protocol.MOST_CONNECTIONS:,}, and {protocol.SPARE_FILES} fewer",
