@@ -39,6 +39,7 @@ FORM: Final = Form(
 FORMS: Final = {FORM.name: FORM, "strict": Form("strict", FORM.fields, ("crm",), allow_extra=False, junk="reject")}
 OWN: Final = ("https://forms.example.net",)
 GROWN: Final = 64 * 1024
+GROWN_TEXT: Final = 8 * 1024  # all fields together are no more than a body may be
 TYPES: Final = (
     "application/x-www-form-urlencoded", "application/json", "multipart/form-data; boundary=b", "text/plain",
     'multipart/form-data; boundary="b"; charset=utf-8', "application/ld+json; charset=UTF-8",
@@ -113,7 +114,7 @@ def read_fields(data: bytes) -> None:
 
 def grow_text(text: str) -> str:
     """Do as `grow`, by the first sign."""
-    return text[1:] * (GROWN // max(1, len(text))) if text[:1] == "~" else text
+    return text[1:] * (GROWN_TEXT // max(1, len(text))) if text[:1] == "~" else text
 
 
 def read_webflow(data: bytes) -> None:
