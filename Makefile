@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 DATA ?= .data
 SECONDS ?= 600
+MINUTES ?= 10
 
 # The environment is made anew when the locks, the project's file or the Python change.
 KEY := $(shell { cat requirements-dev.lock pyproject.toml; $(PYTHON) --version; } 2>&1 | cksum | tr -d ' ')
@@ -12,7 +13,7 @@ RUN := .venv/bin/python -m
 # Most tests wait for a server: two at a time take half as long.
 BOTH := --numprocesses 2 --dist loadgroup
 
-.PHONY: run test test-long soak bench lint format lock
+.PHONY: run test test-long fuzz soak bench lint format lock
 
 run: $(READY)
 	@$(RUN) service dev --port $(PORT) --data $(DATA)
@@ -25,6 +26,10 @@ test: $(READY)
 
 test-long: $(READY)
 	@$(RUN) pytest $(BOTH) -m long
+
+# So many minutes in all, over every target.
+fuzz: $(READY)
+	@.venv/bin/python tests/fuzz/run.py --minutes $(MINUTES)
 
 soak: $(READY)
 	@PYTHONPATH=tests/faults .venv/bin/python tests/soak.py --seconds $(SECONDS)

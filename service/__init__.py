@@ -7,7 +7,7 @@ environment. `tests/test_conventions.py` reads this table and holds the code to 
     0   trouble secret problem languages lead kept text table document account rate caller address
             a text that hides itself; the catalogue of codes, and what they say in each language; what was said; plain
             readers of text, tables and JSON; how often, and whose request
-    1   signature email phone_text phone_number phone_repair phone sentence outcome posted multipart environment
+    1   signature guess email phone_text phone_number phone_repair phone sentence outcome posted multipart environment
             signing; raw text to verdict; a code to its sentence; what an attempt came to, and when next
     2   form voice field_match origin source next_url spam
             a form and its fields; in which language it speaks; which posted name is which; where a submission came
@@ -21,7 +21,7 @@ environment. `tests/test_conventions.py` reads this table and holds the code to 
     --- I/O below this line ---
     6   connection inspection server cipher gate store archive erasure sender spool
             Redis, with lua/; the local disk; the outgoing HTTP
-    7   audit repair upkeep intake drain challenge exchange reception delivery dispatch
+    7   audit repair upkeep intake drain challenge exchange reception delivery dispatch sheet
             one submission; one delivery: they return what happened
     8   settings log metrics
             the environment, read once; what happened, as lines and figures

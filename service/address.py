@@ -5,10 +5,15 @@ Law: pure; nothing is looked up, so a name that leads to a private address still
 
 import ipaddress
 import re
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import SplitResult
 
+IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+# The well-known prefix of NAT64. Those of a network's own (RFC 8215) and what is IPv4 no longer lead nowhere public.
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_NEVER: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::/96", "2001::/32", "5f00::/16", "3fff::/20")))
 _PRIVATE_ENDS: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
@@ -25,10 +30,26 @@ def host_of(url: SplitResult) -> str | None:
 def is_private(host: str) -> bool:
     """Return whether a host, as `host_of` spells it, is by its look on this machine or network."""
     ip = _ip(host)
-    return not ip.is_global if ip else "." not in host or host.endswith(_PRIVATE_ENDS)
+    return not is_public(ip) if ip else "." not in host or host.endswith(_PRIVATE_ENDS)
 
 
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def is_public(ip: IP) -> bool:
+    """Return whether an address is on the public internet, and so is the IPv4 address that it stands for, if it does.
+
+    An IPv6 address may lead to an IPv4 one: mapped (RFC 4291), by NAT64 (RFC 6052, RFC 8215) or by 6to4 (RFC 3056).
+    """
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    if ip.ipv4_mapped:
+        return is_public(ip.ipv4_mapped)
+    if ip in _NAT64:
+        return is_public(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF))
+    if ip.sixtofour:
+        return is_public(ip.sixtofour)
+    return ip.is_global and not (ip.is_multicast or ip.is_site_local or any(ip in each for each in _NEVER))
+
+
+def _ip(host: str) -> IP | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:

@@ -14,15 +14,16 @@ from typing import Annotated
 import typer
 
 from service import cli_leads, cli_person, cli_quarantine, cli_sending
-from service.config import Config
+from service.config import Config, guessable
 from service.connection import connect
+from service.guess import HOW_TO_MAKE, weakness
 from service.inspection import FAILURES, Finding
 from service.secret import Secret
 from service.server import Server
-from service.settings import config_path, look_up, read_settings, redis_url
+from service.settings import config_path, look_up, read_settings, redis_url, secret_of
 from service.spool import open_spool
 from service.trouble import CannotStart
-from service.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server
+from service.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",
@@ -117,15 +118,36 @@ def demo(
 def check(
     redis: Annotated[bool, typer.Option("--redis", help="Also look whether Redis is durable.")] = False,
 ) -> None:
-    """Read the configuration and print every mistake in it; exit 1 if there is one."""
-    path = config_path(os.environ)
-    config = load_config(path, os.environ)
-    cipher_of(os.environ)
+    """Read the configuration and the secrets and print every mistake in them; exit 1 if there is one."""
+    path, troubles = config_path(os.environ), list(_troubles_of_secrets())
+    try:
+        config = load_config(path, os.environ)
+    except CannotStart as error:
+        raise CannotStart("\n".join([str(error), *troubles])) from None
+    troubles += [f"{each.path}: {each.message}." for each in guessable(config)]
+    if troubles:
+        raise CannotStart("\n".join(troubles))
     for remark in config.warnings:
         typer.echo(f"worth a look: {remark.path}: {remark.message}")
+    if look_up(os.environ, "LEADS_SECRET") is None:
+        typer.echo("worth a look: LEADS_SECRET: is not set here, and `leads serve` and `leads work` need it")
     if redis:
         _check_redis(config)
     typer.echo(f"{path} is fine: forms {', '.join(config.forms)}; destinations {', '.join(config.destinations)}.")
+
+
+def _troubles_of_secrets() -> Iterator[str]:
+    try:
+        secret = secret_of(os.environ)
+    except CannotStart as error:
+        secret = None
+        yield str(error)
+    if secret and (why := weakness(secret)):
+        yield f"LEADS_SECRET: it {why}. {HOW_TO_MAKE}"
+    try:
+        cipher_of(os.environ)
+    except CannotStart as error:
+        yield str(error)
 
 
 def _check_redis(config: Config) -> None:
@@ -167,6 +189,9 @@ def _prepare(*, is_web: bool) -> Config:
     """Look at everything before anything starts; returns the configuration."""
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
+    if "LEADS_DEMO" not in os.environ:
+        for path in (*[each.path for each in guessable(config)], *["LEADS_SECRET"] * bool(weakness(settings.secret))):
+            say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
 
     cipher = cipher_of(os.environ)
     may_be_away = is_web and settings.spool is not None

@@ -19,6 +19,7 @@ from service.installation import environment_of
 from service.lead import Content
 from service.server import Server
 from service.settings import spool_path
+from service.sheet import sheet
 from service.spam import by_weight
 from service.spool import Spool
 from service.store import Store
@@ -109,8 +110,11 @@ def list_leads(
     form: Annotated[str | None, typer.Argument(help="A form; else every form.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
     json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
 ) -> None:
     """List the leads of a form, newest first: when, which, and how each delivery stands."""
+    if json and csv:
+        raise CannotStart("Choose one of --json and --csv.")
     config = configuration()
     if form is not None and form not in config.forms:
         raise CannotStart(f"There is no form {form}; there is {', '.join(config.forms)}.")
@@ -129,6 +133,9 @@ def list_leads(
     leads = ask(read)
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(leads)).decode())
+        return
+    if csv:
+        typer.echo(sheet(leads, [config.forms[each] for each in ([form] if form else config.forms)]), nl=False)
         return
     for each in leads:
         states = "  ".join(f"{one.destination}: {one.state}" for one in each.deliveries)

@@ -137,7 +137,7 @@ def _is_of(line: bytes, theirs: set[str]) -> bool | None:
     """Tell whether a spooled line is of the person; None: it cannot be read."""
     try:
         read = msgspec.json.decode(line, type=Line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return bool(theirs & {*read.persons.values(), *read.also})
 

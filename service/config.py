@@ -17,6 +17,7 @@ from service.destinations.webhook import Webhook
 from service.environment import Environment
 from service.form import Form
 from service.form_table import read_form
+from service.guess import weakness
 from service.kind import check_name, one_of, show
 from service.secret import Secret, mask
 from service.service_table import Service, read_service
@@ -162,6 +163,19 @@ def _remarks_on(webhook: Webhook) -> Iterator[tuple[str, str]]:
         yield "secret", "is not set, and nothing else here proves to the receiver that a lead comes from this service"
     if not webhook.retry:
         yield "retry", "is empty: a lead that cannot be delivered at once is dead"
+
+
+def guessable(config: Config) -> tuple[Mistake, ...]:
+    """Return which secrets of the forms and destinations anybody could guess, and why."""
+    owned = [
+        (f"destinations.{name}.secret", each) for name, hook in config.destinations.items() for each in hook.secrets
+    ]
+    owned += [
+        (f"forms.{name}.webflow_secret", form.webflow_secret)
+        for name, form in config.forms.items()
+        if form.webflow_secret
+    ]
+    return tuple(Mistake(path, f"what it names {why}") for path, secret in owned if (why := weakness(secret)))
 
 
 def _proves_itself(webhook: Webhook) -> bool:

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service.reply import NO_PAGE
 from service.secret import Secret
 from service.signature import verify
 
@@ -27,11 +28,6 @@ KEPT: Final = 10_000
 SHOWN: Final = 200
 LARGEST_BODY: Final = 1 << 20
 
-HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
 ASSETS: Final = {
     "demo.css": "text/css; charset=utf-8",
     "demo-crm.js": "text/javascript; charset=utf-8",
@@ -155,7 +151,7 @@ def create_demo_app(
     """Make the demo as an application of its own, with `/healthz`; the arguments are those of `demo_routes`."""
 
     async def healthz(_: Request) -> Response:
-        return JSONResponse({"ok": True})
+        return JSONResponse({"ok": True}, headers=NO_PAGE)
 
     routes = demo_routes(folder=folder, secret=secret, clock=clock, form_url=form_url)
     return Starlette(routes=[*routes, Route("/healthz", healthz, methods=["GET"])])
@@ -183,28 +179,28 @@ class _Pages:
 
     async def crm(self, request: Request) -> Response:
         if self._is_unchanged(request):
-            return Response(status_code=304)
+            return Response(status_code=304, headers=NO_PAGE)
         known = self._secret is not None
         return self._page("demo-crm.html", rows=self._book.rows(), count=self._book.count, secret_known=known)
 
     async def crm_json(self, request: Request) -> Response:
         if self._is_unchanged(request):
-            return Response(status_code=304)
-        return JSONResponse([each.public() for each in self._book], headers={**HEADERS, "ETag": self._book.tag})
+            return Response(status_code=304, headers=NO_PAGE)
+        return JSONResponse([each.public() for each in self._book], headers={**NO_PAGE, "ETag": self._book.tag})
 
     async def take(self, request: Request) -> Response:
         raw = b""
         async for chunk in request.stream():
             raw += chunk
             if len(raw) > LARGEST_BODY:
-                return JSONResponse({"ok": False, "error": "This is too large for a webhook."}, status_code=413)
+                return JSONResponse({"ok": False, "error": "This is too large for a webhook."}, 413, NO_PAGE)
         now = self._clock()
         headers = dict(request.headers)
         received = Received(now, headers, _parse(raw), self._holds(headers, raw, now))
         if received.verified and _is_erasure(received.body):
             self._book.forget(_text(_data(received.body).get("id")))
         self._book.add(received)
-        return JSONResponse({"ok": True})
+        return JSONResponse({"ok": True}, headers=NO_PAGE)
 
     def _holds(self, headers: Mapping[str, str], raw: bytes, now: int) -> bool:
         return self._secret is not None and verify(
@@ -223,7 +219,7 @@ class _Pages:
             f"default-src 'self'; img-src 'self' data:; script-src 'self' {elsewhere}; connect-src 'self' {elsewhere}; "
             f"form-action 'self' {elsewhere}; base-uri 'none'; frame-ancestors 'none'"
         )
-        headers = {**HEADERS, "Content-Security-Policy": policy, "ETag": self._book.tag}
+        headers = {**NO_PAGE, "Content-Security-Policy": policy, "ETag": self._book.tag}
         return Response(text, media_type="text/html", headers=headers)
 
     def _is_unchanged(self, request: Request) -> bool:
@@ -234,7 +230,7 @@ def _asset(name: str, kind: str) -> Callable[[Request], Response]:
     content = (Path(__file__).parent / "static" / name).read_bytes()
 
     def answer(_: Request) -> Response:
-        return Response(content, media_type=kind, headers=HEADERS)
+        return Response(content, media_type=kind, headers=NO_PAGE)
 
     return answer
 

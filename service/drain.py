@@ -71,6 +71,6 @@ class Drain:
         """Read a line; None for one that is broken, or whose form is no longer configured."""
         try:
             line = msgspec.json.decode(text, type=Line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return line if line.form in self._forms else None

@@ -12,6 +12,8 @@ from typing import Final
 
 from email_validator import EmailNotValidError, validate_email
 
+from service.text import normalise
+
 # RFC 5321, 4.5.3.1.3: a path of 256 octets, less its angle brackets.
 MAX_LENGTH: Final = 254
 
@@ -119,7 +121,7 @@ def _respell(local: str, domain: str) -> str | None:
 
 def _tidy(text: str) -> str:
     """Take away what slips into an address on the way: commas for dots, blanks, doubled signs, a bracket."""
-    plain = unicodedata.normalize("NFKC", text).strip(_AROUND).removeprefix("mailto:")
+    plain = normalise("NFKC", text).strip(_AROUND).removeprefix("mailto:")
     plain = re.sub(r"@[@\s]*", "@", re.sub(r"\s+", "", plain))
     local, at, domain = plain.rpartition("@")
     return f"{local.strip('.')}{at}{re.sub('[.,;]+', '.', domain).strip('.')}"

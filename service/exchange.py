@@ -18,7 +18,12 @@ from service.voice import Voice
 
 
 async def read_body(request: Request) -> bytes | Problems:
-    """Read the body, 256 KiB at most: a larger one is left unread. One that breaks off is unreadable."""
+    """Read the body, 256 KiB at most: a larger one is left unread. One that breaks off is unreadable.
+
+    One that is compressed is refused unread: a form's text gains nothing, and a kilobyte could become a gigabyte.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        return refuse(Code.UNSUPPORTED_MEDIA_TYPE)
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and (len(declared) > len(str(body.MAX_BYTES)) or int(declared) > body.MAX_BYTES):
         return body.TOO_LARGE

@@ -3,7 +3,6 @@
 Law: frozen values that cannot be wrong (`config` makes them). Durations are milliseconds.
 """
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import field as attribute
@@ -12,14 +11,18 @@ from typing import ClassVar, Final, Literal
 from service import languages
 from service.rate import Rate
 from service.secret import Secret
+from service.text import normalise
 
 FieldType = Literal["text", "email", "phone", "choice", "number", "boolean"]
 MAX_LENGTH = 5_000
+_LONG_NAME = 1_000
 
 
 def fold(name: str) -> str:
-    """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
+    """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`; all of a very long one."""
+    if len(name) > _LONG_NAME:
+        return name  # it is no field's, and folding it is work
+    folded = normalise("NFKC", name).casefold()
     return "".join(each for each in folded if each not in "-_[]" and not each.isspace())
 
 

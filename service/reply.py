@@ -21,7 +21,14 @@ REQUEST_HEADERS: Final = (
     "Content-Type, Accept, X-Requested-With, Idempotency-Key, Formspree-Client, Formspree-Session-Data"
 )
 
-_ALWAYS: Final = MappingProxyType({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+# `same-origin` and not `no-referrer`: with that one, browsers post the form's own page with `Origin: null`.
+GUARD: Final = MappingProxyType({"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"})
+"""Headers of every answer: nobody guesses its type, nobody else learns its address."""
+NO_PAGE: Final = MappingProxyType(
+    {**GUARD, "Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+)
+"""Headers of every answer that is no page and is not kept: opened as a page, it does nothing."""
+
 _ASKS_TO_WAIT: Final = frozenset({429, 503})
 
 
@@ -87,25 +94,25 @@ def phone_check(voice: Voice, verdict: Verdict) -> Reply:
 def json(status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
     """Answer with a JSON document."""
     return Reply(
-        status, msgspec.json.encode(document), {"Content-Type": "application/json", **_ALWAYS, **(headers or {})}
+        status, msgspec.json.encode(document), {"Content-Type": "application/json", **NO_PAGE, **(headers or {})}
     )
 
 
 def page(status: int, html: str, policy: str, headers: Mapping[str, str] | None = None) -> Reply:
     """Answer with a page under its content security policy."""
     kind = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy}
-    return Reply(status, html.encode(), {**kind, **_ALWAYS, **(headers or {})})
+    return Reply(status, html.encode(), {**NO_PAGE, **kind, **(headers or {})})
 
 
 def see_other(address: str) -> Reply:
     """Send the browser on by GET (303)."""
-    return Reply(303, headers={"Location": address, **_ALWAYS})
+    return Reply(303, headers={"Location": address, **NO_PAGE})
 
 
 def preflight() -> Reply:
     """Answer the question a browser asks before it posts across origins (Fetch Standard, "CORS-preflight")."""
     allowed = {"Access-Control-Allow-Methods": METHODS, "Access-Control-Allow-Headers": REQUEST_HEADERS}
-    return Reply(204, headers={**allowed, "Access-Control-Max-Age": "600"})
+    return Reply(204, headers={**allowed, "Access-Control-Max-Age": "600", **NO_PAGE})
 
 
 def cors(origin: str | None) -> dict[str, str]:

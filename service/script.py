@@ -11,7 +11,7 @@ from typing import Final
 
 import rjsmin  # type: ignore[import-untyped]  # one function: text to text
 
-from service.reply import Reply
+from service.reply import GUARD, Reply
 
 NAME: Final = "lead-form.js"
 HEADERS: Final = {
@@ -19,7 +19,7 @@ HEADERS: Final = {
     "Cache-Control": "public, max-age=3600",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Access-Control-Allow-Origin": "*",
-    "X-Content-Type-Options": "nosniff",
+    **GUARD,
 }
 
 

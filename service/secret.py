@@ -1,5 +1,6 @@
 """A text that must not be shown: it hides itself in every `repr`, f-string and log line."""
 
+import hmac
 from typing import Final
 
 
@@ -24,12 +25,16 @@ class Secret:
         return "Secret(***)"
 
     def __eq__(self, other: object) -> bool:
-        """Compare by text."""
-        return isinstance(other, Secret) and self._text == other._text
+        """Compare by text, in a time that tells nothing of it."""
+        return isinstance(other, Secret) and hmac.compare_digest(_bytes(self._text), _bytes(other._text))
 
     def __hash__(self) -> int:
         """Hash by text."""
         return hash(self._text)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 Text = tuple[str | Secret, ...]

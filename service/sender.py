@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from service.address import is_public
+
 READ_AT_MOST = 16 * 1024
 
 
@@ -82,7 +84,6 @@ async def _refuse_private_addresses(event: str, info: dict[str, Any]) -> None:
     if event != "connection.connect_tcp.complete":
         return
     address = ipaddress.ip_address(str(info["return_value"].get_extra_info("server_addr")[0]).split("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    if not (mapped or address).is_global or address.is_multicast:
+    if not is_public(address):
         await info["return_value"].aclose()
         raise PrivateAddressError("the address is private")

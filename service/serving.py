@@ -35,6 +35,7 @@ from service.log import Log, catch_faults, log_drained, log_fault, log_submissio
 from service.metrics import CONTENT_TYPE, WebFigures, WorkerFigures
 from service.part import watch_parent, watch_stdin
 from service.protocol import BoundedProtocol
+from service.reply import NO_PAGE
 from service.secret import Secret
 from service.server import Server
 from service.settings import log_format, look_up, read_settings
@@ -92,7 +93,7 @@ def create_web() -> Starlette:
         figures.submission(said["form"], said["result"], said["codes"])
 
     async def metrics(_: Request) -> Response:
-        return Response(await asyncio.to_thread(figures.render), headers={"Content-Type": CONTENT_TYPE})
+        return Response(await asyncio.to_thread(figures.render), headers={**NO_PAGE, "Content-Type": CONTENT_TYPE})
 
     folder = os.environ.get("LEADS_DEMO")
     app = create_app(
@@ -168,7 +169,7 @@ def run_web(host: str, port: int, workers: int, *, until_stdin_closes: bool) -> 
     open_log(log_format(os.environ), "web").info("listening", host=host, port=port, processes=workers)
     uvicorn.run(
         "service.serving:create_web", factory=True, host=host, port=port, workers=workers, lifespan="on",
-        http=BoundedProtocol, access_log=False, log_config=None, server_header=False, proxy_headers=False,
+        http=BoundedProtocol, ws="none", access_log=False, log_config=None, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )  # fmt: skip
 
@@ -271,17 +272,17 @@ async def _answering(door: socket.socket | None, app: Starlette) -> AsyncIterato
 
 def _worker_app(server: Server, config: Config, figures: WorkerFigures) -> Starlette:
     async def healthz(_: Request) -> JSONResponse:
-        return JSONResponse({"ok": True})
+        return JSONResponse({"ok": True}, headers=NO_PAGE)
 
     async def readyz(_: Request) -> JSONResponse:
         is_ready, told = verdict(await server.inspect())
-        return JSONResponse({"ready": is_ready, "redis": told}, 200 if is_ready else 503)
+        return JSONResponse({"ready": is_ready, "redis": told}, 200 if is_ready else 503, headers=NO_PAGE)
 
     async def metrics(_: Request) -> Response:
         try:
             accounts = await read_accounts(server, config)
         except FAILURES:
             accounts = None
-        return Response(figures.render(accounts), headers={"Content-Type": CONTENT_TYPE})
+        return Response(figures.render(accounts), headers={**NO_PAGE, "Content-Type": CONTENT_TYPE})
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from service.guess import HOW_TO_MAKE
 from service.secret import Secret
 from service.trouble import CannotStart
 
@@ -47,25 +48,28 @@ def look_up(environ: Mapping[str, str], name: str) -> str | None:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read every setting of a web or worker process. Raises CannotStart for the first that is wrong."""
-    secret = look_up(environ, "LEADS_SECRET")
+    secret = secret_of(environ)
     if secret is None:
         raise CannotStart(
             "LEADS_SECRET is not set. It keys everything that recognises people: make one with `openssl rand -hex 32`, "
             "keep it for good, and give every process the same one."
         )
-    if len(secret) < SHORTEST_SECRET:
-        raise CannotStart(
-            f"LEADS_SECRET is too short: it needs at least {SHORTEST_SECRET} characters. "
-            "Make one with `openssl rand -hex 32`."
-        )
     return Settings(
         config_path(environ),
         redis_url(environ),
-        Secret(secret),
+        secret,
         log_format(environ),
         spool_path(environ),
         encryption_keys(environ),
     )
+
+
+def secret_of(environ: Mapping[str, str]) -> Secret | None:
+    """Return LEADS_SECRET, None without one. Raises CannotStart if it is too short."""
+    secret = look_up(environ, "LEADS_SECRET")
+    if secret is not None and len(secret) < SHORTEST_SECRET:
+        raise CannotStart(f"LEADS_SECRET is too short: it needs at least {SHORTEST_SECRET} characters. {HOW_TO_MAKE}")
+    return Secret(secret) if secret is not None else None
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 from service.embedded import ask
 
 ROOT = Path(__file__).parents[1]
-ENVIRON = {"CRM_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "LEADS_SECRET": "0123456789abcdef0123456789abcdef"}
+ENVIRON = {"CRM_SECRET": "whsec_7y0Jk3uQ4pVbXc1eZtR8mHnW2sLdGfAo", "LEADS_SECRET": "5b1e0c7a93d84f2e6a17c0d9b35f8e24"}
 STARTS_WITHIN_S = 30.0
 ENDS_WITHIN_S = 30.0
 FORM_TYPE = "application/x-www-form-urlencoded"

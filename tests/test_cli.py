@@ -1,6 +1,7 @@
 """The command line: what it prints, the status it ends with, and that whatever goes wrong is a sentence."""
 
 import asyncio
+import csv
 import hashlib
 import json
 import os
@@ -141,6 +142,50 @@ def test_check_says_that_a_good_file_is_fine_and_what_is_worth_a_look(leads: Lea
     assert told.status == 0
     assert "is fine: forms get-in-touch; destinations crm." in told.out
     assert "worth a look: forms.get-in-touch.origins" in told.out
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("LEADS_SECRET", "hush", "LEADS_SECRET is too short"),
+        ("LEADS_SECRET", "change-me-to-a-secret-of-32-characters", "LEADS_SECRET: it is a placeholder."),
+        ("LEADS_SECRET", "x" * 40, "LEADS_SECRET: it is one piece over and over."),
+        ("CRM_SECRET", "whsec_" + "QUJD" * 10, "destinations.crm.secret: what it names is one piece over and over."),
+        (
+            "CRM_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "secret: what it names stands in a published example.",
+        ),
+    ],
+)
+def test_check_refuses_a_secret_that_anybody_could_guess(leads: Leads, variable: str, value: str, told: str) -> None:
+    leads.environ(**{variable: value})
+    said = leads("check")
+    assert (said.status, said.out) == (1, "")
+    assert told in said.err
+    assert value not in said.err
+
+
+def test_check_tells_a_weak_secret_together_with_the_mistakes_of_the_file(leads: Leads) -> None:
+    leads.config(TEN_MISTAKES)
+    leads.environ(LEADS_SECRET="changeme" * 4)
+    assert leads("check").err.splitlines()[-1].startswith("LEADS_SECRET: it is")
+
+
+def test_check_goes_without_the_secret_of_the_service_and_says_so(leads: Leads) -> None:
+    leads.without("LEADS_SECRET")
+    said = leads("check")
+    assert said.status == 0
+    assert "worth a look: LEADS_SECRET: is not set here" in said.out
+
+
+def test_a_guessable_secret_is_a_warning_at_the_start(leads: Leads, capsys: pytest.CaptureFixture[str]) -> None:
+    leads.environ(LEADS_SECRET="0123456789abcdef" * 2)
+    assert cli._prepare(is_web=False).forms
+    assert "warning: LEADS_SECRET: anybody could guess" in capsys.readouterr().err
+    leads.environ(LEADS_DEMO=str(leads.folder))
+    assert cli._prepare(is_web=False).forms
+    assert "warning: LEADS_SECRET" not in capsys.readouterr().err
 
 
 def test_a_spool_that_cannot_be_written_stops_the_web_part_and_not_the_worker(leads: Leads) -> None:
@@ -605,6 +650,10 @@ def test_list_is_newest_first_with_how_each_delivery_stands(leads: Leads, histor
     assert "crm: delivered" in second
     assert len(leads("list", "get-in-touch", "--limit", "1").out.splitlines()) == 1
     assert [each["id"] for each in leads("list", "--json").json()] == [history[1].lead, history[0].lead]
+    listed = list(csv.DictReader(leads("list", "--csv").out.splitlines()))
+    assert [each["id"] for each in listed] == [history[1].lead, history[0].lead]
+    assert all(each["fields.phone"].startswith("'+91") for each in listed)
+    assert leads("list", "--csv", "--json").err == "Choose one of --json and --csv.\n"
 
 
 def test_preview_shows_the_request_with_every_secret_masked(leads: Leads, history: list[Any]) -> None:

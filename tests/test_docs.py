@@ -20,25 +20,29 @@ import msgspec
 import pytest
 import typer.main
 
-from service import languages, outcome
+from service import body, languages, outcome, protocol
 from service.body_table import _PATHS as TEMPLATE_PATHS
 from service.cli import app
 from service.config import Config, Mistakes, parse
 from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
 from service.destinations.webhook import Webhook
+from service.document import MAX_DEPTH
 from service.form import SIGNALS, Agreement, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
 from service.kind import show
 from service.lead import Answer, Content, Delivery, Lead
+from service.multipart import MAX_PARTS
 from service.outcome import Delivered, Outcome, Rejected, Retry
 from service.problem import CATALOGUE
 from service.reply import REQUEST_HEADERS
 from service.secret import Secret
+from service.sender import READ_AT_MOST
 from service.service_table import Service
 from service.settings import SUPPORTED_URLS
+from service.text import MOST_MARKS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "service"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
 RUNNING_S = 30.0
@@ -308,6 +312,36 @@ def test_every_code_on_a_page_exists() -> None:
 
 def test_the_headers_that_a_page_may_send_are_known_to_browsers() -> None:
     assert "Idempotency-Key" in REQUEST_HEADERS
+
+
+# --- security
+
+
+def test_the_limits_are_told_in_numbers() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## Limits")[2].partition("\n## ")[0]
+    table = {what: most for what, most, _ in re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)}
+    kib, mib = 1024, 1024 * 1024
+    told = {
+        "request line and headers": f"{protocol.HEAD_BYTES // kib} KiB, {protocol.HEAD_S:.0f} s",
+        "a body": f"{body.MAX_BYTES // kib} KiB, {protocol.BODY_S:.0f} s",
+        "a body on the wire, chunk extensions and all": f"{protocol.WIRE_BYTES // mib} MiB",
+        "fields, values": f"{body.MAX_FIELDS}, {body.MAX_VALUES:,}",
+        "parts of a multipart body": f"{MAX_PARTS:,}",
+        "depth of JSON": f"{MAX_DEPTH}",
+        "combining marks on one sign": f"{MOST_MARKS}",
+        "requests sent ahead on a connection": f"{protocol.MOST_AHEAD}",
+        "waiting for somebody to read an answer": f"{protocol.ANSWER_S:.0f} s",
+        "connections": f"{protocol.MOST_CONNECTIONS:,}, and {protocol.SPARE_FILES} fewer",
+        "an answer of a CRM": f"{READ_AT_MOST // kib} KiB",
+    }
+    assert all(table[what].startswith(most) for what, most in told.items())
+
+
+def test_what_tries_each_guard_is_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[a-z_/]+\.py)`", text)
+    assert named
+    assert all((ROOT / each).exists() for each in named)
 
 
 # --- the README, pasted

@@ -452,3 +452,10 @@ async def test_whoever_was_thanked_is_taken_though_their_solution_served_somebod
     assert line.once not in {None, "solved"}
     account = await desk.form()
     assert (account.received, account.created) == (2, 2)
+
+
+@pytest.mark.parametrize("broken", [b'{"id":' * 20_000, b"[" * 20_000, b'{"id":{"a":' * 5_000 + b"1" + b"}}" * 5_000])
+async def test_a_line_nested_too_deeply_is_set_aside_and_holds_nobody_up(desk: Desk, broken: bytes) -> None:
+    desk.spool.append(broken)
+    drained = await desk.drain.run_once()
+    assert (drained.set_aside, drained.failure) == (1, None)

@@ -1,5 +1,11 @@
 """Where `_next` may lead: a table of the friendly and the hostile."""
 
+import json
+import random
+import shutil
+import subprocess
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,3 +212,47 @@ def test_the_public_address_is_our_own_and_the_best_one() -> None:
     own = origin.own("http", "10.0.0.7:8000", "https://forms.example.net/leads")
     assert own == ("https://forms.example.net", "http://10.0.0.7:8000", "https://10.0.0.7:8000")
     assert origin.own("http", "", None) == ()
+
+
+# --- against another reading of addresses
+
+PIECES = (
+    "https:", "http:", "HTTPS:", "javascript:", "//", "/", "\\", "\\\\", "///", "@", ":", ":443", ":80", "?", "#",
+    ".", "..", "%2f", "%2F", "%5c", "%252f", "%255c", "%00", "%0d%0a", "%09", "%40", "%2540", "%3a", "\t", "\n", "\r",
+    "\x00", " ", "\u3002", "\uff0f", "\uff20", "\u2044", "\u200d", "\xad", "\u202e", "user:pass@", "www.example.com",
+    "WWW.EXAMPLE.com", "www.example.com.", "evil.example", "\uff45vil.example", "münchen.example", "0x7f.1", "[::1]",
+    "xn--mnchen-3ya.example", "shop.example.com:8080", "forms.example.net", "f/get-in-touch", "thanks", "[", "]",
+    "www.example.com%2eevil.example",
+)  # fmt: skip
+BROWSER = """
+const asked = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const read = asked.map(([found, base]) => new URL(found, base));
+process.stdout.write(JSON.stringify(read.map((url) => [url.origin, url.username + url.password])));
+"""
+
+
+def hostile(seed: int) -> str:
+    """Return an address put together from what confuses readers of addresses, encoded once or twice here and there."""
+    dice = random.Random(seed)
+    text = "".join(dice.choice(PIECES) for _ in range(dice.randint(1, 7)))
+    if dice.random() < 0.5:
+        text = dice.choice((SITE, f"{SITE}/", "https://forms.example.net/f/get-in-touch", "//www.example.com")) + text
+    for _ in range(dice.choice((0, 0, 0, 1, 2))):
+        at = dice.randrange(len(text))
+        text = text[:at] + quote(text[at : at + 3], safe="") + text[at + 3 :]
+    return text
+
+
+def test_a_browser_reads_the_answer_as_we_do() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no Node here, whose URL is the browsers'")
+    referers = ("", f"{SITE}/contact/us", "https://evil.example/page", "https://forms.example.net/f/get-in-touch")
+    asked = [(found, base or SITE) for seed in range(40_000) for base in [referers[seed % 4]]
+             if (found := resolve(hostile(seed), base))]  # fmt: skip
+    assert len(asked) > 1_000
+    run = subprocess.run([node, "-e", BROWSER], input=json.dumps(asked), capture_output=True, text=True, check=True)
+    allowed = {*map(origin.normalise, FORM.redirects), *OWN}
+    for (found, _), (led_to, user) in zip(asked, json.loads(run.stdout), strict=True):
+        assert led_to in allowed, found
+        assert not user, found

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -12,14 +14,20 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from service import protocol
-from service.protocol import BODY_S, HEAD_BYTES, HEAD_S, BoundedProtocol
+from service.protocol import ANSWER_S, BODY_S, HEAD_BYTES, HEAD_S, MOST_AHEAD, WIRE_BYTES, BoundedProtocol
 
 pytestmark = pytest.mark.anyio
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
 
 
 async def echo(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(str(len(await request.body())))
+    body = await request.body()
+    headers = {"X-Seen": request.headers["x-seen"]} if "x-seen" in request.headers else None
+    return PlainTextResponse(str(len(body)), headers=headers)
+
+
+async def large(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("x" * 4_000_000)
 
 
 async def back(request: Request) -> PlainTextResponse:
@@ -36,8 +44,10 @@ class Quiet(uvicorn.Server):
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(protocol, "HEAD_S", 0.3)
     monkeypatch.setattr(protocol, "BODY_S", 0.3)
-    app = Starlette(routes=[Route("/", echo, methods=["POST"]), Route("/back", back, methods=["POST"])])
-    config = uvicorn.Config(app, port=0, http=BoundedProtocol, log_config=None, lifespan="off")
+    app = Starlette(
+        routes=[Route("/", echo, methods=["POST"]), Route("/back", back, methods=["POST"]), Route("/large", large)]
+    )
+    config = uvicorn.Config(app, port=0, http=BoundedProtocol, ws="none", log_config=None, lifespan="off")
     server = Quiet(config)
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
@@ -71,6 +81,7 @@ def close(request: bytes) -> bytes:
 
 def test_the_limits_are_those_of_the_documents() -> None:
     assert (HEAD_BYTES, HEAD_S, BODY_S) == (16 * 1024, 10.0, 20.0)
+    assert (WIRE_BYTES, ANSWER_S, MOST_AHEAD) == (2 * 1024 * 1024, 20.0, 16)
 
 
 async def test_an_ordinary_request_is_answered(port: int) -> None:
@@ -149,3 +160,111 @@ async def test_many_silent_connections_do_not_keep_anybody_waiting(port: int) ->
         assert (await talk(port, close(POST % (5, b"a=b&c")))).endswith(b"5")
     answers = await asyncio.gather(*silent)
     assert all(each.startswith(b"HTTP/1.1 408") for each in answers)
+
+
+# --- attacks
+
+
+def chunked(*pieces: bytes, head: bytes = b"Connection: close\r\n", end: bytes = b"0\r\n\r\n") -> list[bytes]:
+    begin = b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"Transfer-Encoding: chunked\r\n\r\n"
+    return [begin, *pieces, end]
+
+
+async def test_a_body_in_chunks_of_one_byte_is_answered_in_no_time(port: int) -> None:
+    began = time.process_time()
+    answer = await talk(port, *chunked(b"1\r\na\r\n" * 200_000))
+    assert answer.endswith(b"200000")
+    assert time.process_time() - began < 3
+
+
+async def test_chunk_extensions_without_end_are_cut_off(port: int) -> None:
+    answer = await talk(port, *chunked(b"1;" + b"x" * 3_000_000 + b"\r\na\r\n"))
+    assert answer.startswith((b"HTTP/1.1 413", b"HTTP/1.1 400"))
+
+
+async def test_trailers_never_pass_for_headers(port: int) -> None:
+    end = b"0\r\nX-Seen: yes\r\nContent-Type: text/html\r\n\r\n"
+    answer = await talk(port, *chunked(b"1\r\na\r\n", end=end), pause=0.05)
+    assert answer.endswith(b"1")
+    assert b"x-seen" not in answer.lower()
+
+
+async def test_trailers_without_end_are_cut_off(port: int) -> None:
+    line = b"X-T: " + b"x" * 1_000 + b"\r\n"
+    answer = await talk(port, *chunked(b"1\r\na\r\n", end=b"0\r\n"), *[line] * 40)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
+
+
+async def test_thousands_of_requests_sent_ahead_are_not_all_kept(port: int) -> None:
+    answer = await talk(port, (POST % (1, b"a")) * 20_000)
+    assert answer.count(b"HTTP/1.1 200") <= MOST_AHEAD + 1
+
+
+async def test_a_few_requests_sent_ahead_are_answered_in_their_order(port: int) -> None:
+    ahead = [POST % (size, b"a" * size) for size in range(1, MOST_AHEAD)]
+    answer = await talk(port, b"".join([*ahead, close(POST % (99, b"a" * 99))]))
+    assert [int(each[0]) for each in re.findall(rb"\r\n\r\n((\d)+)", answer)] == [*range(1, MOST_AHEAD), 99]
+
+
+async def test_nothing_behind_a_head_that_was_cut_off_is_answered(port: int) -> None:
+    large = b"POST / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\nContent-Length: 0\r\n\r\n"
+    answer = await talk(port, large + POST % (1, b"a"))
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_who_does_not_read_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "ANSWER_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's own transport has it
+    ask = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+    writer.write(ask * 8)
+    await asyncio.sleep(1.5)
+    writer.transport.resume_reading()  # type: ignore[attr-defined]  # the same
+    got = 0
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(1_000_000):
+            got += len(piece)
+    assert got < 8 * 4_000_000
+    writer.close()
+
+
+async def test_connections_beyond_the_limit_are_closed_unread(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "most_connections", lambda: 10)
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+    assert await talk(port, close(POST % (1, b"a"))) == b""
+    for _, writer in silent:
+        writer.close()
+    await asyncio.sleep(0.2)
+    assert (await talk(port, close(POST % (1, b"a")))).endswith(b"1")
+
+
+@pytest.mark.parametrize(
+    "smuggled",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nX Y: z\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nX: a\x00b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nX: a\rb\r\n\r\n",
+        b"POST / HTTP/1.1\nHost: x\n\n\x00",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_what_two_servers_could_read_in_two_ways_is_refused(port: int, smuggled: bytes) -> None:
+    answer = await talk(port, smuggled)
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 408"))
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_an_upgrade_is_answered_as_if_it_were_not_asked_for(port: int) -> None:
+    for wanted in (b"websocket", b"h2c"):
+        asked = close(POST % (1, b"a")).replace(
+            b"Connection: close", b"Connection: upgrade, close\r\nUpgrade: " + wanted
+        )
+        assert (await talk(port, asked)).startswith(b"HTTP/1.1 ")
+    assert (await talk(port, close(POST % (1, b"a")))).endswith(b"1")

@@ -1,6 +1,8 @@
 """The outgoing HTTP against real servers: the deadline, what is read, and what is never done."""
 
 import asyncio
+import gzip
+import socket
 import ssl
 import subprocess
 import time
@@ -178,12 +180,33 @@ async def test_a_body_that_breaks_off_does_not_unsay_the_status(crm: Crm) -> Non
     assert (answer.status, answer.text) == (201, "begin")
 
 
-async def test_redirects_are_not_followed(crm: Crm) -> None:
-    crm.answer(307, headers={"Location": crm.url + "/elsewhere"})
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(status: int, crm: Crm) -> None:
+    crm.answer(status, headers={"Location": crm.url + "/elsewhere"})
     answer = await send(crm.url)
     assert isinstance(answer, Answer)
-    assert answer.status == 307
+    assert answer.status == status
     assert len(crm.requests) == 1
+
+
+async def test_a_compressed_answer_is_not_unpacked(crm: Crm) -> None:
+    crm.answer(422, headers={"Content-Encoding": "gzip"}, body=gzip.compress(b"x" * 10_000_000))
+    answer = await send(crm.url)
+    assert isinstance(answer, Answer)
+    assert len(answer.text) <= READ_AT_MOST
+
+
+async def test_a_head_of_an_answer_without_end_is_given_up() -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(500):
+            writer.write(b"X: " + b"x" * 1_000 + b"\r\n")
+            await writer.drain()
+
+    async with server_that(endless) as url:
+        answer = await send(url)
+    assert isinstance(answer, httpx.RequestError)
+    assert judge_failure(answer).scope == "delivery"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -192,6 +215,24 @@ async def test_a_private_address_gets_nothing_unless_allowed(host: str, crm: Crm
     async with sending(allow_private=False) as sender:
         for _ in range(12):  # and none of them keeps a place in the pool
             assert isinstance(await sender.send(post(url)), PrivateAddressError)
+    assert crm.requests == []
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "0", "[::ffff:127.0.0.1]"])
+async def test_another_spelling_of_a_private_address_is_no_way_around(host: str, crm: Crm) -> None:
+    answer = await send(f"http://{host}:{crm.port}/", allow_private=False)
+    assert isinstance(answer, httpx.RequestError)
+    assert crm.requests == []
+
+
+async def test_a_public_name_that_leads_to_a_private_address_is_refused(
+    crm: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", crm.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: there)
+    answer = await send(f"http://crm.example.com:{crm.port}/", allow_private=False)
+    assert isinstance(answer, PrivateAddressError)
+    assert "127.0.0.1" not in judge_failure(answer).reason
     assert crm.requests == []
 
 
@@ -214,6 +255,8 @@ class Connected:
     [
         "10.0.0.1", "172.16.0.9", "192.168.1.1", "127.0.0.2", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
         "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "ff02::1",
+        "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::808:808", "2002:7f00:1::", "2002:a00:1::1", "::7f00:1",
+        "2001:0:53aa:64c::1", "fec0::1", "ff0e::1", "192.0.2.1", "198.18.0.1", "240.0.0.1", "2001:db8::1",
     ],
 )  # fmt: skip
 async def test_an_address_that_is_not_public_is_closed_before_anything_is_sent(address: str) -> None:
@@ -223,7 +266,13 @@ async def test_an_address_that_is_not_public_is_closed_before_anything_is_sent(a
     assert stream.is_closed
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:8.8.8.8", "64:ff9b::808:808",
+        "2002:808:808::1",
+    ],
+)  # fmt: skip
 async def test_a_public_address_is_left_alone(address: str) -> None:
     stream = Connected(address)
     await _refuse_private_addresses("connection.connect_tcp.complete", {"return_value": stream})
@@ -277,6 +326,17 @@ async def test_a_certificate_that_the_system_trusts_is_fine(certificate: Path, m
         answer = await send(crm.url)
     assert isinstance(answer, Answer)
     assert answer.status == 200
+
+
+async def test_a_certificate_for_another_name_is_about_our_setup(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with Crm(tls=tls(certificate)) as crm:
+        answer = await send(crm.url.replace("127.0.0.1", "localhost"))
+    assert isinstance(answer, httpx.ConnectError)
+    assert judge_failure(answer).scope == "setup"
+    assert crm.requests == []
 
 
 async def test_a_server_that_speaks_no_tls_is_tried_again_later(crm: Crm) -> None:

@@ -12,7 +12,7 @@ from service.form import Field, Form
 from service.lead import Answer, Content, Phone, Value
 from service.posted import Posted, gather
 from service.problem import Code, Problem, Problems, refuse
-from service.text import clean
+from service.text import clean, normalise
 from service.validate import Checked, check
 
 FIELDS = (
@@ -56,6 +56,23 @@ def problem_of(field: Field, text: str) -> Problem:
     found = check(form_of(field), gather([(field.name, text)]))
     assert isinstance(found, Problems), found
     return found.items[0]
+
+
+@given(st.text(max_size=400) | st.text(alphabet=" \u200b\ufeff\n\x00a\u0301\u0316\u0344\u0f73\u0958", max_size=400))
+def test_marks_and_blanks_of_any_number_are_clean_once_they_are(text: str) -> None:
+    for multiline in (True, False):
+        once = clean(text, multiline=multiline)
+        assert clean(once, multiline=multiline) == once
+
+
+@given(st.text(max_size=400))
+def test_a_text_is_normalised_as_unicode_has_it(text: str) -> None:
+    assert normalise("NFC", text) == unicodedata.normalize("NFC", text)
+    assert normalise("NFKC", text) == unicodedata.normalize("NFKC", text)
+
+
+def test_of_the_marks_on_one_sign_thirty_are_kept() -> None:
+    assert normalise("NFC", "a" * 200 + "\u0316" * 500 + "b") == "a" * 200 + "\u0316" * 30 + "b"
 
 
 def test_a_good_submission_is_kept_by_configured_names() -> None:

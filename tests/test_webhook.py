@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Reference
 
 import service
-from service.config import Config, parse
+from service.config import Config, Mistakes, parse
 from service.destinations import Destination, envelope
 from service.destinations.template import fill_table
 from service.destinations.webhook import USER_AGENT, Webhook
@@ -383,3 +383,31 @@ def test_a_request_goes_out_as_it_was_made() -> None:
 
 def test_a_table_whose_values_are_all_missing_stays_a_table() -> None:
     assert fill_table({"a": {}}, {}, Secret.reveal) == {"a": {}}
+
+
+# --- line ends
+
+LINE_END = "a\r\nX-Injected: yes\r\n\r\nPOST / HTTP/1.1\r\n"
+
+
+def test_a_line_end_in_any_field_reaches_no_header_of_a_request() -> None:
+    phone = Phone(raw=LINE_END, e164=LINE_END, national=LINE_END, rest=LINE_END)
+    fields = {name: Answer(LINE_END, phone=phone if name == "phone" else None) for name in FIELDS}
+    given = delivery(fields, {LINE_END: LINE_END}, Source(page=LINE_END, referrer=LINE_END, utm={"source": LINE_END}))
+    for format_ in ("json", "form"):
+        webhook = from_file(f'format = "{format_}"\nheaders = {{ Authorization = "Bearer $KEY" }}', KEY="hush")
+        plain = webhook.request(delivery(), NOW).headers
+        headers = webhook.request(given, NOW).headers
+        assert {name: value for name, value in headers.items() if name != "content-length"} == {
+            name: value for name, value in plain.items() if name != "content-length"
+        }
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Injected: yes", "a\nb", "a\rb", "a\x00b", "a\u2028b", "a\x85b", "ä"])
+def test_a_line_end_in_a_secret_of_the_environment_is_refused_and_not_repeated(value: str) -> None:
+    for line in ('headers = { Authorization = "Bearer $KEY" }', 'url = "https://crm.example.com/$KEY x"'):
+        text = f'[forms.a]\ndeliver = ["crm"]\nfields.phone = {{ type = "phone" }}\n[destinations.crm]\n{line}\n'
+        text += 'type = "webhook"\n' + ("" if line.startswith("url") else 'url = "https://crm.example.com"\n')
+        found = parse(text, {"KEY": value}, lambda _: "")
+        assert isinstance(found, Mistakes)
+        assert not any(value in each.message or "Injected" in each.message for each in found.items)

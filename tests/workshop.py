@@ -36,8 +36,8 @@ from service.worker import Worker
 if TYPE_CHECKING:
     from service.delivery import Attempted
 
-SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-ENVIRON = {"CRM_SECRET": SIGNING, "LEADS_SECRET": "0123456789abcdef0123456789abcdef"}
+SIGNING = "whsec_7y0Jk3uQ4pVbXc1eZtR8mHnW2sLdGfAo"
+ENVIRON = {"CRM_SECRET": SIGNING, "LEADS_SECRET": "5b1e0c7a93d84f2e6a17c0d9b35f8e24"}
 FORM = """
 [forms.{name}]
 deliver = {deliver}
