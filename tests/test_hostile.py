@@ -32,6 +32,7 @@ fields.message = { type = "text", multiline = true }
 deliver = ["crm"]
 origins = ["https://www.example.com"]
 allow_extra = false
+captcha = { type = "altcha" }
 fields.email = { type = "email", required = true }
 fields.branch = { type = "choice", choices = ["Bangalore", "Hyderabad"] }
 """
@@ -75,6 +76,9 @@ ROUTES = [
     ("GET", "/f/nothing", 404, HTML),
     ("GET", "/", 404, {}),
     ("GET", "/%2e%2e/etc/passwd", 404, HTML),
+    ("GET", f"{PATH}/challenge", 404, {}),
+    ("GET", "/f/strict/challenge", 200, {}),
+    ("GET", "/lead-form-altcha.js", 200, {}),
     ("GET", "/lead-form.js", 200, {}),
     ("GET", "/lead-form.js", 304, {"If-None-Match": "*"}),
     ("POST", "/lead-form.js", 405, {}),
@@ -94,7 +98,7 @@ def test_every_answer_says_how_it_may_be_used(
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "same-origin"
     assert "server" not in answer.headers
-    if path == "/lead-form.js" and status < 400:
+    if path.endswith(".js") and status < 400:
         assert answer.headers["cache-control"] == "public, max-age=3600"
         return
     policy = answer.headers["content-security-policy"]

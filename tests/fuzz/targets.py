@@ -3,23 +3,43 @@
 A target is told in one line what it promises. Its seeds are where the search begins.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from service import body, config, languages, next_url, origin, page, phone, reply, source, validate, voice, webflow
+from service import (
+    body,
+    caller,
+    captcha,
+    config,
+    languages,
+    next_url,
+    origin,
+    page,
+    phone,
+    reply,
+    source,
+    spam,
+    validate,
+    voice,
+    webflow,
+)
+from service.cipher import Cipher, UnreadableError
 from service.config import Config, Mistakes
 from service.drain import Drain
-from service.form import Field, Form
+from service.form import Altcha, Field, Form
+from service.kept import Line
 from service.posted import Posted, gather
 from service.problem import Problems
-from service.kept import Line, Store
+from service.secret import Secret
 from service.validate import Checked
 
 if TYPE_CHECKING:
     from service.spool import Spool
+    from service.store import Store
 
 FORM: Final = Form(
     "get-in-touch",
@@ -36,6 +56,10 @@ FORM: Final = Form(
     redirects=("https://www.example.com",),
     language="auto",
 )
+NOW: Final = 1_790_000_000_000
+SECRET: Final = Secret("what only this clinic knows")
+CIPHER: Final = Cipher([b"1" * 32])
+PUZZLED: Final = replace(FORM, captcha=Altcha())
 FORMS: Final = {FORM.name: FORM, "strict": Form("strict", FORM.fields, ("crm",), allow_extra=False, junk="reject")}
 OWN: Final = ("https://forms.example.net",)
 GROWN: Final = 64 * 1024
@@ -142,6 +166,29 @@ def read_spooled(data: bytes) -> None:
     assert line is None or (isinstance(line, Line) and line.form in FORMS)
 
 
+def read_doubts(data: bytes) -> None:
+    """Whatever a browser says of itself, it makes signals that weigh something; no made-up token or solution passes."""
+    text = grow(data).decode("utf-8", "replace")
+    token, _, session = text.partition("\x1f")
+    posted = gather([("_token", token), ("_elapsed", token), ("_webdriver", session), ("altcha", session)])
+    signals = spam.of_visit(FORM, posted.control, session, secret=SECRET, now=NOW)
+    assert all(weight > 0 for weight in signals.values())
+    assert spam.read_token(SECRET, FORM, token, NOW) is None
+    left, solution = captcha.split(PUZZLED, posted)
+    assert "altcha" not in left.fields
+    assert isinstance(captcha.look(PUZZLED, solution, validate.check(FORM, left), SECRET, now=NOW), Problems)
+    assert isinstance(caller.address_of("127.0.0.1", [token, session], [caller.network("127.0.0.0/8")]), str)
+
+
+def read_sealed(data: bytes) -> None:
+    """What we did not seal does not open."""
+    text = grow(data).decode("utf-8", "replace")
+    try:
+        assert CIPHER.open(text, "form", "name") == text
+    except UnreadableError:
+        assert text.startswith("e")
+
+
 def read_addresses(data: bytes) -> None:
     """Whatever addresses and languages are named, the way on is allowed and the language is ours."""
     sent, _, referer = grow(data).decode("utf-8", "replace").partition("\x1f")
@@ -163,8 +210,22 @@ url = "https://crm.example.com"
 """
 DRAIN: Final = Drain(cast("Spool", None), cast("Store", None), FORMS)
 LINE: Final = msgspec.json.encode(
-    Line("1", "get-in-touch", 0, "r" * 24, "lead_1", {"phone": "h"}, {"f:name": ("h", '"Asha"')}, "k", ("honeypot",))
+    Line(
+        "1",
+        "get-in-touch",
+        0,
+        "r" * 24,
+        "lead_1",
+        {"phone": "h"},
+        {"f:name": ("h", '"Asha"')},
+        key="k",
+        quarantine=("honeypot",),
+        signals={"links": 3},
+        once="h",
+    )
 )
+SOLUTION: Final = b64encode(b'{"algorithm":"SHA-256","challenge":"a","number":1,"salt":"b?expires=9","signature":"c"}')
+SEALED: Final = CIPHER.seal("sAsha", "elsewhere").encode()
 TARGETS: Final[Mapping[str, Target]] = {
     "body": Target(
         read_body,
@@ -218,6 +279,15 @@ TARGETS: Final[Mapping[str, Target]] = {
         ),
     ),
     "spool": Target(read_spooled, (b"\x01" + LINE, b"\x01" + LINE[:-9], b'\x00{"id":')),
+    "doubts": Target(
+        read_doubts,
+        (
+            b"\x011a0-" + b"0" * 32 + b"\x1feyJsb2FkZWRBdCI6MSwid2ViZHJpdmVyIjp0cnVlfQ==",
+            b"\x01 1\x1f" + SOLUTION,
+            b"\x01203.0.113.1:1, [2001:db8::1]:2\x1fe30=", b"\x00[",
+        ),
+    ),
+    "sealed": Target(read_sealed, (b"\x01" + SEALED, b"\x01e", b"\x00e=", b"\x01sAsha")),
     "addresses": Target(
         read_addresses,
         (
