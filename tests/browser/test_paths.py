@@ -81,6 +81,7 @@ def test_a_page_of_problems_forgets_each_as_it_is_mended(site: Site, visit: Visi
     page, failure = visitor.page, visitor.page.locator(".lead-form-fail")
     expect(failure).to_contain_text(FAILURE)
     expect(page.locator("[name=phone]")).to_have_accessible_description(TOO_SHORT)
+    page.wait_for_load_state()  # the page can be seen before its script is there
     visitor.fill(phone="98450 123")
     expect(page.locator("[name=phone]")).to_have_accessible_description("")
     page.locator("[name=phone]").blur()
