@@ -20,7 +20,7 @@ from service.secret import Secret
 
 def keyed_hash(secret: Secret, *parts: str) -> str:
     """Return 24 URL-safe characters (144 bits) that stand for `parts`; no part can run into the next."""
-    named = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    named = b"".join(len(part).to_bytes(4, "big") + part for part in (each.encode() for each in parts))
     digest = hmac.digest(secret.reveal().encode(), named, "sha256")
     return urlsafe_b64encode(digest[:18]).decode()
 

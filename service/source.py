@@ -67,8 +67,10 @@ def _touch(node: Node) -> Touch | None:
 
 
 def _visit(told: Object | None) -> Touch:
+    if told is None:
+        return Touch()
     values = _scalars(told)
-    utm, click_ids = (_scalars(told.get(name) if told else None) for name in ("utm", "click_ids"))
+    utm, click_ids = (_scalars(told.get(name)) for name in ("utm", "click_ids"))
     return Touch(
         _address(values.get("page", "")),
         _address(values.get("referrer", "")),
@@ -112,7 +114,8 @@ def _address(text: str) -> str:
 
 
 def _short(text: str, length: int) -> str:
-    return cut(clean(_whole(text[: length * 2]), multiline=False), length)
+    # Most of what is looked for is not there.
+    return cut(clean(_whole(text[: length * 2]), multiline=False), length) if text else ""
 
 
 def _whole(text: str) -> str:
