@@ -14,6 +14,7 @@ from service.form import Form
 from service.kept import Attempt, Line, Record, Said, Version
 from service.lead import Content, Delivery
 from service.person import content_of
+from service.secret import unshown
 from service.server import Server
 from service.spam import by_weight
 from service.store import EXCERPT, Facts, base_of, delivery_of, open_facts
@@ -61,6 +62,8 @@ class KeptDelivery(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
     why: dict[str, tuple[int, str, str]]
     paused: str | None = None
+
+    __repr__ = unshown
 
     @property
     def state(self) -> str:
@@ -123,6 +126,8 @@ class DeadDelivery(msgspec.Struct, frozen=True):
     at: int
     reason: str
     excerpt: str
+
+    __repr__ = unshown
 
 
 class Archive:

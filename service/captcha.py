@@ -19,7 +19,7 @@ from service.form import Altcha, Form
 from service.person import keyed_hash
 from service.posted import Posted
 from service.problem import Code, Problem, Problems
-from service.secret import Secret
+from service.secret import Secret, unshown
 from service.validate import Checked
 
 RANDOM_BYTES: Final = 28
@@ -45,6 +45,8 @@ class Shown:
     checked: Checked
     token: str | None = None
     once: str | None = None
+
+    __repr__ = unshown
 
 
 def split(form: Form, posted: Posted) -> tuple[Posted, str]:

@@ -5,7 +5,7 @@ Law: prints; `index` in Redis finds, `erase.lua` deletes. The phone or email tha
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Annotated, Final
 
 import msgspec
@@ -74,7 +74,7 @@ def person(
         typer.echo(f"{each.id} in quarantine of form {each.form} since {at(each.at)}: {', '.join(each.reasons)}")
         for name, answer in each.content.fields.items():
             typer.echo(f"  {name}: {one_line(str(answer.value))}")
-    typer.echo(f"{len(held.leads)} leads and {len(held.quarantined)} quarantined submissions are held.")
+    typer.echo(f"Held: {_many(held.leads, 'lead')}, and {len(held.quarantined)} in quarantine.")
 
 
 async def _holding(server: Server, config: Config, secret: Secret, said: Sequence[tuple[str, str]]) -> Holding:
@@ -99,7 +99,8 @@ def erase(number: Phone = None, address: Email = None) -> None:
         store, eraser = Store(server), Eraser(server)
         forms = list(dict.fromkeys([*config.forms, *await store.known_forms()]))
         hashes = {form: [person_hash(secret, form, *each) for each in said] for form in forms}
-        erased = [await eraser.erase(form, hashes[form], understands) for form in forms]
+        # Of a form that is configured no longer nothing is delivered, so nobody can be told either.
+        erased = [await eraser.erase(form, hashes[form], understands if form in config.forms else ()) for form in forms]
         left = await _empty_spool(store, config, {each for of_form in hashes.values() for each in of_form})
         for form in forms:
             await eraser.sweep(form)
@@ -145,7 +146,7 @@ def _is_of(line: bytes, theirs: set[str]) -> bool | None:
 def _receipt(erased: list[Erased], left: list[str], *, is_rewritten: bool, now: int) -> list[str]:
     leads = [lead for each in erased for lead in each.leads]
     quarantined = sum(each.quarantined for each in erased)
-    lines = [f"Erased on {at(now)} UTC: {len(leads)} leads, {quarantined} in quarantine."]
+    lines = [f"Erased on {at(now)} UTC: {_many(leads, 'lead')}, and {quarantined} in quarantine."]
     lines += [f"  {each.lead} of form {each.form}{_told(each)}" for each in leads]
     if is_rewritten:
         lines += ["The append-only file of Redis was rewritten without them."]
@@ -163,6 +164,10 @@ def _receipt(erased: list[Erased], left: list[str], *, is_rewritten: bool, now: 
         "  Backups made before this still hold the person: delete them, or erase again after a restore.",
         "  What each CRM does with lead.erased, and what was copied from it, is the CRM's; so are the logs of a proxy.",
     ]
+
+
+def _many(things: Sized, word: str) -> str:
+    return f"1 {word}" if len(things) == 1 else f"{len(things)} {word}s"
 
 
 def _told(lead: ErasedLead) -> str:

@@ -133,11 +133,11 @@ def _remarks(config: Config) -> Iterator[Remark]:
     for name, form in config.forms.items():
         if form.origins is None:
             yield Remark(f"forms.{name}.origins", "is not set: pages of any website may post to this form")
-            if form.limits.address is None:
-                yield Remark(
-                    f"forms.{name}.limits",
-                    'is not set, and anybody may post as often as they like: add limits = { address = "30/m" }',
-                )
+        if form.origins is None and form.captcha is None and form.limits.address is None:
+            yield Remark(
+                f"forms.{name}.limits",
+                'is not set, and anybody may post as often as they like: add limits = { address = "30/m" }',
+            )
     retention = config.service.retention
     longest = max((form.window for form in config.forms.values()), default=0)
     if retention is not None and retention < longest:

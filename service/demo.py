@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.reply import NO_PAGE
-from service.secret import Secret
+from service.secret import Secret, unshown
 from service.signature import verify
 
 KEPT: Final = 10_000
@@ -43,6 +43,8 @@ class Received:
     body: Any
     verified: bool
 
+    __repr__ = unshown
+
     def public(self) -> dict[str, Any]:
         """Return what `/demo/crm.json` says of it."""
         return {"headers": dict(self.headers), "body": self.body, "verified": self.verified}
@@ -61,6 +63,8 @@ class Row:
     version: str
     verified: bool
     at: str
+
+    __repr__ = unshown
 
 
 class Book:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NoReturn
 
+from service.secret import unshown
+
 MAX_DEPTH: Final = 64
 LONGEST_WHOLE: Final = 30
 
@@ -23,6 +25,8 @@ class Object:
     """A JSON object: its members in order, repeated names included."""
 
     members: list[tuple[str, "Node"]]
+
+    __repr__ = unshown
 
     def get(self, name: str) -> "Node":
         """Return the member of that name, the last if there are several, None if there is none."""

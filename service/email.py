@@ -12,6 +12,7 @@ from typing import Final
 
 from email_validator import EmailNotValidError, validate_email
 
+from service.secret import unshown
 from service.text import normalise
 
 # RFC 5321, 4.5.3.1.3: a path of 256 octets, less its angle brackets.
@@ -68,6 +69,8 @@ class Email:
     address: str
     key: str
     suggestion: str | None = None
+
+    __repr__ = unshown
 
 
 def read(raw: str) -> Email | None:

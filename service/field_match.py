@@ -13,6 +13,7 @@ from typing import Final
 
 from service.form import Field, Form, fold
 from service.posted import Posted
+from service.secret import unshown
 from service.text import clean
 
 
@@ -23,6 +24,8 @@ class Match:
     sent: str
     text: str
 
+    __repr__ = unshown
+
 
 @dataclass(frozen=True, slots=True)
 class Matched:
@@ -30,6 +33,8 @@ class Matched:
 
     fields: Mapping[str, Match]
     extra: Mapping[str, str]
+
+    __repr__ = unshown
 
 
 _SHORTEST_NUMBER: Final = 6
@@ -46,6 +51,8 @@ class _Found:
     rank: _Rank
     sent: str
     text: str
+
+    __repr__ = unshown
 
 
 def match(form: Form, posted: Posted) -> Matched:

@@ -23,7 +23,7 @@ from service.inspection import FAILURES, sentence_of, verdict
 from service.kept import Accepted, Limit, Limited, Line, Result
 from service.lead import Content
 from service.person import facts, idempotency_key, identities, keyed_hash, person_keys, receipt_of, text_hash
-from service.secret import Secret
+from service.secret import Secret, unshown
 from service.spool import Spool
 from service.store import Store
 
@@ -46,13 +46,15 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a submission: the address it counts for, "" for none.
+    """Who sent a submission: the hash of the address it counts for, "" for none.
 
     `is_thanked`: its visitor was thanked elsewhere, so that above a limit it is quarantined and not refused.
     """
 
     address: str
     is_thanked: bool = False
+
+    __repr__ = unshown
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +192,7 @@ class Intake:
     def _limits(self, form: Form, caller: Caller) -> list[Limit]:
         limits = []
         if form.limits.address and caller.address:
-            name = keyed_hash(self._secret, "address", form.name, caller.address)
-            limits.append(Limit(f"address:{name}", *form.limits.address))
+            limits.append(Limit(f"address:{caller.address}", *form.limits.address))
         if form.limits.form:
             limits.append(Limit("form", *form.limits.form))
         return limits

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from service.lead import Delivery
+from service.secret import unshown
 
 Result = Literal["created", "updated", "repeated", "quarantined", "erased"]
 
@@ -46,6 +47,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     score: int | None = None
     once: str | None = None
 
+    __repr__ = unshown
+
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """One attempt, as it is kept with the lead; `took` in ms."""
@@ -57,6 +60,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int | None = None
     reason: str = ""
     excerpt: str = ""
+
+    __repr__ = unshown
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -72,12 +77,16 @@ class Version(msgspec.Struct, frozen=True):
     signals: dict[str, int] = {}
     erased: bool = False
 
+    __repr__ = unshown
+
 
 class Said(msgspec.Struct, frozen=True):
     """What was said since the latest version and is not forwarded (yet)."""
 
     facts: dict[str, tuple[str, str, int]]
     signals: dict[str, int] = {}
+
+    __repr__ = unshown
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -92,6 +101,8 @@ class Record(msgspec.Struct, frozen=True):
     refused: int | None = None
     probed: int | None = None
     why: dict[str, tuple[int, str, str]] = {}
+
+    __repr__ = unshown
 
     def last(self, letters: str) -> int:
         """Return the latest version in one of these states, 0 if none is."""

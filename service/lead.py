@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from service.secret import unshown
+
 Value = str | int | float | bool
 
 
@@ -31,6 +33,8 @@ class Phone(msgspec.Struct, frozen=True, omit_defaults=False):
     extension: str | None = None
     rest: str | None = None
 
+    __repr__ = unshown
+
 
 class Answer(msgspec.Struct, frozen=True):
     """One field's cleaned answer. `flags` are codes that did not refuse it ("typo", "NOT_A_CHOICE")."""
@@ -38,6 +42,8 @@ class Answer(msgspec.Struct, frozen=True):
     value: Value
     flags: tuple[str, ...] = ()
     phone: Phone | None = None
+
+    __repr__ = unshown
 
 
 class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,6 +54,8 @@ class Touch(msgspec.Struct, frozen=True, omit_defaults=True):
     utm: dict[str, str] = msgspec.field(default_factory=dict)
     click_ids: dict[str, str] = msgspec.field(default_factory=dict)
     at: str = ""
+
+    __repr__ = unshown
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,6 +71,8 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     click_ids: dict[str, str] = msgspec.field(default_factory=dict)
     first_touch: Touch | None = None
     last_touch: Touch | None = None
+
+    __repr__ = unshown
 
 
 class Consent(msgspec.Struct, frozen=True):
@@ -92,6 +102,8 @@ class Content:
     consent: Consent | None = None
     flags: tuple[str, ...] = ()
     """What is to be known of the whole, such as "captcha_unverified"."""
+
+    __repr__ = unshown
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import Final
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from service.secret import unshown
+
 MAX_PARTS: Final = 1_000
 _PLAIN: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
 # The parser tells its log what a visitor sent; the refusal says enough.
@@ -23,6 +25,8 @@ class Part:
     name: bytes
     filename: bytes | None
     content: bytes
+
+    __repr__ = unshown
 
 
 def read_parts(boundary: bytes, raw: bytes) -> list[Part] | None:
@@ -51,6 +55,8 @@ class _Reading:
     value: bytearray = field(default_factory=bytearray)
     content: bytearray = field(default_factory=bytearray)
     is_whole: bool = False
+
+    __repr__ = unshown
 
     def callbacks(self) -> dict[str, object]:
         return {

@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Final, Literal
 
+from service.secret import unshown
+
 Scope = Literal["delivery", "load", "setup", "fault"]
 
 
@@ -36,6 +38,8 @@ class Retry:
     status: int | None = None
     excerpt: str = ""
 
+    __repr__ = unshown
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -44,6 +48,8 @@ class Rejected:
     reason: str
     status: int | None = None
     excerpt: str = ""
+
+    __repr__ = unshown
 
 
 Outcome = Delivered | Retry | Rejected

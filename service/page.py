@@ -17,6 +17,7 @@ from service.languages import AUTO
 from service.next_url import own_path
 from service.posted import Posted
 from service.problem import Code, Problem, Problems
+from service.secret import unshown
 from service.text import clean
 from service.validate import YES, choice_of
 from service.voice import Voice
@@ -54,6 +55,8 @@ class _Input:
     problem: str
     is_phone: bool
 
+    __repr__ = unshown
+
     @property
     def checked(self) -> bool:
         return self.value.strip().casefold() in YES
@@ -65,6 +68,8 @@ class _Told:
 
     text: str
     id: str
+
+    __repr__ = unshown
 
 
 def hosted(form: Form, voice: Voice, *, referrer: str = "", token: str = "") -> str:

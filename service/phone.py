@@ -21,6 +21,7 @@ from service.phone_number import Found, Place, Refused, judge_as_written
 from service.phone_repair import repair, suggest
 from service.phone_text import Spelled, clean, is_divided, parts, spell
 from service.problem import Code
+from service.secret import unshown
 
 # One of these steps from each digit to the next, all along: 9999999999, 1234567890, 9876543210.
 _EVEN_STEPS: Final = ({0}, {1}, {9})
@@ -41,6 +42,8 @@ class Verdict:
     phone: Phone | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     suggestion: str | None = None
+
+    __repr__ = unshown
 
     @property
     def valid(self) -> bool:

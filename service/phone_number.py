@@ -13,6 +13,7 @@ from phonenumbers import CountryCodeSource, NumberParseException, PhoneNumber, P
 
 from service.phone_text import Spelled
 from service.problem import Code
+from service.secret import unshown
 
 _UNSUPPORTED: Final = frozenset(
     {
@@ -67,6 +68,8 @@ class Found:
     kind: int = PhoneNumberType.UNKNOWN
     flags: tuple[str, ...] = ()
 
+    __repr__ = unshown
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -75,6 +78,8 @@ class Refused:
     code: Code
     values: Mapping[str, str] = field(default_factory=dict)
     number: PhoneNumber | None = None
+
+    __repr__ = unshown
 
 
 def parse(text: str, region: str | None) -> PhoneNumber | int:

@@ -12,6 +12,7 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat
 
 from service.phone_number import Found, Place, Refused, classify, leading_code, parse
 from service.phone_text import Spelled
+from service.secret import unshown
 
 
 class _Reading(NamedTuple):
@@ -20,6 +21,10 @@ class _Reading(NamedTuple):
     text: str
     region: str | None = None
     only_expected: bool = False
+
+    def __repr__(self) -> str:
+        """Show nothing of the number."""
+        return unshown(self)
 
 
 def repair(spelled: Spelled, place: Place) -> Found | Refused | None:

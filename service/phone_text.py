@@ -10,6 +10,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from service.secret import unshown
+
 MAX_LENGTH: Final = 64
 # Before NFKC: ordering a long run of combining marks takes quadratic time.
 _MAX_RAW: Final = 256
@@ -45,6 +47,8 @@ class Spelled:
     plus: bool = False
     stray: bool = False
     extension: str | None = None
+
+    __repr__ = unshown
 
 
 def clean(raw: str) -> str | None:

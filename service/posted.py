@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from service.lead import CLICK_IDS, UTM
+from service.secret import unshown
 
 _CONTROLS: Final = frozenset({"gotcha", "next", "id", "confirm", "language", "remark", "token", "elapsed", "webdriver"})
 _PLACES: Final = frozenset({"source", "page", "referrer", *CLICK_IDS, *(f"utm_{name}" for name in UTM)})
@@ -36,6 +37,8 @@ class Control:
     webdriver: str = ""
     source: Mapping[str, str] = field(default_factory=dict)
 
+    __repr__ = unshown
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -51,6 +54,8 @@ class Posted:
     booleans: frozenset[str] = frozenset()
     known: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+
+    __repr__ = unshown
 
 
 def gather(

@@ -99,6 +99,10 @@ class Problem:
     values: Mapping[str, str] = attribute(default_factory=dict)
     suggestion: str | None = None
 
+    def __repr__(self) -> str:
+        """Show the code alone: the rest may be what a visitor typed."""
+        return f"Problem({self.code})"
+
     @property
     def status(self) -> int:
         """The HTTP status that this problem alone would have."""

@@ -17,6 +17,7 @@ from service.form import Form
 from service.intake import Caller, Intake, Taken, Unavailable, Used
 from service.kept import Limited
 from service.limiter import Limiter
+from service.person import keyed_hash
 from service.posted import Posted
 from service.problem import Code, Problems, refuse
 from service.secret import Secret
@@ -43,9 +44,10 @@ class Reception:
     clock: Callable[[], int]
     limiter: Limiter
 
-    def address(self, request: Request) -> str:
-        """Return the address that a request counts for."""
-        return address_of(request, self.config.service.trusted_proxies)
+    def address(self, request: Request, form: Form) -> str:
+        """Return the hash of the address that a request counts for at a form, "" for none: no more of it is kept."""
+        address = address_of(request, self.config.service.trusted_proxies)
+        return keyed_hash(self.secret, "address", form.name, address) if address else ""
 
     def own(self, request: Request) -> tuple[str, ...]:
         """Return the origins of the service itself, as this request found it."""
@@ -53,7 +55,7 @@ class Reception:
 
     def check_may(self, request: Request, form: Form) -> Problems | None:
         """Say why this address may check no phone number now, None if it may."""
-        wait = self.limiter.check(form, self.address(request), self.clock())
+        wait = self.limiter.check(form, self.address(request, form), self.clock())
         return _too_many(wait) if wait else None
 
     async def take(self, request: Request, form: Form) -> Visit:
@@ -70,7 +72,7 @@ class Reception:
         return await self._take_form(request, form, raw)
 
     async def _take_form(self, request: Request, form: Form, raw: bytes) -> Visit:
-        caller = Caller(self.address(request))
+        caller = Caller(self.address(request, form))
         wait = self.limiter.post(form, caller.address, self.clock())
         posted = body.read(content_type(request), raw)
         if isinstance(posted, Problems):
@@ -99,7 +101,7 @@ class Reception:
         if form.webflow_secret and webflow.is_authentic(form.webflow_secret, timestamp, signed, raw, self.clock()):
             shown = captcha.Shown(checked)
             return await self._keep(form, event.posted, shown, key=event.id, page_url=event.page, caller=None)
-        caller = Caller(self.address(request), is_thanked=True)
+        caller = Caller(self.address(request, form), is_thanked=True)
         doubts = ["webflow-signature"] if form.webflow_secret else []
         # Anybody can write what looks like Webflow's; a challenge is not got round so.
         doubts += ["captcha"] if form.captcha and not form.webflow_secret else []

@@ -13,6 +13,7 @@ import msgspec
 
 from service.phone import Verdict
 from service.problem import Problem, Problems
+from service.secret import unshown
 from service.voice import Voice
 
 RETRY_AFTER_S: Final = 10
@@ -39,6 +40,8 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    __repr__ = unshown
 
 
 def success(voice: Voice, receipt: str, next_url: str) -> Reply:

@@ -3,6 +3,8 @@
 import hmac
 from typing import Final
 
+MASK: Final = "***"
+
 
 class Secret:
     """Holds one secret text; only `reveal()` gives it back.
@@ -33,14 +35,17 @@ class Secret:
         return hash(self._text)
 
 
+def unshown(value: object) -> str:
+    """Return what stands for a value that holds a stranger's words: in a `repr`, a traceback, a log line."""
+    return f"{type(value).__name__}({MASK})"
+
+
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
 Text = tuple[str | Secret, ...]
 """A text of which some parts are secret, such as the value of an `Authorization` header."""
-
-MASK: Final = "***"
 
 
 def reveal(text: Text) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 
 from service.address import is_public
+from service.secret import unshown
 
 READ_AT_MOST = 16 * 1024
 
@@ -28,6 +29,8 @@ class Answer:
     status: int
     headers: httpx.Headers
     text: str
+
+    __repr__ = unshown
 
 
 class Sender:

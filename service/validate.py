@@ -16,6 +16,7 @@ from service.form import MAX_LENGTH, Field, FieldType, Form
 from service.lead import Answer, Content, Phone
 from service.posted import Posted
 from service.problem import Code, Problem, Problems, refuse
+from service.secret import unshown
 from service.text import clean, cut
 
 MAX_NAME: Final = 200
@@ -48,6 +49,8 @@ class _Asked:
     text: str
     confirm: str
     is_boolean: bool
+
+    __repr__ = unshown
 
     def problem(self, code: Code, *, suggestion: str | None = None, **values: str) -> Problem:
         return Problem(code, self.sent, values, suggestion)

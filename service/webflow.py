@@ -13,7 +13,7 @@ from service import document, signature
 from service.document import Node, Object
 from service.form import Form
 from service.posted import Posted, gather
-from service.secret import Secret
+from service.secret import Secret, unshown
 from service.text import decode
 
 MAX_AGE: Final = 5 * 60_000
@@ -29,6 +29,8 @@ class Event:
     posted: Posted
     id: str
     page: str
+
+    __repr__ = unshown
 
 
 def read(raw: bytes, form: Form) -> Event | None:

@@ -810,7 +810,7 @@ def test_a_person_is_shown_however_the_number_is_written(leads: Leads, redis_url
     assert told.status == 0
     assert lead in told.out
     assert "Asha Rao" in told.out
-    assert "1 leads and 0 quarantined submissions are held." in told.out
+    assert "Held: 1 lead, and 0 in quarantine." in told.out
     assert [each["id"] for each in leads("person", *who, "--json").json()["leads"]] == [lead]
 
 
@@ -833,7 +833,7 @@ def test_an_erased_person_is_gone_and_the_print_names_nobody(leads: Leads, redis
     lead = lead_of_asha(leads, redis_url)
     told = leads("erase", "--phone", "089510 47001")
     assert told.status == 0
-    assert "1 leads, 0 in quarantine" in told.out
+    assert ": 1 lead, and 0 in quarantine." in told.out
     assert lead in told.out
     assert "The append-only file of Redis was rewritten without them." in told.out
     assert "Backups made before this still hold the person" in told.out
@@ -841,7 +841,7 @@ def test_an_erased_person_is_gone_and_the_print_names_nobody(leads: Leads, redis
     assert "0 leads" in leads("person", "--email", "asha@example.com").out
     assert leads("show", lead).status == 1
     assert leads("status", "--check").status == 0
-    assert "0 leads, 0 in quarantine" in leads("erase", "--phone", "089510 47001").out
+    assert ": 0 leads, and 0 in quarantine." in leads("erase", "--phone", "089510 47001").out
 
 
 def test_erasing_empties_the_spool_and_what_was_set_aside_of_that_person(leads: Leads, redis_url: str) -> None:
@@ -862,7 +862,7 @@ def test_erasing_empties_the_spool_and_what_was_set_aside_of_that_person(leads: 
     account = leads("status", "--json").json()["forms"]["get-in-touch"]
     assert (account["created"], account["erased"], account["balanced"]) == (2, 1, True)
     assert "0 leads" in leads("person", "--phone", "089510 47001").out
-    assert "1 leads" in leads("person", "--phone", "089510 47002").out
+    assert "1 lead," in leads("person", "--phone", "089510 47002").out
 
 
 async def spooled_line(shop: Workshop, **said: str) -> bytes:

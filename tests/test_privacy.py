@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,16 @@ from processes import Process, Processes, request, until
 from redis import Redis
 from workshop import QUICK, destination, form
 
+from service import body, document, email, field_match, person, phone, reply, source, validate, voice, webflow
 from service.embedded import Embedded
+from service.form import Field, Form
+from service.intake import Caller
+from service.kept import Attempt, Claim, Line, Version
+from service.lead import Delivery, Lead
+from service.outcome import Rejected, Retry
+from service.posted import Posted, gather
+from service.secret import Secret
+from service.validate import Checked
 
 MARK = "Zq7Marked"
 NUMBERS = ("9845012345", "9845012346", "9845012347", "9845012348", "9845012349")
@@ -97,9 +107,9 @@ def requests() -> Iterator[tuple[str, str, bytes | None, dict[str, str]]]:
 
 
 def post_all(web: Process) -> None:
-    for method, path, body, headers in requests():
+    for method, path, raw, headers in requests():
         with contextlib.suppress(OSError, http.client.HTTPException):  # a body too large is answered early
-            assert request(web.port, method, path, body, headers).status < 500, (method, path)
+            assert request(web.port, method, path, raw, headers).status < 500, (method, path)
 
 
 def traces_in(text: bytes) -> list[bytes]:
@@ -166,3 +176,52 @@ def test_marked_strings_down_every_path_are_found_nowhere(tmp_path: Path, own_re
             look_everywhere(web, again, [web, worker, again], own_redis)
             assert all(traces_in(each.body) for each in crm.requests), "the CRM gets what was typed"
             assert any(process.said() for process in (web, again))
+
+
+def reprs_of(value: object) -> Iterator[str]:
+    """Yield the `repr` of a value of ours and of all of ours that hang on it."""
+    match value:
+        case dict():
+            inner: list[object] = list(value.values())
+        case list() | tuple() | set() | frozenset():
+            inner = list(value)
+        case _ if type(value).__module__.startswith("service."):
+            yield repr(value)
+            names = (*getattr(value, "__struct_fields__", ()), *getattr(value, "__dataclass_fields__", ()))
+            inner = [getattr(value, name) for name in names]
+        case _:
+            return
+    for each in inner:
+        yield from reprs_of(each)
+
+
+def test_no_repr_of_what_carries_a_visitors_words_tells_them() -> None:
+    form_of = Form(
+        "open",
+        {"name": Field("name"), "phone": Field("phone", "phone"), "email": Field("email", "email")},
+        ("crm",),
+    )
+    secret = Secret("what only this clinic knows")
+    posted = body.read(FORM_TYPE["Content-Type"], encoded(visitor(0, _next=MARK, _source=json.dumps({"page": MARK}))))
+    assert isinstance(posted, Posted)
+    checked = validate.check(form_of, posted)
+    assert isinstance(checked, Checked)
+    refused = validate.check(form_of, gather([("phone", f"{NUMBERS[0]}1{MARK}"), ("email", f"{MARK}@gmial")]))
+    content = replace(checked.content, source=source.of(posted, MARK))
+    line = Line("1", "open", 0, "r", "l", {}, person.facts(secret, form_of, content))
+    lead = Lead("lead_1", "open", 1, content, 0, 0, 0, 1)
+    delivery = Delivery(lead, "lead.created")
+    sent = {"triggerType": "form_submission", "payload": {"id": MARK, "data": {"Name": MARK}}}
+    event = webflow.read(json.dumps(sent).encode(), form_of)
+    carriers: list[object] = [
+        posted, checked, refused, content, line, lead, delivery, event, field_match.match(form_of, posted),
+        phone.read(NUMBERS[0], country="IN", countries=("IN",)), phone.read(f"{MARK}", country="IN", countries=("IN",)),
+        email.read(f"{MARK}@example.com"), Retry("no", excerpt=MARK), Rejected("no", excerpt=MARK),
+        Attempt(0, 1, "dead", 1, excerpt=MARK), Version(0, 0, 1, {"fields.name": ("h", MARK, 0)}),
+        reply.success(voice.of(form_of), "r", f"https://{MARK}.example/"), Caller(NUMBERS[0]),
+        document.parse_object(json.dumps({"name": MARK})),
+        Claim("open", "crm", delivery, tries=0, is_refused=False, token="t"),
+    ]  # fmt: skip
+    told = [text for carrier in carriers for text in reprs_of(carrier)]
+    assert len(told) > 40
+    assert not [text for text in told if traces_in(text.encode())]
