@@ -21,10 +21,14 @@ _NAMED: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def describe(data: Path, environment: Mapping[str, str]) -> None:
-    """Write down what a command needs to ask about this installation: our variables, and those the file names."""
+    """Write down what a command needs to ask about this installation: our variables, and those the file names.
+
+    But not the key that opens what persons said: it must not lie beside what it opens.
+    """
     named = _NAMED.findall(Path(environment["LEADS_CONFIG"]).read_text("utf-8"))
     wanted = {*named, *(f"{name}_FILE" for name in named)}
-    kept = {name: value for name, value in environment.items() if _OURS.fullmatch(name) or name in wanted}
+    ours = {name for name in environment if _OURS.fullmatch(name)} - {"LEADS_ENCRYPTION_KEY"}
+    kept = {name: value for name, value in environment.items() if name in ours | wanted}
     file = os.open(data / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(file, "wb") as opened:
         opened.write(msgspec.json.encode(kept))

@@ -404,3 +404,21 @@ def test_a_worker_of_a_whole_installation_delivers_even_if_its_port_is_taken(
                 assert worker.wait(20) == 0
             finally:
                 worker.kill()
+
+
+def test_up_keeps_the_key_of_what_is_encrypted_out_of_its_folder(tmp_path: Path, crm: Crm) -> None:
+    key = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="
+    with Processes(tmp_path, "redis://127.0.0.1:1/0", one_crm(crm), LEADS_ENCRYPTION_KEY=key) as here:
+        del here.environ["LEADS_REDIS_URL"]
+        running = here.up()
+        assert post(running.port, **ASHA).status == 200
+        crm.wait_for(1, 10)
+        held = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.suffix != ".sock"]
+        assert not [path for path in held if key.encode() in path.read_bytes() or b"Asha" in path.read_bytes()]
+        here.environ["LEADS_DATA"] = str(tmp_path / "data")
+        assert "Asha Rao" in here.run("person", "--phone", ASHA["phone"])
+        del here.environ["LEADS_ENCRYPTION_KEY"]
+        told = here.start("person", "--phone", ASHA["phone"])
+        assert told.wait() == 1
+        assert "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.said()
+        running.stop()

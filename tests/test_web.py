@@ -22,6 +22,7 @@ from service.intake import Caller, Intake, Readiness, Taken, Unavailable, Used
 from service.kept import Limited
 from service.lead import Content, Source, Touch
 from service.secret import Secret
+from service.service_table import Service
 from service.web import create_app
 
 pytestmark = pytest.mark.anyio
@@ -870,3 +871,16 @@ async def test_what_was_agreed_to_is_kept_in_the_language_it_was_read_in(
     assert given.text_sha256 == hashlib.sha256(text.encode()).hexdigest()
     await browser.post("/f/agreed", data=GOOD)
     assert kept.taken[-1][1].consent is None
+
+
+async def test_the_public_url_is_the_services_own_whatever_host_a_proxy_passes_on(kept: Kept) -> None:
+    config = Config({GUARDED.name: GUARDED}, {}, service=Service(public_url="https://leads.example.org"))
+    challenger = Challenger(SECRET, lambda: NOW, kept.warn)
+    app = create_app(config, cast("Intake", kept), challenger, secret=SECRET, clock=lambda: NOW)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://10.0.0.5:8000") as client:
+        own, other = "https://leads.example.org", "https://leads.example.com"
+        answers = [await client.post("/f/guarded", data=GOOD, headers={"Origin": each}) for each in (own, other)]
+        assert [each.status_code for each in answers] == [200, 403]
+        assert (await client.get("/openapi.json")).json()["servers"] == [{"url": own}]
+        sent_on = await client.post("/f/guarded", data={**GOOD, "_next": f"{own}/f/guarded"}, headers=HTML)
+        assert sent_on.headers["location"] == f"{own}/f/guarded"
