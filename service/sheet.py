@@ -15,6 +15,7 @@ from service.archive import KeptLead
 from service.destinations.envelope import timestamp
 from service.destinations.template import as_text
 from service.form import Form
+from service.lead import Content
 
 _BEGINS_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
@@ -48,7 +49,7 @@ def _beginning(lead: KeptLead) -> list[str]:
 
 
 def _said(lead: KeptLead, fields: Sequence[str]) -> list[str]:
-    content = lead.versions[-1].content
+    content = lead.versions[-1].content if lead.versions else Content({}, {})  # of an erased one nothing is left
     answers = [content.fields.get(name) for name in fields]
     extra = msgspec.json.encode(dict(content.extra)).decode() if content.extra else ""
     return [*("" if answer is None else as_text(answer.value) for answer in answers), extra]

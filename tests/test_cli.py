@@ -895,3 +895,21 @@ def test_with_a_key_commands_read_what_is_encrypted_and_without_it_they_say_so(l
         1,
         "LEADS_ENCRYPTION_KEY: key 1 is not 32 bytes in base64. Make one with `openssl rand -base64 32`.",
     )
+
+
+def test_an_erased_lead_that_a_crm_has_yet_to_hear_of_is_listed_as_what_it_is(leads: Leads, redis_url: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+    lead = lead_of_asha(leads, redis_url)
+
+    async def claim(shop: Workshop) -> None:
+        await shop.store.claim(shop.config.forms["get-in-touch"], "crm", lease=1, limit=1, token="t")
+
+    work(redis_url, text, claim)
+    assert f"{lead} of form get-in-touch; lead.erased goes to crm" in leads("erase", "--phone", "089510 47001").out
+    for words in (("list",), ("list", "--csv"), ("list", "--json"), ("show", lead), ("show", lead, "--json")):
+        told = leads(*words)
+        assert (told.status, lead in told.out, "Asha" in told.out) == (0, True, False), words
+    assert "  erased  crm: waiting" in leads("list").out
+    assert "was erased" in leads("show", lead).out
+    assert '"type": "lead.erased"' in leads("preview", "crm", "--lead", lead).out
+    assert leads("replay", lead).status == 0
