@@ -4,7 +4,7 @@ Law: only this module and the scripts it runs write these keys; `archive` reads 
 hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stands in no key. Times: ms of the server.
 
 `leads:{FORM}:lead:ID`        hash: version, first, last, enquiries, phone ("1": has one), persons (JSON hashes),
-                              index (lines: hashes that find it), submissions (lines "at result version receipt"),
+                              index (lines: more hashes that find it), submissions (lines "at result version receipt"),
                               kept (said since that version), pace (until when its person's limit is used up),
                               v:N (a version, see `kept.Version`), d:DEST (delivery record, see _states.lua),
                               a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,

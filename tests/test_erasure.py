@@ -299,3 +299,15 @@ async def test_the_append_only_file_is_written_anew_without_the_person(own_redis
 
 def test_a_line_says_by_what_else_it_can_be_found() -> None:
     assert json.loads(msgspec.json.encode(Line("i", "f", 1, "r", "l", {}, {}, also=("h",))))["also"] == ["h"]
+
+
+async def test_of_very_many_addresses_each_finds_the_lead_and_none_is_left_behind(ledger: Ledger) -> None:
+    ledger.checks_each_call = False
+    addresses = [f"asha{number}@example.com" for number in range(20)]
+    for each in addresses:
+        await ledger.post(phone=ASHA, email=each)
+    for each in (addresses[0], addresses[-1]):
+        found = await Eraser(ledger.server).find(FORM.name, [person_hash(SECRET, FORM.name, "email", each)])
+        assert len(found) == 1
+    await erase(ledger, person_hash(SECRET, FORM.name, "email", addresses[0]))
+    assert await left(ledger) == {}

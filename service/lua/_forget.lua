@@ -14,10 +14,12 @@ end
 local function forget(base, id)
   local lead_key = base .. 'lead:' .. id
   local kept = redis.call('HMGET', lead_key, 'persons', 'index', 'submissions')
-  for _, hash in ipairs(kept[1] and cjson.decode(kept[1]) or {}) do
+  local function drop_person(hash)
     if redis.call('GET', base .. 'person:' .. hash) == id then redis.call('DEL', base .. 'person:' .. hash) end
+    drop_from_index(base, hash, id)
   end
-  for hash in string.gmatch(kept[2] or '', '[^\n]+') do drop_from_index(base, hash, id) end
+  for _, hash in ipairs(kept[1] and cjson.decode(kept[1]) or {}) do drop_person(hash) end
+  for hash in string.gmatch(kept[2] or '', '[^\n]+') do drop_person(hash) end
   for receipt in string.gmatch(kept[3] or '', '(%S+)\n') do
     if redis.call('HGET', base .. 'receipts', receipt) == id then redis.call('HDEL', base .. 'receipts', receipt) end
   end

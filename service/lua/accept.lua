@@ -91,15 +91,18 @@ local function remember_person(id)
       if name == 'phone' then redis.call('HSET', lead_key(id), 'phone', 1) end
     end
   end
-  while #hashes > 16 do table.remove(hashes, 1) end
+  while #hashes > 16 do note(lead_key(id), 'index', table.remove(hashes, 1), 1e9) end
   for _, hash in ipairs(hashes) do
     if redis.call('GET', base .. 'person:' .. hash) == id then
       redis.call('PEXPIREAT', base .. 'person:' .. hash, until_at)
     end
   end
   redis.call('HSET', lead_key(id), 'persons', cjson.encode(hashes))
+  -- What finds the lead must be known when it is deleted: by `persons`, and what is not there by `index`.
+  local listed = {}
+  for _, hash in ipairs(hashes) do listed[hash] = true end
   for _, hash in ipairs(names_of(line)) do
-    if add_to_index(base, hash, id) then note(lead_key(id), 'index', hash, 1e9) end
+    if add_to_index(base, hash, id) and not listed[hash] then note(lead_key(id), 'index', hash, 1e9) end
   end
 end
 
