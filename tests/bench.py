@@ -34,6 +34,7 @@ SUBMISSIONS = 10_000
 WAITING = 5_000
 IDLE_TRIES = 50
 STARTS = 3
+STALL_S = 10.0
 SECRET = "a secret of the benchmark, 32 and more"
 # What servers have that nobody set up for this: src/config.c of Redis and Valkey.
 DEFAULT_PACKING = {"hash-max-listpack-entries": "512", "hash-max-listpack-value": "64"}
@@ -51,6 +52,13 @@ fields.message = { type = "text", max_length = 5000, multiline = true }
 type = "webhook"
 url = "$BENCH_CRM"
 secret = "$BENCH_SECRET"
+allow_private = true
+"""
+
+SLOW = """
+[destinations.slow]
+type = "webhook"
+url = "$BENCH_SLOW"
 allow_private = true
 """
 
@@ -331,22 +339,27 @@ def measure_start(folder: Path) -> None:
 
 
 def measure_latency(folder: Path) -> None:
-    """From the visitor's POST to its arrival at the CRM, with nothing else to do."""
+    """From the visitor's POST to its arrival at the CRM, with nothing else to do; then beside a CRM that stalls."""
     arrived: list[float] = []
 
     def note(_: Received) -> None:
         arrived.append(time.perf_counter())
 
-    with embedded(folder / "server") as url, Crm() as crm:
+    with embedded(folder / "server") as url, Crm() as crm, Crm() as slow:
         crm.decide = note
         environment, web, work = environment_of(folder, url, crm.url), free_port(), free_port()
+        (folder / "leads.toml").write_text(CONFIG.replace('["crm"]', '["crm", "slow"]') + SLOW)
         with (
-            process(["-m", "service", "serve", "--port", str(web)], environment, web),
-            process(["-m", "service", "work", "--port", str(work)], environment, work),
+            process(["-m", "service", "serve", "--port", str(web)], environment | {"BENCH_SLOW": slow.url}, web),
+            process(["-m", "service", "work", "--port", str(work)], environment | {"BENCH_SLOW": slow.url}, work),
         ):
-            took = [one_lead(web, crm, number, arrived) for number in range(IDLE_TRIES + 1)][1:]
-    cuts = statistics.quantiles(took, n=20)
-    show(f"submission to CRM, idle, {IDLE_TRIES} tries", f"half within {cuts[9]:.0f} ms, 95 % within {cuts[18]:.0f} ms")
+            one_lead(web, crm, 0, arrived)
+            alone = [one_lead(web, crm, number, arrived) for number in range(1, IDLE_TRIES)]
+            slow.answer(200, stall=STALL_S)
+            beside = [one_lead(web, crm, number, arrived) for number in range(IDLE_TRIES, 2 * IDLE_TRIES)]
+    for what, took in (("idle", alone), (f"beside one that takes {STALL_S:.0f} s", beside)):
+        cuts = statistics.quantiles(took, n=20)
+        show(f"submission to CRM, {what}", f"half within {cuts[9]:.0f} ms, 95 % within {cuts[18]:.0f} ms")
 
 
 def one_lead(port: int, crm: Crm, number: int, arrived: Sequence[float]) -> float:
