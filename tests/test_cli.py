@@ -865,6 +865,18 @@ def test_erasing_empties_the_spool_and_what_was_set_aside_of_that_person(leads: 
     assert "1 lead," in leads("person", "--phone", "089510 47002").out
 
 
+def test_a_file_of_lines_set_aside_that_were_all_erased_waits_for_nobody(leads: Leads, redis_url: str) -> None:
+    spool = leads.folder / "spool"
+    spool.mkdir()
+    leads.environ(LEADS_SPOOL=str(spool))
+    text = (leads.folder / "leads.toml").read_text()
+    line = work(redis_url, text, lambda shop: spooled_line(shop, **ASHA))
+    (spool / "000-a.aside").write_bytes(line + b"\n")
+    assert "000-a.aside" in leads("status").err
+    assert leads("erase", "--phone", "089510 47001").status == 0
+    assert leads("status").err == ""
+
+
 async def spooled_line(shop: Workshop, **said: str) -> bytes:
     line = shop.intake._line(
         shop.config.forms["get-in-touch"], shop.check("get-in-touch", **said).content, None, (), {}
