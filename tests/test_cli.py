@@ -897,7 +897,10 @@ def test_with_a_key_commands_read_what_is_encrypted_and_without_it_they_say_so(l
     lead = work(redis_url, text, submit)
     for command in (("show", lead), ("list",), ("person", "--phone", "089510 47001")):
         told = leads(*command)
-        assert (told.status, "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.err) == (1, True), command
+        assert (told.status, "encrypted: set LEADS_ENCRYPTION_KEY to the key" in told.err) == (1, True), command
+    leads.environ(LEADS_ENCRYPTION_KEY=NEW_KEY)
+    told = leads("show", lead)
+    assert (told.status, "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.err) == (1, True)
     leads.environ(LEADS_ENCRYPTION_KEY=f"{NEW_KEY}, {KEY}")
     assert "Asha Rao" in leads("show", lead).out
     assert "Asha Rao" in leads("person", "--phone", "089510 47001").out

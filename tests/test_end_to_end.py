@@ -420,5 +420,5 @@ def test_up_keeps_the_key_of_what_is_encrypted_out_of_its_folder(tmp_path: Path,
         del here.environ["LEADS_ENCRYPTION_KEY"]
         told = here.start("person", "--phone", ASHA["phone"])
         assert told.wait() == 1
-        assert "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.said()
+        assert "encrypted: set LEADS_ENCRYPTION_KEY to the key it was encrypted with" in told.said()
         running.stop()
