@@ -94,10 +94,15 @@ class Cipher:
 PLAIN: Final = Cipher()
 
 
+def listed_in(listed: Secret) -> list[str]:
+    """Return what is listed, in base64: commas or blanks stand between."""
+    return listed.reveal().replace(",", " ").split()
+
+
 def keys_of(listed: Secret) -> tuple[bytes, ...]:
     """Return the keys of LEADS_ENCRYPTION_KEY, commas or blanks between them. Raises CannotStart for what is none."""
     keys = []
-    for number, text in enumerate(listed.reveal().replace(",", " ").split(), 1):
+    for number, text in enumerate(listed_in(listed), 1):
         try:
             key = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):

@@ -15,7 +15,7 @@ from service.body_table import reach
 from service.destinations.template import Node, Template
 from service.destinations.webhook import Webhook
 from service.environment import Environment
-from service.form import Form
+from service.form import Form, Turnstile
 from service.form_table import read_form
 from service.guess import weakness
 from service.kind import check_name, one_of, show
@@ -25,6 +25,8 @@ from service.table import Keys, Mistake, Report, Table, table
 from service.webhook_table import read_webhook
 
 __all__ = ["Config", "Mistake", "Mistakes", "Remark", "parse"]
+
+SHORTEST_SECRET: Final = 16
 
 _KINDS: Final = {"webhook": read_webhook}
 
@@ -175,7 +177,18 @@ def guessable(config: Config) -> tuple[Mistake, ...]:
         for name, form in config.forms.items()
         if form.webflow_secret
     ]
-    return tuple(Mistake(path, f"what it names {why}") for path, secret in owned if (why := weakness(secret)))
+    owned += [
+        (f"forms.{name}.captcha.secret", form.captcha.secret)
+        for name, form in config.forms.items()
+        if isinstance(form.captcha, Turnstile)
+    ]
+    return tuple(Mistake(path, f"what it names {why}") for path, secret in owned if (why := _weakness(secret)))
+
+
+def _weakness(secret: Secret) -> str:
+    """Say what is wrong with a secret. Those that others make have no shape of their own, but none of them is short."""
+    is_short = len(secret.reveal()) < SHORTEST_SECRET
+    return weakness(secret) or (f"is shorter than {SHORTEST_SECRET} characters" if is_short else "")
 
 
 def _proves_itself(webhook: Webhook) -> bool:

@@ -156,6 +156,11 @@ def test_check_says_that_a_good_file_is_fine_and_what_is_worth_a_look(leads: Lea
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "secret: what it names stands in a published example.",
         ),
+        (
+            "LEADS_ENCRYPTION_KEY",
+            "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=",
+            "LEADS_ENCRYPTION_KEY: key 1 only counts up or down. Make one with `openssl rand -base64 32`.",
+        ),
     ],
 )
 def test_check_refuses_a_secret_that_anybody_could_guess(leads: Leads, variable: str, value: str, told: str) -> None:
@@ -164,6 +169,27 @@ def test_check_refuses_a_secret_that_anybody_could_guess(leads: Leads, variable:
     assert (said.status, said.out) == (1, "")
     assert told in said.err
     assert value not in said.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ('webflow_secret = "$THEIRS"', "test", "webflow_secret: what it names is shorter than 16 characters."),
+        (
+            'captcha = { type = "turnstile", sitekey = "x", secret = "$THEIRS" }',
+            "1x0000000000000000000000000000000AA",
+            "captcha.secret: what it names stands in a published example.",
+        ),
+    ],
+)
+def test_check_looks_at_the_secrets_of_others_too(leads: Leads, setting: str, value: str, told: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+    leads.config(text.replace("[forms.get-in-touch]", f"[forms.get-in-touch]\n{setting}"))
+    leads.environ(THEIRS=value)
+    said = leads("check")
+    assert (said.status, told in said.err) == (1, True), said
+    leads.environ(THEIRS="0x4AAAAAAAbCdEfGhIjKlMnOpQrStUv")
+    assert leads("check").status == 0
 
 
 def test_check_tells_a_weak_secret_together_with_the_mistakes_of_the_file(leads: Leads) -> None:
@@ -183,6 +209,9 @@ def test_a_guessable_secret_is_a_warning_at_the_start(leads: Leads, capsys: pyte
     leads.environ(LEADS_SECRET="0123456789abcdef" * 2)
     assert cli._prepare(is_web=False).forms
     assert "warning: LEADS_SECRET: anybody could guess" in capsys.readouterr().err
+    leads.environ(LEADS_ENCRYPTION_KEY="YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
+    assert cli._prepare(is_web=False).forms
+    assert "warning: LEADS_ENCRYPTION_KEY: anybody could guess" in capsys.readouterr().err
     leads.environ(LEADS_DEMO=str(leads.folder))
     assert cli._prepare(is_web=False).forms
     assert "warning: LEADS_SECRET" not in capsys.readouterr().err
