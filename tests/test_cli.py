@@ -843,6 +843,32 @@ def test_a_person_is_shown_however_the_number_is_written(leads: Leads, redis_url
     assert [each["id"] for each in leads("person", *who, "--json").json()["leads"]] == [lead]
 
 
+@pytest.mark.parametrize("typed", ["asha@bücher.example", "asha@xn--bcher-kva.example"])
+@pytest.mark.parametrize("asked", ["asha@bücher.example", "Asha@xn--bcher-kva.example"])
+def test_a_person_is_found_by_either_spelling_of_a_domain(leads: Leads, redis_url: str, typed: str, asked: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+    work(redis_url, text, lambda shop: shop.submit(email=typed))
+    assert "Held: 1 lead," in leads("person", "--email", asked).out
+    assert ": 1 lead," in leads("erase", "--email", asked).out
+
+
+def test_a_person_is_shown_also_at_a_form_that_is_configured_no_longer(leads: Leads, redis_url: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+
+    async def submit(shop: Workshop) -> str:
+        await shop.store.remember_forms(shop.config.forms)
+        await shop.submit(**ASHA, message="A spammy word", _gotcha="x")
+        return (await shop.submit(**ASHA, message="My knee")).lead
+
+    lead = work(redis_url, text, submit)
+    leads.config(text.replace("[forms.get-in-touch]", "[forms.another]"))
+    told = leads("person", "--phone", "089510 47001")
+    assert (lead in told.out, "message: My knee" in told.out, "A spammy word" in told.out) == (True, True, True)
+    assert "Held: 1 lead, and 1 in quarantine." in told.out
+    assert ": 1 lead, and 1 in quarantine." in leads("erase", "--phone", "089510 47001").out
+    assert "Held: 0 leads, and 0 in quarantine." in leads("person", "--phone", "089510 47001").out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
