@@ -822,6 +822,20 @@ def test_show_tells_what_is_known_and_was_not_forwarded(leads: Leads, redis_url:
     assert leads("show", lead, "--json").json()["unforwarded"]["fields"]["name"]["value"] == "Asha Rao"
 
 
+def test_show_tells_when_what_a_persons_limit_holds_back_goes_out(leads: Leads, redis_url: str) -> None:
+    leads.config(form(more='limits = { person = "1/h" }') + destination("https://crm.invalid/hooks"))
+
+    async def post(shop: Workshop) -> str:
+        await shop.submit(phone="089510 47001")
+        return (await shop.submit(phone="089510 47001", name="Asha Rao")).lead
+
+    lead = work(redis_url, (leads.folder / "leads.toml").read_text(), post)
+    told, kept = leads("show", lead).out, leads("show", lead, "--json").json()
+    assert "not forwarded" not in told
+    assert f"known since; goes out as one update at {at(kept['goes_out_at'])}, by this person's limit\n" in told
+    assert "  name: Asha Rao" in told
+
+
 # --- `leads person`, `leads erase`, LEADS_ENCRYPTION_KEY --------------------------------------------------------------
 
 
