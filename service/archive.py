@@ -90,6 +90,8 @@ class KeptLead(msgspec.Struct, frozen=True):
     deliveries: tuple[KeptDelivery, ...]
     unforwarded: Content | None = None
     """What is known beyond the latest version: `repeat = "drop"` keeps it to ourselves, or a limit holds it back."""
+    goes_out_at: int | None = None
+    """When a person's limit, which holds it back, lets that go out (ms); None: no limit does."""
     erased_at: int | None = None
     """When it was erased (ms): nothing is kept but that some destinations have yet to be told."""
 
@@ -165,12 +167,14 @@ class Archive:
         versions = tuple(
             self._version(form, number, kept[f"v:{number}"]) for number in range(1, int(kept["version"]) + 1)
         )
+        deferred = await self._server.client.zscore(f"{base_of(form.name)}deferred", lead)
         return KeptLead(
             lead, form.name, int(kept["first"]), int(kept["last"]),
             tuple(_submissions(kept.get("submissions", ""))),
             versions,
             deliveries,
             self._unforwarded(form, kept.get("kept"), versions[-1].content),
+            None if deferred is None else int(deferred),
         )  # fmt: skip
 
     async def delivery(self, form: Form, lead: str, destination: str) -> Delivery | None:

@@ -26,11 +26,12 @@ WITNESS: Final = "leads:cipher"
 NO_KEY_OPENS: Final = (
     "No key in LEADS_ENCRYPTION_KEY opens what is kept. Add the key that was used until now behind the new one."
 )
+NO_KEY_GIVEN: Final = "What is kept is encrypted: set LEADS_ENCRYPTION_KEY to the key it was encrypted with."
 HOW_TO_MAKE: Final = "Make one with `openssl rand -base64 32`."
 
 
 class UnreadableError(Exception):
-    """No key that we have opens a text, or it was changed."""
+    """No key that we have opens a text, or it was changed. Says in a sentence what to do."""
 
 
 class Cipher:
@@ -59,6 +60,8 @@ class Cipher:
         """Return what was sealed at `place`. Raises UnreadableError."""
         if not text.startswith(SEALED):
             return text
+        if not self._keys:
+            raise UnreadableError(NO_KEY_GIVEN)
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 -- only where it is asked for
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 -- the same
 
@@ -67,7 +70,7 @@ class Cipher:
             name, nonce = raw[:NAME_BYTES], raw[NAME_BYTES : NAME_BYTES + NONCE_BYTES]
             return AESGCM(self._keys[name]).decrypt(nonce, raw[NAME_BYTES + NONCE_BYTES :], _spelled(place)).decode()
         except (KeyError, InvalidTag, ValueError) as error:
-            raise UnreadableError from error
+            raise UnreadableError(NO_KEY_OPENS) from error
 
     async def agree(self, server: Server) -> None:
         """See that our keys open what is kept on the server, and remember there which one seals from now on.
@@ -80,7 +83,7 @@ class Cipher:
                 await server.client.set(WITNESS, self.seal(WITNESS, WITNESS))
             return
         if not self.is_on:
-            raise CannotStart("What is kept is encrypted: set LEADS_ENCRYPTION_KEY to the key it was encrypted with.")
+            raise CannotStart(NO_KEY_GIVEN)
         try:
             self.open(str(kept), WITNESS)
         except UnreadableError:
@@ -91,10 +94,15 @@ class Cipher:
 PLAIN: Final = Cipher()
 
 
+def listed_in(listed: Secret) -> list[str]:
+    """Return what is listed, in base64: commas or blanks stand between."""
+    return listed.reveal().replace(",", " ").split()
+
+
 def keys_of(listed: Secret) -> tuple[bytes, ...]:
     """Return the keys of LEADS_ENCRYPTION_KEY, commas or blanks between them. Raises CannotStart for what is none."""
     keys = []
-    for number, text in enumerate(listed.reveal().replace(",", " ").split(), 1):
+    for number, text in enumerate(listed_in(listed), 1):
         try:
             key = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):

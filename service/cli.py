@@ -14,13 +14,16 @@ from typing import Annotated
 import typer
 
 from service import cli_leads, cli_person, cli_quarantine, cli_sending
+from service.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
+from service.cipher import listed_in
 from service.config import Config, guessable
 from service.connection import connect
 from service.guess import HOW_TO_MAKE, weakness
 from service.inspection import FAILURES, Finding
 from service.secret import Secret
 from service.server import Server
-from service.settings import config_path, look_up, read_settings, redis_url, secret_of
+from service.settings import config_path, encryption_keys, look_up, read_settings, redis_url, secret_of
+from service.signature import PREFIX
 from service.spool import open_spool
 from service.trouble import CannotStart
 from service.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
@@ -148,6 +151,16 @@ def _troubles_of_secrets() -> Iterator[str]:
         cipher_of(os.environ)
     except CannotStart as error:
         yield str(error)
+    else:
+        yield from _troubles_of_keys()
+
+
+def _troubles_of_keys() -> Iterator[str]:
+    listed = encryption_keys(os.environ)
+    for number, key in enumerate(listed_in(listed) if listed else (), 1):
+        # A key is the base64 of its bytes, as a webhook's secret is: both are looked at.
+        if why := weakness(Secret(f"{PREFIX}{key}")):
+            yield f"LEADS_ENCRYPTION_KEY: key {number} {why}. {HOW_TO_MAKE_KEY}"
 
 
 def _check_redis(config: Config) -> None:
@@ -190,7 +203,9 @@ def _prepare(*, is_web: bool) -> Config:
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
     if "LEADS_DEMO" not in os.environ:
-        for path in (*[each.path for each in guessable(config)], *["LEADS_SECRET"] * bool(weakness(settings.secret))):
+        weak = ["LEADS_SECRET"] * bool(weakness(settings.secret))
+        weak += ["LEADS_ENCRYPTION_KEY"] * any(_troubles_of_keys())
+        for path in (*[each.path for each in guessable(config)], *weak):
             say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
 
     cipher = cipher_of(os.environ)

@@ -181,8 +181,12 @@ def lead_as_text(lead: KeptLead) -> str:
         lines += [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
         lines += _content_as_text(version.content)
         lines += [f"  looks like spam: {_signals_as_text(version.signals)}"] if version.signals else []
+    if lead.goes_out_at is not None:
+        lines += [f"known since; goes out as one update at {at(lead.goes_out_at)}, by this person's limit"]
+    elif lead.unforwarded:
+        lines += ["known since, and not forwarded"]
     if lead.unforwarded:
-        lines += ["known since, and not forwarded", *_content_as_text(lead.unforwarded)]
+        lines += _content_as_text(lead.unforwarded)
     for delivery in lead.deliveries:
         lines += _delivery_as_text(delivery)
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from service.cli_leads import lead_as_text
 from service.config import Config
 from service.drain import Drain
 from service.erasure import Erased, ErasedLead, Eraser
+from service.form import Form
 from service.inspection import sentence_of
 from service.installation import environment_of
 from service.kept import Line
@@ -80,7 +81,11 @@ def person(
 async def _holding(server: Server, config: Config, secret: Secret, said: Sequence[tuple[str, str]]) -> Holding:
     archive, eraser = archive_on(server), Eraser(server)
     leads, quarantined = [], []
-    for form in config.forms.values():
+    # Of a form that is configured no longer the fields are not known, but what was said is kept under their names.
+    forms = dict(config.forms) | {
+        name: Form(name, {}, ()) for name in await Store(server).known_forms() if name not in config.forms
+    }
+    for form in forms.values():
         found = await eraser.find(form.name, [person_hash(secret, form.name, *each) for each in said])
         leads += [lead for each in found if each[0] != "?" and (lead := await archive.lead(form, each))]
         held = {each[1:] for each in found if each[0] == "?"}
@@ -189,9 +194,10 @@ def _identities(config: Config, number: str | None, address: str | None) -> list
             raise CannotStart("This is no phone number. Write it with its country code: +91 89510 47001.")
         said += [("phone", e164) for e164 in found]
     if address:
-        if email.read(address.strip()) is None:
+        found_address = email.read(address)
+        if found_address is None:
             raise CannotStart("This is no email address.")
-        said.append(("email", email.key_of(address.strip())))
+        said.append(("email", found_address.key))
     return said
 
 

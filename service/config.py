@@ -15,7 +15,7 @@ from service.body_table import reach
 from service.destinations.template import Node, Template
 from service.destinations.webhook import Webhook
 from service.environment import Environment
-from service.form import Form
+from service.form import Form, Limits, Turnstile
 from service.form_table import read_form
 from service.guess import weakness
 from service.kind import check_name, one_of, show
@@ -25,6 +25,8 @@ from service.table import Keys, Mistake, Report, Table, table
 from service.webhook_table import read_webhook
 
 __all__ = ["Config", "Mistake", "Mistakes", "Remark", "parse"]
+
+SHORTEST_SECRET: Final = 16
 
 _KINDS: Final = {"webhook": read_webhook}
 
@@ -134,10 +136,7 @@ def _remarks(config: Config) -> Iterator[Remark]:
         if form.origins is None:
             yield Remark(f"forms.{name}.origins", "is not set: pages of any website may post to this form")
         if form.origins is None and form.captcha is None and form.limits.address is None:
-            yield Remark(
-                f"forms.{name}.limits",
-                'is not set, and anybody may post as often as they like: add limits = { address = "30/m" }',
-            )
+            yield _without_limit(f"forms.{name}.limits", form.limits)
     retention = config.service.retention
     longest = max((form.window for form in config.forms.values()), default=0)
     if retention is not None and retention < longest:
@@ -150,6 +149,17 @@ def _remarks(config: Config) -> Iterator[Remark]:
         if not users:
             yield Remark(path, "is not used: no form names it in `deliver`")
         yield from (Remark(f"{path}.{key}", message) for key, message in _remarks_on(webhook))
+
+
+def _without_limit(path: str, limits: Limits) -> Remark:
+    if limits.form:
+        return Remark(
+            f"{path}.address", 'is not set: one address may use up what all may post together. Add address = "30/m"'
+        )
+    anybody = "anybody may post as often as they like"
+    if limits.person:
+        return Remark(f"{path}.address", f'is not set, and {anybody}: `person` refuses nobody. Add address = "30/m"')
+    return Remark(path, f'is not set, and {anybody}: add limits = {{ address = "30/m" }}')
 
 
 def _remarks_on(webhook: Webhook) -> Iterator[tuple[str, str]]:
@@ -175,7 +185,18 @@ def guessable(config: Config) -> tuple[Mistake, ...]:
         for name, form in config.forms.items()
         if form.webflow_secret
     ]
-    return tuple(Mistake(path, f"what it names {why}") for path, secret in owned if (why := weakness(secret)))
+    owned += [
+        (f"forms.{name}.captcha.secret", form.captcha.secret)
+        for name, form in config.forms.items()
+        if isinstance(form.captcha, Turnstile)
+    ]
+    return tuple(Mistake(path, f"what it names {why}") for path, secret in owned if (why := _weakness(secret)))
+
+
+def _weakness(secret: Secret) -> str:
+    """Say what is wrong with a secret. Those that others make have no shape of their own, but none of them is short."""
+    is_short = len(secret.reveal()) < SHORTEST_SECRET
+    return weakness(secret) or (f"is shorter than {SHORTEST_SECRET} characters" if is_short else "")
 
 
 def _proves_itself(webhook: Webhook) -> bool:

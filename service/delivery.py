@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar, assert_never
 
 import httpx
 
+from service.cipher import UnreadableError
 from service.destinations import Destination
 from service.destinations.failure import judge_failure
 from service.gate import Gate, GateState, Report
@@ -167,6 +168,9 @@ class Courier:
         return Attempted(claim, conclusion, settled, await self._report(slot, conclusion, is_probe=is_probe))
 
     async def _outcome(self, claim: Claim) -> Outcome:
+        if claim.fault == UnreadableError.__name__:
+            reason = "no key in LEADS_ENCRYPTION_KEY opens what is kept of it: add the one it was encrypted with"
+            return Retry(reason, scope="fault")
         if claim.fault:
             reason = f"we could not read what is kept of it ({claim.fault}); this is a fault of the service"
             return Retry(reason, scope="fault")

@@ -28,9 +28,11 @@ _TELLING: Final = re.compile(
 )
 _SPARE_LETTERS: Final = 6
 _LOOKED_AT: Final = 500
-# From the specification of Standard Webhooks and the manuals of those who use it.
+# From the specification of Standard Webhooks and the manuals of those who use it; and Cloudflare's for trying Turnstile
+# out, which let everything or nothing pass (https://developers.cloudflare.com/turnstile/troubleshooting/testing/).
 _PUBLISHED: Final = frozenset(
     {"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "plJ3nmyCDGBKInavdOK15jsl"}
+    | {f"{kind}x0000000000000000000000000000000AA" for kind in (1, 2, 3)}
 )
 
 

@@ -100,6 +100,11 @@ class Intake:
         self._cipher = cipher
         self._refusals = _Refusals()
         self._silent_until = 0.0
+        self._unfit = ""
+
+    def take_nothing(self, reason: str) -> None:
+        """Take nothing from now on, not even into the spool; `reason` is a sentence for the operator."""
+        self._unfit = reason
 
     async def submit(
         self,
@@ -117,6 +122,8 @@ class Intake:
         `once` is what may serve one person only: the solution of a challenge. The form's limits are those of its
         `caller`; None: nobody who is limited.
         """
+        if self._unfit:
+            return Unavailable(self._unfit)
         line = self._line(form, content, key, quarantine, signals)
         if once:
             line = structs.replace(line, once=keyed_hash(self._secret, "once", form.name, once))
@@ -180,6 +187,8 @@ class Intake:
 
     async def readiness(self) -> Readiness:
         """Look whether Redis answers and is durable, and whether the spool can be written."""
+        if self._unfit:
+            return Readiness(ready=False, redis=self._unfit, spool="Nothing is taken into it either.")
         is_safe, told = verdict(await self._store.inspect())
         if self._spool is None:
             return Readiness(is_safe, told, "No spool is configured (LEADS_SPOOL).")

@@ -7,11 +7,11 @@ hashes of different purposes or forms can never be compared.
 import hmac
 import unicodedata
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from service import email, spam
+from service import email, phone, spam
 from service.form import Form
 from service.lead import Answer, Consent, Content, Source
 from service.problem import Code
@@ -26,12 +26,16 @@ def keyed_hash(secret: Secret, *parts: str) -> str:
 
 
 def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
-    """Return the person hashes of every phone and every email given, in any field: it can be found by each of them."""
-    found = (
+    """Return the person hashes of every phone and every email given, in any field: it can be found by each of them.
+
+    Also of a second number in the same field: somebody may ask about that one.
+    """
+    found = [
         (kind, _identity(form, name, answer, kind))
         for name, answer in content.fields.items()
         for kind in ("phone", "email")
-    )
+    ]
+    found += [("phone", e164) for answer in content.fields.values() for e164 in _further_numbers(form, answer)]
     return tuple(dict.fromkeys(person_hash(secret, form.name, kind, said) for kind, said in found if said))
 
 
@@ -128,6 +132,15 @@ def _identity(form: Form, name: str, answer: Answer, kind: str) -> str | None:
     if kind == "phone":
         return answer.phone.e164 if answer.phone else None
     return None if Code.TYPE_EMAIL in answer.flags else email.key_of(str(answer.value))
+
+
+def _further_numbers(form: Form, answer: Answer) -> Iterator[str]:
+    rest = answer.phone.rest if answer.phone else None
+    while rest:
+        further = phone.read(rest, country=form.country, countries=form.countries).phone
+        if further and further.e164:
+            yield further.e164
+        rest = further.rest if further else None
 
 
 def _canonical(form: Form, name: str, answer: Answer) -> str:

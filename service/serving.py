@@ -67,16 +67,19 @@ def create_web() -> Starlette:
     challenger = Challenger(settings.secret, clock, log_unverified(own_log))
     figures = WebFigures(is_shared="PROMETHEUS_MULTIPROC_DIR" in os.environ)
 
+    async def attend() -> None:
+        """Drain into a server that we know we may use, and into no other."""
+        if await _get_acquainted(store, cipher, config, intake, own_log) and spool:
+            await _keep_draining(Drain(spool, store, config.forms), own_log, figures)
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         phone.warm({region for form in config.forms.values() for region in (form.country, *form.countries)})
         tasks = [
             asyncio.create_task(intake.keep_reporting()),
             asyncio.create_task(server.keep_time()),
-            asyncio.create_task(_get_acquainted(store, cipher, config, own_log)),
+            asyncio.create_task(attend()),
         ]
-        if spool:
-            tasks.append(asyncio.create_task(_keep_draining(Drain(spool, store, config.forms), own_log, figures)))
         for task in tasks:
             task.add_done_callback(functools.partial(_tell_of_its_end, own_log))
         yield
@@ -115,8 +118,11 @@ def _tell_of_its_end(log: Log, task: asyncio.Task[None]) -> None:
         log_fault(log, error)
 
 
-async def _get_acquainted(store: Store, cipher: Cipher, config: Config, log: Log) -> None:
-    """Look at a server that may have been away when we started, and tell it which forms we serve."""
+async def _get_acquainted(store: Store, cipher: Cipher, config: Config, intake: Intake, log: Log) -> bool:
+    """Look at a server that may have been away when we started, and tell it which forms we serve.
+
+    False: we may not use it. Had it been there, we would not have started; so nothing is taken any more.
+    """
     while True:
         try:
             findings = await store.server.open(replicas=config.service.replicas)
@@ -124,12 +130,13 @@ async def _get_acquainted(store: Store, cipher: Cipher, config: Config, log: Log
             await store.remember_forms(config.forms)
         except CannotStart as error:
             log.error("redis cannot be used", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault
-            return
+            intake.take_nothing(str(error))
+            return False
         except FAILURES:
             await asyncio.sleep(1)
             continue
         if not any(each.level == "away" for each in findings):
-            return
+            return True
         await asyncio.sleep(1)
 
 

@@ -111,8 +111,11 @@ class Spool:
         return total
 
     def aside(self) -> list[str]:
-        """Return the names of files with lines that could not be taken."""
-        return sorted(path.name for path in self.folder.glob("*.aside"))
+        """Return the names of files with lines that could not be taken.
+
+        One whose lines were all erased is empty, and stays: another process may be about to write into it.
+        """
+        return sorted(path.name for path in self.folder.glob("*.aside") if path.stat().st_size)
 
     def purge_aside(self, is_theirs: Callable[[bytes], bool | None]) -> list[str]:
         """Delete the lines set aside that are theirs; returns the names of files with lines that cannot be judged."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import typer
 
-from service.cipher import NO_KEY_OPENS, PLAIN, Cipher, UnreadableError, keys_of
+from service.cipher import PLAIN, Cipher, UnreadableError, keys_of
 from service.config import Config, Mistakes, parse
 from service.connection import connect
 from service.inspection import FAILURES, sentence_of
@@ -123,8 +123,8 @@ def with_server(url: Secret, work: Callable[[Server], Awaitable[T]]) -> T:
             return await work(server)
         except FAILURES as error:
             raise CannotStart(sentence_of(error)) from None
-        except UnreadableError:
-            raise CannotStart(NO_KEY_OPENS) from None
+        except UnreadableError as error:
+            raise CannotStart(str(error)) from None
         finally:
             await server.close()
 

@@ -447,7 +447,7 @@ async def everything(ledger: Ledger) -> dict[str, object]:
 async def test_a_solution_serves_one_person_and_another_leaves_no_trace(ledger: Ledger) -> None:
     assert (await ledger.post(phone=ASHA, once="solved")).result == "created"
     before = await everything(ledger)
-    for other in ({"phone": RAVI}, {"phone": ASHA, "email": MAIL}, {"email": MAIL}, {"name": "Ravi"}):
+    for other in ({"phone": RAVI}, {"phone": RAVI, "email": MAIL}, {"email": MAIL}, {"name": "Ravi"}):
         refused = await ledger.post(other, once="solved")
         assert (refused.result, refused.lead, refused.version) == ("used", "", 0)
     assert await everything(ledger) == before
@@ -458,6 +458,15 @@ async def test_the_same_person_may_send_again_with_the_same_solution(ledger: Led
     await ledger.post(phone=ASHA, once="solved")
     assert (await ledger.post(phone="+91 89510-47001", once="solved")).result == "repeated"
     assert (await ledger.post(phone=ASHA, message="My knee", once="solved")).result == "updated"
+
+
+async def test_whoever_adds_an_address_or_a_number_to_what_they_sent_is_the_same_person(ledger: Ledger) -> None:
+    await ledger.post(email=MAIL, once="solved")
+    assert (await ledger.post(email=MAIL, phone=ASHA, once="solved")).result == "updated"
+    assert (await ledger.post(phone=ASHA, email="other@example.com", once="solved")).result == "updated"
+    assert (await ledger.post(phone=ASHA, once="solved")).result == "repeated"
+    for other in ({"phone": RAVI, "email": MAIL}, {"email": "other@example.com"}, {"name": "Ravi"}):
+        assert (await ledger.post(other, once="solved")).result == "used"
 
 
 async def test_a_line_sent_twice_gets_its_first_result_whatever_became_of_its_solution(ledger: Ledger) -> None:

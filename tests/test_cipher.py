@@ -193,6 +193,19 @@ async def test_a_later_key_opens_nothing_and_the_lead_is_kept_for_the_right_one(
         assert crm.requests[-1].json()["data"]["fields"]["name"] == "Marked Name"
 
 
+@pytest.mark.anyio
+async def test_what_no_key_opens_dies_with_a_reason_that_says_which_key_it_needs(redis_url: str, crm: Crm) -> None:
+    async with Workshop(redis_url, one_crm(crm, more='retry = ["100ms"]')) as shop:
+        shop.use(Cipher([ONE]))
+        await shop.submit(**MARKED)
+        shop.use(Cipher([TWO]))
+        async with shop.worker():
+            await shop.settled()
+        [dead] = await shop.dead()
+        assert "no key in LEADS_ENCRYPTION_KEY opens what is kept of it" in dead.reason
+        assert "fault of the service" not in dead.reason
+
+
 def spooled(folder: Path) -> bytes:
     [file] = folder.glob("*.jsonl")
     return file.read_bytes()

@@ -156,6 +156,11 @@ def test_check_says_that_a_good_file_is_fine_and_what_is_worth_a_look(leads: Lea
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "secret: what it names stands in a published example.",
         ),
+        (
+            "LEADS_ENCRYPTION_KEY",
+            "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=",
+            "LEADS_ENCRYPTION_KEY: key 1 only counts up or down. Make one with `openssl rand -base64 32`.",
+        ),
     ],
 )
 def test_check_refuses_a_secret_that_anybody_could_guess(leads: Leads, variable: str, value: str, told: str) -> None:
@@ -164,6 +169,27 @@ def test_check_refuses_a_secret_that_anybody_could_guess(leads: Leads, variable:
     assert (said.status, said.out) == (1, "")
     assert told in said.err
     assert value not in said.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ('webflow_secret = "$THEIRS"', "test", "webflow_secret: what it names is shorter than 16 characters."),
+        (
+            'captcha = { type = "turnstile", sitekey = "x", secret = "$THEIRS" }',
+            "1x0000000000000000000000000000000AA",
+            "captcha.secret: what it names stands in a published example.",
+        ),
+    ],
+)
+def test_check_looks_at_the_secrets_of_others_too(leads: Leads, setting: str, value: str, told: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+    leads.config(text.replace("[forms.get-in-touch]", f"[forms.get-in-touch]\n{setting}"))
+    leads.environ(THEIRS=value)
+    said = leads("check")
+    assert (said.status, told in said.err) == (1, True), said
+    leads.environ(THEIRS="0x4AAAAAAAbCdEfGhIjKlMnOpQrStUv")
+    assert leads("check").status == 0
 
 
 def test_check_tells_a_weak_secret_together_with_the_mistakes_of_the_file(leads: Leads) -> None:
@@ -183,6 +209,9 @@ def test_a_guessable_secret_is_a_warning_at_the_start(leads: Leads, capsys: pyte
     leads.environ(LEADS_SECRET="0123456789abcdef" * 2)
     assert cli._prepare(is_web=False).forms
     assert "warning: LEADS_SECRET: anybody could guess" in capsys.readouterr().err
+    leads.environ(LEADS_ENCRYPTION_KEY="YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
+    assert cli._prepare(is_web=False).forms
+    assert "warning: LEADS_ENCRYPTION_KEY: anybody could guess" in capsys.readouterr().err
     leads.environ(LEADS_DEMO=str(leads.folder))
     assert cli._prepare(is_web=False).forms
     assert "warning: LEADS_SECRET" not in capsys.readouterr().err
@@ -793,6 +822,20 @@ def test_show_tells_what_is_known_and_was_not_forwarded(leads: Leads, redis_url:
     assert leads("show", lead, "--json").json()["unforwarded"]["fields"]["name"]["value"] == "Asha Rao"
 
 
+def test_show_tells_when_what_a_persons_limit_holds_back_goes_out(leads: Leads, redis_url: str) -> None:
+    leads.config(form(more='limits = { person = "1/h" }') + destination("https://crm.invalid/hooks"))
+
+    async def post(shop: Workshop) -> str:
+        await shop.submit(phone="089510 47001")
+        return (await shop.submit(phone="089510 47001", name="Asha Rao")).lead
+
+    lead = work(redis_url, (leads.folder / "leads.toml").read_text(), post)
+    told, kept = leads("show", lead).out, leads("show", lead, "--json").json()
+    assert "not forwarded" not in told
+    assert f"known since; goes out as one update at {at(kept['goes_out_at'])}, by this person's limit\n" in told
+    assert "  name: Asha Rao" in told
+
+
 # --- `leads person`, `leads erase`, LEADS_ENCRYPTION_KEY --------------------------------------------------------------
 
 
@@ -812,6 +855,32 @@ def test_a_person_is_shown_however_the_number_is_written(leads: Leads, redis_url
     assert "Asha Rao" in told.out
     assert "Held: 1 lead, and 0 in quarantine." in told.out
     assert [each["id"] for each in leads("person", *who, "--json").json()["leads"]] == [lead]
+
+
+@pytest.mark.parametrize("typed", ["asha@bücher.example", "asha@xn--bcher-kva.example"])
+@pytest.mark.parametrize("asked", ["asha@bücher.example", "Asha@xn--bcher-kva.example"])
+def test_a_person_is_found_by_either_spelling_of_a_domain(leads: Leads, redis_url: str, typed: str, asked: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+    work(redis_url, text, lambda shop: shop.submit(email=typed))
+    assert "Held: 1 lead," in leads("person", "--email", asked).out
+    assert ": 1 lead," in leads("erase", "--email", asked).out
+
+
+def test_a_person_is_shown_also_at_a_form_that_is_configured_no_longer(leads: Leads, redis_url: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+
+    async def submit(shop: Workshop) -> str:
+        await shop.store.remember_forms(shop.config.forms)
+        await shop.submit(**ASHA, message="A spammy word", _gotcha="x")
+        return (await shop.submit(**ASHA, message="My knee")).lead
+
+    lead = work(redis_url, text, submit)
+    leads.config(text.replace("[forms.get-in-touch]", "[forms.another]"))
+    told = leads("person", "--phone", "089510 47001")
+    assert (lead in told.out, "message: My knee" in told.out, "A spammy word" in told.out) == (True, True, True)
+    assert "Held: 1 lead, and 1 in quarantine." in told.out
+    assert ": 1 lead, and 1 in quarantine." in leads("erase", "--phone", "089510 47001").out
+    assert "Held: 0 leads, and 0 in quarantine." in leads("person", "--phone", "089510 47001").out
 
 
 @pytest.mark.parametrize(
@@ -865,6 +934,18 @@ def test_erasing_empties_the_spool_and_what_was_set_aside_of_that_person(leads: 
     assert "1 lead," in leads("person", "--phone", "089510 47002").out
 
 
+def test_a_file_of_lines_set_aside_that_were_all_erased_waits_for_nobody(leads: Leads, redis_url: str) -> None:
+    spool = leads.folder / "spool"
+    spool.mkdir()
+    leads.environ(LEADS_SPOOL=str(spool))
+    text = (leads.folder / "leads.toml").read_text()
+    line = work(redis_url, text, lambda shop: spooled_line(shop, **ASHA))
+    (spool / "000-a.aside").write_bytes(line + b"\n")
+    assert "000-a.aside" in leads("status").err
+    assert leads("erase", "--phone", "089510 47001").status == 0
+    assert leads("status").err == ""
+
+
 async def spooled_line(shop: Workshop, **said: str) -> bytes:
     line = shop.intake._line(
         shop.config.forms["get-in-touch"], shop.check("get-in-touch", **said).content, None, (), {}
@@ -885,7 +966,10 @@ def test_with_a_key_commands_read_what_is_encrypted_and_without_it_they_say_so(l
     lead = work(redis_url, text, submit)
     for command in (("show", lead), ("list",), ("person", "--phone", "089510 47001")):
         told = leads(*command)
-        assert (told.status, "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.err) == (1, True), command
+        assert (told.status, "encrypted: set LEADS_ENCRYPTION_KEY to the key" in told.err) == (1, True), command
+    leads.environ(LEADS_ENCRYPTION_KEY=NEW_KEY)
+    told = leads("show", lead)
+    assert (told.status, "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.err) == (1, True)
     leads.environ(LEADS_ENCRYPTION_KEY=f"{NEW_KEY}, {KEY}")
     assert "Asha Rao" in leads("show", lead).out
     assert "Asha Rao" in leads("person", "--phone", "089510 47001").out

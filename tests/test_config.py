@@ -585,6 +585,26 @@ def test_what_is_worth_telling_is_a_warning(line: str, paths: list[str]) -> None
 
 
 @pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ("{}", [("limits", "is not set, and anybody may post as often as they like")]),
+        ('{ form = "600/m" }', [("limits.address", "one address may use up what all may post together")]),
+        (
+            '{ person = "10/h" }',
+            [("limits.address", "anybody may post as often as they like: `person` refuses nobody")],
+        ),
+        ('{ form = "600/m", person = "10/h" }', [("limits.address", "one address may use up")]),
+        ('{ address = "30/m" }', []),
+    ],
+)
+def test_what_is_told_about_limits_fits_those_that_are_set(limits: str, told: list[tuple[str, str]]) -> None:
+    text = with_webhook('secret = "$CRM"').replace("[forms.contact]", f"[forms.contact]\nlimits = {limits}")
+    found = [each for each in config(text).warnings if "limits" in each.path]
+    assert [each.path for each in found] == [f"forms.contact.{path}" for path, _ in told]
+    assert all(words in each.message for each, (_, words) in zip(found, told, strict=True))
+
+
+@pytest.mark.parametrize(
     ("url", "words"),
     [
         ("http://crm.example.com", ["http:// to a public host"]),

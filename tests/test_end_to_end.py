@@ -406,6 +406,33 @@ def test_a_worker_of_a_whole_installation_delivers_even_if_its_port_is_taken(
                 worker.kill()
 
 
+def test_with_another_key_nothing_is_taken_though_redis_was_away_at_the_start(
+    tmp_path: Path, own_redis: Embedded, crm: Crm
+) -> None:
+    key, other = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=", "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjI="
+    spool = tmp_path / "spool"
+    environ = {"LEADS_ENCRYPTION_KEY": key, "LEADS_SPOOL": str(spool)}
+    with Processes(tmp_path / "here", own_redis.url, one_crm(crm), **environ) as here:
+        here.serve().stop()
+        own_redis.stop()
+        here.environ["LEADS_ENCRYPTION_KEY"] = other
+        web = here.serve()
+        assert post(web.port, **ASHA).status == 200
+        own_redis.start()
+        until(lambda: web.lines("redis cannot be used"))
+        refused = post(web.port, name="Ravi", phone="8951047002")
+        assert (refused.status, refused.json()["errors"][0]["code"]) == (503, "UNAVAILABLE")
+        ready = request(web.port, "GET", "/readyz")
+        assert (ready.status, "No key in LEADS_ENCRYPTION_KEY opens" in ready.json()["redis"]) == (503, True)
+        web.stop()
+        assert [path.read_bytes().count(b"\n") for path in spool.iterdir()] == [1]
+        here.environ["LEADS_ENCRYPTION_KEY"] = f"{key},{other}"
+        here.serve()
+        here.work()
+        [got] = crm.wait_for(1, 20)
+        assert got.json()["data"]["fields"]["name"] == ASHA["name"]
+
+
 def test_up_keeps_the_key_of_what_is_encrypted_out_of_its_folder(tmp_path: Path, crm: Crm) -> None:
     key = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="
     with Processes(tmp_path, "redis://127.0.0.1:1/0", one_crm(crm), LEADS_ENCRYPTION_KEY=key) as here:
@@ -420,5 +447,5 @@ def test_up_keeps_the_key_of_what_is_encrypted_out_of_its_folder(tmp_path: Path,
         del here.environ["LEADS_ENCRYPTION_KEY"]
         told = here.start("person", "--phone", ASHA["phone"])
         assert told.wait() == 1
-        assert "No key in LEADS_ENCRYPTION_KEY opens what is kept." in told.said()
+        assert "encrypted: set LEADS_ENCRYPTION_KEY to the key it was encrypted with" in told.said()
         running.stop()

@@ -12,7 +12,7 @@ from ledger import FORM, SECRET, content_of
 from service.form import Field
 from service.lead import Answer, Content, Source
 from service.person import content_of as content_read_back
-from service.person import facts, idempotency_key, keyed_hash, person_keys, receipt_of
+from service.person import facts, idempotency_key, identities, keyed_hash, person_hash, person_keys, receipt_of
 from service.secret import Secret
 
 OTHER_SECRET = Secret("what only another clinic knows")
@@ -41,6 +41,23 @@ def test_a_hash_is_24_url_safe_characters() -> None:
 )
 def test_a_person_is_known_by_phone_and_email_else_by_all_words(said: dict[str, str], kinds: set[str]) -> None:
     assert set(person_keys(SECRET, FORM, content_of(FORM, said))) == kinds
+
+
+@pytest.mark.parametrize(
+    ("typed", "numbers"),
+    [
+        ("89510 47001 / 89510 47002", ("+918951047001", "+918951047002")),
+        ("89510 47001, 080 2222 3333 or +1 212 736 5000", ("+918951047001", "+918022223333", "+12127365000")),
+        ("89510 47001 / after six", ("+918951047001",)),
+    ],
+)
+def test_every_number_in_one_field_finds_the_person_and_the_first_is_who_it_is(
+    typed: str, numbers: tuple[str, ...]
+) -> None:
+    content = content_of(FORM, {"phone": typed})
+    hashes = tuple(person_hash(SECRET, FORM.name, "phone", each) for each in numbers)
+    assert identities(SECRET, FORM, content) == hashes
+    assert person_keys(SECRET, FORM, content) == {"phone": hashes[0]}
 
 
 @pytest.mark.parametrize(
