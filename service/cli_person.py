@@ -166,6 +166,7 @@ def _receipt(erased: list[Erased], left: list[str], *, is_rewritten: bool, now: 
     lines += [f"  {each}" for each in left]
     return [
         *lines,
+        "  What carries only another number or address of the person is found by that: run this with each you know.",
         "  Backups made before this still hold the person: delete them, or erase again after a restore.",
         "  What each CRM does with lead.erased, and what was copied from it, is the CRM's; so are the logs of a proxy.",
     ]
