@@ -8,7 +8,7 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
                               kept (said since that version), pace (until when its person's limit is used up),
                               v:N (a version, see `kept.Version`), d:DEST (delivery record, see _states.lua),
                               a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,
-                              its v:N and the d:DEST that have yet to be told
+                              its v:N, and d:DEST and a:DEST of those that have yet to be told
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
 `leads:{FORM}:text:HASH`      sorted set: hash of who sent this text lately ► when, a few; runs out after a day
