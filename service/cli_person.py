@@ -133,6 +133,8 @@ async def _empty_spool(store: Store, config: Config, theirs: set[str]) -> list[s
                     await asyncio.sleep(0.2)
     except TimeoutError:
         told.append(f"{spool.count()} lines are still in the spool; those of this person are dropped when drained.")
+    except OSError as error:
+        told.append(f"The spool could not be emptied ({error.strerror}).")
     unread = await asyncio.to_thread(spool.purge_aside, lambda line: _is_of(line, theirs))
     return told + [f"Lines in {name} cannot be read by us: look through that file yourself." for name in unread]
 
