@@ -145,6 +145,16 @@ async def test_repeats_and_other_people_do_not_count(limited: Ledger) -> None:
     assert (await limited.post(phone="089510 47002")).result == "created"
 
 
+async def test_what_went_out_when_the_limit_allowed_it_counts_against_the_limit(limited: Ledger) -> None:
+    for each in ("a", "b", "c"):
+        await said(limited, each)
+    limited.now += HOUR // 2
+    assert await promoted(limited) == [3]
+    assert await said(limited, "d") == "repeated"
+    limited.now += HOUR // 2
+    assert await promoted(limited) == [4]
+
+
 async def test_what_a_limit_holds_back_is_never_too_old(limited: Ledger) -> None:
     for each in ("a", "b", "c"):
         await said(limited, each)
