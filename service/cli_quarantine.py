@@ -46,9 +46,9 @@ def quarantine(json: Annotated[bool, typer.Option("--json", help="For programs."
 def release(ids: Ids) -> None:
     """Deliver quarantined submissions as if they had just been let in; safe to repeat."""
 
-    async def let_in(store: Store, form: Form, submission: str) -> str | None:
+    async def let_in(store: Store, form: Form, submission: str) -> str:
         accepted = await store.release(form, submission)
-        return f"{submission} is {accepted.result}: {accepted.lead}" if accepted else None
+        return f"{submission} is {accepted.result}: {accepted.lead}" if accepted else f"{submission} is let in already"
 
     _each(ids, let_in)
 
@@ -56,8 +56,9 @@ def release(ids: Ids) -> None:
 def drop(ids: Ids) -> None:
     """Delete quarantined submissions for good."""
 
-    async def delete(store: Store, form: Form, submission: str) -> str | None:
-        return f"{submission} is deleted" if await store.drop(form.name, submission) else None
+    async def delete(store: Store, form: Form, submission: str) -> str:
+        await store.drop(form.name, submission)
+        return f"{submission} is deleted"
 
     _each(ids, delete)
 
@@ -66,15 +67,14 @@ def _score(held: Quarantined) -> str:
     return "" if held.score is None else f" (score {held.score}, limit {held.limit})"
 
 
-def _each(ids: list[str], do: Callable[[Store, Form, str], Awaitable[str | None]]) -> None:
+def _each(ids: list[str], do: Callable[[Store, Form, str], Awaitable[str]]) -> None:
     config = configuration()
 
     async def work(server: Server) -> list[str]:
         found = {name: each for each in await _all(server, config) for name in (each.id, each.receipt)}
         if unknown := [name for name in ids if name not in found]:
             raise CannotStart(f"Not in quarantine: {', '.join(unknown)}. Nothing was done.")
-        told = [await do(Store(server), config.forms[found[name].form], found[name].id) for name in ids]
-        return [each for each in told if each]
+        return [await do(Store(server), config.forms[found[name].form], found[name].id) for name in ids]
 
     for line in ask(work):
         typer.echo(line)

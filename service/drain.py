@@ -7,6 +7,7 @@ what happened is returned.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +16,9 @@ from service.inspection import FAILURES, Failure, is_script_fault
 from service.kept import Accepted, Line
 from service.spool import Batch, Spool
 from service.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,25 @@ class Drain:
         self._spool = spool
         self._store = store
         self._forms = forms
+        self._broken: dict[Path, OSError] = {}
 
     async def run_once(self) -> Drained:
-        """Drain the oldest file that nobody holds; nothing taken and no failure: there is none."""
-        batch = await asyncio.to_thread(self._spool.take)
-        if batch is None:
-            return Drained()
+        """Drain the oldest file that nobody holds; nothing taken and no failure: there is none.
+
+        Raises OSError if all that is left are files with lines that cannot be set aside, on a full disk for one.
+        """
+        while batch := await asyncio.to_thread(self._spool.take, self._broken):
+            try:
+                return await self._drain(batch)
+            except OSError as error:  # Of the disk: what Redis fails with is told. Other files need not wait for it.
+                self._broken[batch.path] = error
+        broken = list(self._broken.values())
+        self._broken.clear()
+        if broken:
+            raise broken[0]
+        return Drained()
+
+    async def _drain(self, batch: Batch) -> Drained:
         try:
             drained = await self._empty(batch)
         except BaseException:
@@ -51,8 +68,9 @@ class Drain:
         return drained
 
     async def _empty(self, batch: Batch) -> Drained:
+        """Take every line that can be; raises the OSError of one that could not be set aside when that is done."""
         taken: list[tuple[Line, Accepted]] = []
-        aside = 0
+        aside, broken = 0, None
         for text in batch.lines():
             line = self._read(text)
             try:
@@ -63,8 +81,13 @@ class Drain:
                 accepted = None
             if line and accepted:
                 taken.append((line, accepted))
-            else:
+                continue
+            try:
                 aside += await asyncio.to_thread(batch.set_aside, text)
+            except OSError as error:
+                broken = error
+        if broken:
+            raise broken
         return Drained(tuple(taken), aside + batch.torn)
 
     def _read(self, text: bytes) -> Line | None:

@@ -1,21 +1,25 @@
 """The walk over all leads that finds a version owed and forgotten, whatever made it so, and puts it back.
 
-Law: slow on purpose, a slice at a time; `repair.lua` decides and mends, this module only walks.
+Law: slow on purpose, a slice at a time; `repair.lua` and `strays.lua` decide and mend, this module only walks.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from itertools import product
+from typing import Final
 
 from service.kept import Mended
-from service.store import Store
+from service.store import Queue, Store
 
 SLICE = 100
+QUEUES: Final[tuple[Queue, ...]] = ("due", "waiting", "dead")
 
 
 async def walk(store: Store, forms: Iterable[str], *, pause_s: float) -> AsyncIterator[Mended]:
     """Walk the leads of `forms`, newest first, pausing after each hundred; yield what was mended.
 
-    A lead that gets a new version meanwhile moves to the front, so one may be seen twice, and none is passed over.
+    A lead that gets a new version meanwhile moves to the front, so one may be seen twice. Where leads are deleted
+    meanwhile, one may be passed over; the next walk sees it.
     """
     for form in forms:
         start = 0
@@ -24,3 +28,19 @@ async def walk(store: Store, forms: Iterable[str], *, pause_s: float) -> AsyncIt
                 yield each
             start += SLICE
             await asyncio.sleep(pause_s)
+        async for each in _strays(store, form, pause_s):
+            yield each
+
+
+async def _strays(store: Store, form: str, pause_s: float) -> AsyncIterator[Mended]:
+    """Walk the queues too: what is there and no lead is found by nobody who walks the leads."""
+    account = await store.account(form, (), {})
+    for destination, queue in product(account.destinations, QUEUES):
+        cursor = "0"
+        while True:
+            cursor, strays = await store.take_strays(form, destination, queue, cursor, SLICE)
+            for each in strays:
+                yield each
+            await asyncio.sleep(pause_s)
+            if cursor == "0":
+                break

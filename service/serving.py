@@ -143,15 +143,16 @@ async def _get_acquainted(store: Store, cipher: Cipher, config: Config, intake: 
 async def _keep_draining(drain: Drain, log: Log, figures: WebFigures) -> None:
     told = None
     while True:
+        trouble = None
         try:
             drained = await drain.run_once()
         except OSError as error:
-            drained = Drained(failure=error)
+            drained, trouble = Drained(), f"The spool cannot be emptied ({error.strerror})."
         except Exception as error:  # noqa: BLE001 -- whatever breaks us, what lies in the spool must be tried again
             log_fault(log, error)
             await asyncio.sleep(BROKEN_S)
             continue
-        trouble = sentence_of(drained.failure) if drained.failure else None
+        trouble = sentence_of(drained.failure) if drained.failure else trouble
         if trouble and trouble != told:
             log.warning("the spool waits", reason=trouble)
         told = trouble

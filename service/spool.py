@@ -12,7 +12,7 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -89,14 +89,17 @@ class Spool:
                 raise
             mine.size += len(line) + 1
 
-    def take(self) -> Batch | None:
-        """Return the oldest file that no living process holds, our own included; None if there is none."""
+    def take(self, passed: Container[Path] = ()) -> Batch | None:
+        """Return the oldest file that no living process holds, our own included, and that is not passed over.
+
+        None if there is none.
+        """
         with self._lock:
             if self._open and self._open.size:
                 os.close(self._open.file)
                 self._open = None
         for path in sorted(self.folder.glob("*.jsonl")):
-            if batch := self._claim(path):
+            if path not in passed and (batch := self._claim(path)):
                 return batch
         return None
 
@@ -190,8 +193,8 @@ class Spool:
     def _claim(self, path: Path) -> Batch | None:
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, PermissionError):
+            return None  # Gone, or somebody else's: that must not hold up what is ours.
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

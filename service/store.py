@@ -8,7 +8,7 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
                               kept (said since that version), pace (until when its person's limit is used up),
                               v:N (a version, see `kept.Version`), d:DEST (delivery record, see _states.lua),
                               a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,
-                              its v:N and the d:DEST that have yet to be told
+                              its v:N, and d:DEST and a:DEST of those that have yet to be told
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
 `leads:{FORM}:text:HASH`      sorted set: hash of who sent this text lately ► when, a few; runs out after a day
@@ -68,6 +68,7 @@ PROMOTED = 100
 """At most so many leads in one step."""
 
 Order = Literal["oldest", "newest", "probe"]
+Queue = Literal["due", "waiting", "dead"]
 Facts = Mapping[str, tuple[str, str, int]]
 Settled = Literal["settled", "known", "lost", "gone"]
 
@@ -182,6 +183,16 @@ class Store:
         """See that each version these leads are owed stands where it must; return what had to be mended."""
         mended = await self.server.run("repair", base_of(form), self.server.now(), *leads)
         return [Mended(form, *each) for each in mended]
+
+    async def take_strays(
+        self, form: str, destination: str, queue: Queue, cursor: str, limit: int
+    ) -> tuple[str, list[Mended]]:
+        """Take what is no lead out of about `limit` entries of a queue from `cursor` on ("0": from the beginning).
+
+        Returns where to go on, "0" at the end, and what was taken out.
+        """
+        further, strays = await self.server.run("strays", base_of(form), destination, queue, cursor, limit)
+        return str(further), [Mended(form, str(each), destination, "was in a queue and not owed") for each in strays]
 
     async def remember_forms(self, forms: Iterable[str]) -> None:
         """Note that these forms are served, so that one taken out of the configuration is not forgotten."""

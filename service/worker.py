@@ -24,6 +24,7 @@ from service.store import WAKE, Store
 
 FINISH_WITHIN_S: Final = 20.0
 REPAIR_EVERY_S: Final = 600.0
+REPAIR_FIRST_S: Final = 60.0
 REPAIR_PAUSE_S: Final = 0.1
 PROMOTE_EVERY_S: Final = 5.0
 EXPIRE_EVERY_S: Final = 60.0
@@ -62,7 +63,7 @@ class Worker:
             background = [
                 asyncio.create_task(self._listen(dispatchers)),
                 asyncio.create_task(self._server.keep_time(self._trouble)),
-                asyncio.create_task(self._keep_at(REPAIR_EVERY_S, self._repair)),
+                asyncio.create_task(self._keep_at(REPAIR_EVERY_S, self._repair, first_s=REPAIR_FIRST_S)),
                 asyncio.create_task(self._keep_at(self._promote_every_s, self._promote)),
                 *self._expiring(),
             ]
@@ -120,13 +121,14 @@ class Worker:
         seconds = min(EXPIRE_EVERY_S, max(1.0, retention / 10_000))
         return [asyncio.create_task(self._keep_at(seconds, lambda: self._expire(retention)))]
 
-    async def _keep_at(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _keep_at(self, seconds: float, work: Callable[[], Awaitable[None]], *, first_s: float = 0.0) -> None:
+        await asyncio.sleep(first_s)
         while True:
-            await asyncio.sleep(seconds)
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 -- a lead that breaks us must not end the care for all others
                 self._trouble(error)
+            await asyncio.sleep(seconds)
 
     async def _repair(self) -> None:
         async for each in walk(self._store, self._config.forms, pause_s=REPAIR_PAUSE_S):

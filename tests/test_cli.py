@@ -946,6 +946,31 @@ def test_a_file_of_lines_set_aside_that_were_all_erased_waits_for_nobody(leads: 
     assert leads("status").err == ""
 
 
+def test_a_half_line_that_nobody_drained_yet_is_told_when_a_person_is_erased(leads: Leads) -> None:
+    spool = leads.folder / "spool"
+    spool.mkdir()
+    leads.environ(LEADS_SPOOL=str(spool))
+    (spool / "000-a.jsonl").write_bytes(b'{"half')
+    told = leads("erase", "--phone", "089510 47001")
+    assert "Lines in 000-a.aside cannot be read by us: look through that file yourself." in told.out
+    assert [path.name for path in spool.iterdir()] == ["000-a.aside"]
+
+
+def test_what_erasing_takes_from_the_spool_waits_for_the_replicas_that_a_visitor_waits_for(
+    leads: Leads, redis_url: str
+) -> None:
+    spool = leads.folder / "spool"
+    spool.mkdir()
+    leads.environ(LEADS_SPOOL=str(spool))
+    text = (leads.folder / "leads.toml").read_text()
+    leads.config(text + "[service]\nreplicas = 1\n")
+    other = work(redis_url, text, lambda shop: spooled_line(shop, name="Ravi", phone="089510 47002"))
+    (spool / "000-a.jsonl").write_bytes(other + b"\n")
+    told = leads("erase", "--phone", "089510 47001")
+    assert "The spool could not be emptied: " in told.out
+    assert (spool / "000-a.jsonl").read_bytes() == other + b"\n"
+
+
 async def spooled_line(shop: Workshop, **said: str) -> bytes:
     line = shop.intake._line(
         shop.config.forms["get-in-touch"], shop.check("get-in-touch", **said).content, None, (), {}

@@ -131,6 +131,43 @@ async def test_what_was_spooled_is_taken_in_order_with_its_own_receipt_lead_and_
     assert list(desk.spool.folder.iterdir()) == []
 
 
+async def test_a_line_that_cannot_even_be_set_aside_holds_up_nobody_else(desk: Desk) -> None:
+    """The disk is full: what lies there and can be taken is what would make room."""
+    folder = desk.spool.folder
+    good = []
+    for number in range(3):
+        good.append((await desk.spooled(**person(number))).lead)
+        desk.spool.close()
+    first, *_ = sorted(folder.glob("*.jsonl"))
+    first.write_bytes(b"no line\n" + first.read_bytes())
+    first.with_suffix(".aside").mkdir()  # Nothing can be written there.
+    for _ in range(2):
+        assert len((await desk.drain.run_once()).taken) == 1
+    for _ in range(2):
+        with pytest.raises(OSError, match="directory"):
+            await desk.drain.run_once()
+    assert [each.name for each in folder.glob("*.jsonl")] == [first.name]
+    assert sorted(await desk.store.latest("get-in-touch", 0, 10)) == sorted(good)
+    first.with_suffix(".aside").rmdir()
+    assert (await desk.drain.run_once()).set_aside == 1
+    assert (await desk.form()).created == len(good)
+
+
+async def test_a_spool_that_cannot_be_emptied_is_not_told_as_redis_away(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = desk.spool.folder / "000.jsonl"
+    path.write_bytes(b"no line\n")
+    path.with_suffix(".aside").mkdir()
+    task = asyncio.create_task(serving._keep_draining(desk.drain, open_log("json", "web"), WebFigures(is_shared=False)))
+    await asyncio.sleep(1.3)
+    task.cancel()
+    said = [msgspec.json.decode(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(each["event"], each["reason"]) for each in said] == [
+        ("the spool waits", "The spool cannot be emptied (Is a directory).")
+    ]
+
+
 async def test_an_older_word_that_is_drained_later_does_not_replace_a_newer_one(desk: Desk) -> None:
     await desk.spooled(**person(1), message="First")
     await asyncio.sleep(0.002)

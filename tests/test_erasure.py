@@ -122,6 +122,20 @@ async def test_while_an_attempt_runs_the_erasure_waits_for_its_end(ledger: Ledge
     assert await left(ledger) == {}
 
 
+@pytest.mark.parametrize("result", ["retry", "dead"])
+async def test_what_a_crm_said_to_the_attempt_that_ran_is_not_kept(ledger: Ledger, result: Any) -> None:
+    lead = (await ledger.post(phone=ASHA)).lead
+    running = await ledger.claim_one()
+    await erase(ledger)
+    await ledger.settle(running, result, due=ledger.now + MINUTE, reason="no", excerpt="it said Asha")
+    assert "Asha" not in str(await ledger.dump())
+    claim = await ledger.claim_one()
+    await ledger.settle(claim, "retry", due=ledger.now + MINUTE, reason="it answered 500")
+    kept = await Archive(ledger.server).lead(FORM, lead)
+    assert kept is not None
+    assert [each.version for each in kept.deliveries[0].attempts] == [2]
+
+
 async def test_an_erasure_that_dies_is_kept_and_can_be_sent_again(ledger: Ledger) -> None:
     lead = (await ledger.post(phone=ASHA)).lead
     await ledger.settle(await ledger.claim_one(), "delivered")
@@ -275,6 +289,18 @@ async def test_receipts_that_a_lead_no_longer_remembers_go_with_it(ledger: Ledge
     await expire(ledger)
     removed = await Eraser(ledger.server).sweep(FORM.name)
     assert removed > 0
+    assert await left(ledger) == {}
+
+
+async def test_receipts_of_somebody_erased_go_though_a_destination_has_yet_to_be_told(ledger: Ledger) -> None:
+    ledger.checks_each_call = False
+    for number in range(400):
+        line = ledger.line({"phone": ASHA})
+        await ledger.accept(msgspec.structs.replace(line, receipt=f"{number:024d}"))
+    await ledger.settle(await ledger.claim_one(), "delivered")
+    await erase(ledger)
+    await Eraser(ledger.server).sweep(FORM.name)
+    await ledger.settle(await ledger.claim_one(), "delivered")
     assert await left(ledger) == {}
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from ledger import FORM, HOUR, MINUTE, SECOND, Ledger, open_ledger
+from ledger import DAY, FORM, HOUR, MINUTE, SECOND, Ledger, open_ledger
 from starlette.applications import Starlette
 
 from service.archive import Archive
 from service.challenge import Challenger
 from service.config import Config
 from service.connection import connect
+from service.erasure import Eraser
 from service.form import Form, Limits
 from service.intake import Intake
 from service.kept import Accepted, Limit, Limited, Line
@@ -142,6 +143,38 @@ async def test_repeats_and_other_people_do_not_count(limited: Ledger) -> None:
         assert await said(limited, "a") == "repeated"
     assert await said(limited, "b") == "updated"
     assert (await limited.post(phone="089510 47002")).result == "created"
+
+
+async def test_what_went_out_when_the_limit_allowed_it_counts_against_the_limit(limited: Ledger) -> None:
+    for each in ("a", "b", "c"):
+        await said(limited, each)
+    limited.now += HOUR // 2
+    assert await promoted(limited) == [3]
+    assert await said(limited, "d") == "repeated"
+    limited.now += HOUR // 2
+    assert await promoted(limited) == [4]
+
+
+async def test_what_a_limit_holds_back_is_never_too_old(limited: Ledger) -> None:
+    for each in ("a", "b", "c"):
+        await said(limited, each)
+    await limited.settle(await limited.claim_one(), "delivered")
+    limited.now += 90 * DAY
+    assert (await Eraser(limited.server).expire(FORM.name, limited.now)).leads == 0
+    assert await promoted(limited) == [3]
+    await limited.check()
+
+
+async def test_an_update_that_was_held_back_says_when_it_might_go_out_however_late_the_worker_is(
+    limited: Ledger,
+) -> None:
+    """A server that takes over may not know yet that it went out: it must be written with the same bytes again."""
+    for each in ("a", "b", "c"):
+        await said(limited, each)
+    allowed = limited.now + HOUR // 2
+    limited.now = allowed + MINUTE
+    assert await promoted(limited) == [3]
+    assert (await limited.claim_one()).delivery.lead.accepted_at == allowed
 
 
 async def test_a_limit_that_is_taken_away_leaves_nothing_behind(limited: Ledger) -> None:

@@ -131,6 +131,18 @@ async def test_a_stray_of_no_lead_is_dropped_by_whoever_claims_it(ledger: Ledger
     await ledger.check()
 
 
+async def test_a_stray_of_no_lead_is_taken_out_of_every_queue_by_a_walk(ledger: Ledger) -> None:
+    """Among those that wait, nobody ever claimed it, and `leads status` said that it had waited for years."""
+    for number in range(3):
+        await bring(ledger, number, "w")
+    kept = await ledger.dump()
+    queues = ("due", "waiting", "dead")
+    await stray(ledger, "lead_unknown", *queues)
+    mended = [each async for each in walk(ledger.store, ["clinic"], pause_s=0)]
+    assert mended == [Mended("clinic", "lead_unknown", "crm", STRAY)] * len(queues)
+    assert await ledger.dump() == kept
+
+
 @pytest.mark.parametrize(
     "number", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)]
 )
@@ -156,6 +168,7 @@ async def test_a_walk_mends_whatever_was_done_to_the_queues_once(
 
 
 async def test_a_worker_mends_by_itself_says_so_and_delivers(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "REPAIR_FIRST_S", 0.05)
     monkeypatch.setattr(working, "REPAIR_EVERY_S", 0.05)
     with Crm() as crm:
         async with Workshop(redis_url, one_crm(crm)) as shop:

@@ -9,7 +9,9 @@
 
 local base, now, policy = KEYS[1], tonumber(ARGV[1]), cjson.decode(ARGV[2])
 
-local function promote(id)
+-- `allowed`: when the limit allows it. The version is dated so and not by when we came to it: no replica is waited for
+-- here, and after a failover the same bytes must be written again.
+local function promote(id, allowed)
   local lead_key = base .. 'lead:' .. id
   local known = redis.call('HMGET', lead_key, 'kept', 'version', 'last', 'enquiries', 'pace')
   if not known[1] then
@@ -25,13 +27,14 @@ local function promote(id)
     redis.call('HSET', lead_key, 'pace', until_at)
   end
   local version, said = tonumber(known[2]) + 1, cjson.decode(known[1])
-  said.at, said.got, said.enquiries = now, tonumber(known[3]), tonumber(known[4])
+  said.at, said.got, said.enquiries = allowed, tonumber(known[3]), tonumber(known[4])
   write_version(base, now, id, version, said, policy.deliver)
   return {id, version}
 end
 
 local promoted = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', base .. 'deferred', '-inf', now, 'LIMIT', 0, tonumber(ARGV[3]))) do
-  promoted[#promoted + 1] = promote(id)
+local due = redis.call('ZRANGEBYSCORE', base .. 'deferred', '-inf', now, 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[3]))
+for index = 1, #due, 2 do
+  promoted[#promoted + 1] = promote(due[index], tonumber(due[index + 1]))
 end
 return promoted

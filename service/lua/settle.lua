@@ -59,11 +59,13 @@ if is_later or result ~= 'retry' then due = now end
 -- A success that comes late changes nothing about when another version is due, nor who holds it.
 place(base, lead_key, lead, dest, record, is_holder and due or nil)
 if is_later then redis.pcall('PUBLISH', 'leads:wake', dest) end
-if redis.call('HEXISTS', lead_key, 'erased') == 1 and is_told(lead_key) then
+local is_erased = redis.call('HEXISTS', lead_key, 'erased') == 1
+if is_erased and is_told(lead_key) then
   -- Everybody who had the lead knows that it was erased: nothing is left to be kept.
   redis.call('DEL', lead_key)
   redis.call('ZREM', base .. 'leads', lead)
-else
+elseif not is_erased or version == tonumber(redis.call('HGET', lead_key, 'version')) then
+  -- Of an erased lead only what was said to its erasure: an answer to what was sent before may repeat what it got.
   note(lead_key, 'a:' .. dest, ARGV[10], 6000)
 end
 return result == 'known' and 'known' or 'settled'

@@ -12,7 +12,8 @@ for index = 1, #found[2], 2 do
   if string.sub(held, 1, 1) == '?' then
     is_kept = redis.call('HEXISTS', base .. 'held', string.sub(held, 2)) == 1
   else
-    is_kept = redis.call('EXISTS', base .. 'lead:' .. held) == 1
+    -- An erased one has no `last`: it is only there until everybody was told.
+    is_kept = redis.call('HEXISTS', base .. 'lead:' .. held, 'last') == 1
   end
   if not is_kept then removed = removed + redis.call('HDEL', base .. 'receipts', receipt) end
 end
