@@ -18,6 +18,8 @@
 --@include _versions
 --@include _index
 --@include _rate
+--@include _spam
+--@include _once
 
 local base = KEYS[1]
 local is_release = ARGV[4] == 'release'
@@ -28,7 +30,6 @@ if is_release then line.id, line.quarantine = line.id .. ':released', nil end
 local policy = cjson.decode(ARGV[2])
 local now = tonumber(ARGV[3])
 local at = line.at
-local MANY, DAY = 5, 86400000
 local signals = line.signals or {} -- name ► weight; a released one has those it was held with
 local seen_key = base .. 'seen:' .. string.format('%d', math.floor(at / 86400000))
 
@@ -207,41 +208,6 @@ local function was_erased()
   return false
 end
 
--- The longest wait that the limits ask for, ms; 0: none, and it is counted for each.
-local function wait_at_limits()
-  local longest, kept = 0, {}
-  for index, limit in ipairs(cjson.decode(ARGV[5])) do
-    local key = base .. 'rate:' .. limit[1]
-    local wait, until_at = pace(redis.call('GET', key), limit[2], limit[3], now)
-    longest = math.max(longest, wait)
-    kept[index] = {key, until_at, limit[3]}
-  end
-  if longest > 0 then return longest end
-  for _, each in ipairs(kept) do redis.call('SET', each[1], each[2], 'PX', each[3]) end
-  return 0
-end
-
--- Of a text its newest senders are kept, as many as decide; who they are cannot be read from it.
-local function look_for_same_text()
-  local text, weight = line.same_text[1], line.same_text[2]
-  local sent_key = base .. 'text:' .. text
-  local who = redis.sha1hex(text .. (line.persons.phone or line.persons.email or line.persons.words))
-  redis.call('ZADD', sent_key, 'GT', at, who)
-  if redis.call('ZCOUNT', sent_key, at - DAY, at + DAY) >= MANY then signals.same_text = weight end
-  redis.call('ZREMRANGEBYRANK', sent_key, 0, -MANY - 1)
-  redis.call('PEXPIREAT', sent_key, now + DAY)
-end
-
--- What the signals weigh if that is too much. A stale token alone never is: an old tab has one.
-local function excess()
-  local score, has_other = 0, false
-  for name, weight in pairs(signals) do
-    score = score + weight
-    has_other = has_other or name ~= 'stale_token'
-  end
-  return line.spam_limit and has_other and score > line.spam_limit and score or nil
-end
-
 local function hold(score)
   line.signals, line.score = next(signals) and signals or nil, score
   redis.call('HSET', base .. 'held', line.id, cjson.encode(line))
@@ -250,44 +216,18 @@ local function hold(score)
   return finish('quarantined', '', 0)
 end
 
--- A solution serves one person: whoever sends again, sends what they sent before, or more of it. Who has the same phone
--- is the same; the address counts where one of the two has no phone. What is added is known from then on, so that a
--- solution cannot be carried on from one to the next.
-local function is_used()
-  if not line.once or is_release then return false end
-  local key, persons = base .. 'once:' .. line.once, line.persons
-  local phone, email, words = persons.phone or '', persons.email or '', persons.words or ''
-  local function remember(said) redis.call('SET', key, said, 'PX', policy.once) end
-  local first = redis.call('GET', key)
-  if not first then
-    remember(phone .. ' ' .. email .. ' ' .. words)
-    return false
-  end
-  local first_phone, first_email, first_words = string.match(first, '^(%S*) (%S*) (%S*)$')
-  local is_same
-  if phone ~= '' and first_phone ~= '' then
-    is_same = phone == first_phone
-  elseif email ~= '' then
-    is_same = email == first_email
-  else
-    is_same = phone == '' and words == first_words
-  end
-  if is_same and phone ~= '' and first_phone == '' then remember(phone .. ' ' .. email .. ' ' .. words) end
-  return not is_same and ARGV[4] ~= 'thanked'
-end
-
 local seen = redis.call('HGET', seen_key, line.id)
 if seen then
   local first = cjson.decode(seen)
   return {first[1], first[2], first[3], line.receipt}
 end
 if was_erased() then return finish('erased', '', 0) end
-local wait = wait_at_limits()
+local wait = wait_at_limits(base, cjson.decode(ARGV[5]), now)
 if wait > 0 and ARGV[6] ~= 'hold' then return {'limited', '', wait} end
-if is_used() then return {'used', '', 0, line.receipt} end
+if not is_release and is_used(base, line, policy.once, ARGV[4] == 'thanked') then return {'used', '', 0, line.receipt} end
 if wait > 0 then line.quarantine = line.quarantine or {'rate'} end
-if line.same_text and not is_release then look_for_same_text() end
-local score = not is_release and excess() or nil
+if line.same_text and not is_release then look_for_same_text(base, line, now, signals) end
+local score = not is_release and excess(line, signals) or nil
 if line.quarantine then return hold(score) end
 if line.key then
   local answered = redis.call('GET', base .. 'idem:' .. line.key)
