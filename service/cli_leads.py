@@ -4,7 +4,7 @@ Law: prints; what is kept is read by `archive`, what is counted by `store`. Time
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -14,7 +14,9 @@ from service.account import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
 from service.archive import DeadDelivery, KeptDelivery, KeptLead
 from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
 from service.audit import at, read_accounts, read_pauses, read_waits
+from service.cipher import UnreadableError
 from service.config import Config
+from service.form import Form
 from service.installation import environment_of
 from service.lead import Content
 from service.server import Server
@@ -119,27 +121,33 @@ def list_leads(
     if form is not None and form not in config.forms:
         raise CannotStart(f"There is no form {form}; there is {', '.join(config.forms)}.")
 
-    async def read(server: Server) -> list[KeptLead]:
-        archive = archive_on(server)
-        names = [form] if form else list(config.forms)
-        store = Store(server)
-        found = [
-            await archive.lead(config.forms[each], lead)
-            for each in names
-            for lead in await store.latest(each, 0, limit)
-        ]
-        return [each for each in found if each is not None]
-
-    leads = ask(read)
+    forms = [config.forms[each] for each in ([form] if form else config.forms)]
+    leads, closed = ask(lambda server: _latest(server, forms, limit))
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(leads)).decode())
-        return
-    if csv:
-        typer.echo(sheet(leads, [config.forms[each] for each in ([form] if form else config.forms)]), nl=False)
-        return
-    for each in leads:
-        states = "  ".join(f"{one.destination}: {one.state}" for one in each.deliveries)
-        typer.echo(f"{at(each.first_seen_at)}  {each.form}  {each.id}  {_version_of(each)}  {states}")
+    elif csv:
+        typer.echo(sheet(leads, forms), nl=False)
+    else:
+        for each in leads:
+            states = "  ".join(f"{one.destination}: {one.state}" for one in each.deliveries)
+            typer.echo(f"{at(each.first_seen_at)}  {each.form}  {each.id}  {_version_of(each)}  {states}")
+    if closed:
+        raise CannotStart("\n".join(f"{lead} is not listed: {why}" for lead, why in closed.items()))
+
+
+async def _latest(server: Server, forms: Sequence[Form], limit: int) -> tuple[list[KeptLead], dict[str, str]]:
+    """Return the latest leads of each form, and why others cannot be read: none of them hides the rest."""
+    archive, store = archive_on(server), Store(server)
+    leads, closed = [], {}
+    for form in forms:
+        for each in await store.latest(form.name, 0, limit):
+            try:
+                lead = await archive.lead(form, each)
+            except UnreadableError as error:
+                closed[each] = str(error)
+            else:
+                leads += [lead] if lead else []
+    return leads, closed
 
 
 def _version_of(lead: KeptLead) -> str:

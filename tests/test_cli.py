@@ -1022,3 +1022,18 @@ def test_an_erased_lead_that_a_crm_has_yet_to_hear_of_is_listed_as_what_it_is(le
     assert "was erased" in leads("show", lead).out
     assert '"type": "lead.erased"' in leads("preview", "crm", "--lead", lead).out
     assert leads("replay", lead).status == 0
+
+
+def test_a_lead_that_no_key_opens_does_not_hide_the_others(leads: Leads, redis_url: str) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+
+    async def submit(shop: Workshop) -> tuple[str, str]:
+        plain = (await shop.submit(name="Ravi", phone="089510 47002")).lead
+        shop.use(Cipher([b"1" * 32]))
+        return plain, (await shop.submit(**ASHA)).lead
+
+    plain, sealed = work(redis_url, text, submit)
+    for words in (("list",), ("list", "--csv"), ("list", "--json")):
+        told = leads(*words)
+        assert (told.status, plain in told.out, sealed in told.out) == (1, True, False), words
+        assert f"{sealed} is not listed: What is kept is encrypted" in told.err
