@@ -157,12 +157,18 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> int:
     """Read the command line and run."""
     told = argparse.ArgumentParser(description="All faults at random, under a load.")
     told.add_argument("--seconds", type=float, default=SECONDS)
     told.add_argument("--seed", type=int, default=int(os.environ.get("LEADS_FAULT_SEED") or time.time_ns() % 10**9))
     options = told.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)  # Whatever was started ends with it.
     say(f"seed {options.seed} (LEADS_FAULT_SEED), {options.seconds:g} s")
     with tempfile.TemporaryDirectory(prefix="leads-soak-") as folder:
         return 1 if run(Path(folder), seconds=options.seconds, seed=options.seed) else 0
