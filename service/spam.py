@@ -182,4 +182,5 @@ def _read_session(header: str) -> _Session:
 
 
 def _elapsed(text: str) -> int | None:
-    return int(text) if _ELAPSED.fullmatch(text.strip()) else None
+    found = _ELAPSED.fullmatch(text.strip())  # int() knows fewer blanks than strip() does
+    return int(found[0]) if found else None

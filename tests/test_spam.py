@@ -265,3 +265,10 @@ def test_only_a_longer_text_of_the_forms_fields_is_known_again() -> None:
     assert spam.long_text(FORM, checked(message=text).content) == " ".join(text.casefold().split())
     assert spam.long_text(FORM, checked(message="call me please").content) is None
     assert spam.long_text(FORM, checked(note=text).content) is None
+
+
+@pytest.mark.parametrize("blank", ["\x1c", "\x1d", "\x1f", "\x85", "\u2028", "\u3000"])
+def test_blanks_that_only_some_readers_know_break_nothing_around_a_time(blank: str) -> None:
+    expected = {"too_fast": SIGNALS["too_fast"]}
+    assert visit(Control(elapsed=f"{blank}10{blank}")) == expected
+    assert visit(Control(elapsed=f"1{blank}0")) == {}

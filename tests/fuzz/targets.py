@@ -284,7 +284,7 @@ TARGETS: Final[Mapping[str, Target]] = {
         (
             b"\x011a0-" + b"0" * 32 + b"\x1feyJsb2FkZWRBdCI6MSwid2ViZHJpdmVyIjp0cnVlfQ==",
             b"\x01 1\x1f" + SOLUTION,
-            b"\x01203.0.113.1:1, [2001:db8::1]:2\x1fe30=", b"\x00[",
+            b"\x01203.0.113.1:1, [2001:db8::1]:2\x1fe30=", b"\x01\x1d1\x1f\x1d1", b"\x00[",
         ),
     ),
     "sealed": Target(read_sealed, (b"\x01" + SEALED, b"\x01e", b"\x00e=", b"\x01sAsha")),
