@@ -32,10 +32,10 @@ fuzz: $(READY)
 	@.venv/bin/python tests/fuzz/run.py --minutes $(MINUTES)
 
 soak: $(READY)
-	@PYTHONPATH=tests/faults .venv/bin/python tests/soak.py --seconds $(SECONDS)
+	@PYTHONPATH=tests/faults:tests/support .venv/bin/python tests/long/soak.py --seconds $(SECONDS)
 
 bench: $(READY)
-	@.venv/bin/python tests/bench.py
+	@PYTHONPATH=tests/support .venv/bin/python tests/long/bench.py
 
 lint: $(READY)
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy

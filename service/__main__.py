@@ -18,9 +18,9 @@ def _run() -> None:
     # Imported here, since all of it takes a while, and Ctrl-C is to be no traceback in it either.
     from redis.exceptions import RedisError  # noqa: PLC0415 -- the line above says why
 
-    from service.cli import app  # noqa: PLC0415 -- the same
-    from service.inspection import sentence_of  # noqa: PLC0415 -- the same
-    from service.trouble import CannotStart  # noqa: PLC0415 -- the same
+    from service.cli.main import app  # noqa: PLC0415 -- the same
+    from service.lib.errors import CannotStart  # noqa: PLC0415 -- the same
+    from service.store.health import sentence_of  # noqa: PLC0415 -- the same
 
     try:
         app()

@@ -9,7 +9,7 @@ from hypothesis import settings
 from ledger import Ledger, open_ledger
 from redis import Redis
 
-from service.embedded import Embedded
+from service.up.embedded import Embedded
 
 MAY_SKIP_IN_CI: dict[str, str] = {}
 """The test's node id, and why CI cannot run it. Everything else that skips there fails."""

@@ -7,14 +7,14 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from service.archive import Archive
-from service.config import Config
-from service.installation import environment_of
-from service.server import Server
-from service.settings import config_path, redis_url
-from service.store import Store
-from service.trouble import CannotStart
-from service.wiring import cipher_of, load_config, with_server
+from service.config.read import Config
+from service.lib.errors import CannotStart
+from service.process.settings import config_path, redis_url
+from service.process.wiring import cipher_of, load_config, with_server
+from service.store.archive import Archive
+from service.store.leads import Store
+from service.store.server import Server
+from service.up.installation import environment_of
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from service.archive import KeptLead
-from service.destinations.envelope import timestamp
 from service.destinations.template import as_text
-from service.form import Form
-from service.lead import Content
+from service.lib.times import timestamp
+from service.model.form import Form
+from service.model.lead import Content
+from service.store.archive import KeptLead
 
 _BEGINS_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 

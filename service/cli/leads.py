@@ -10,24 +10,25 @@ from typing import Annotated
 import msgspec
 import typer
 
-from service.account import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
-from service.archive import DeadDelivery, KeptDelivery, KeptLead
-from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
-from service.audit import at, read_accounts, read_pauses, read_waits
-from service.cipher import UnreadableError
-from service.config import Config
-from service.form import Form
-from service.installation import environment_of
-from service.lead import Content
-from service.server import Server
-from service.settings import spool_path
-from service.sheet import sheet
-from service.spam import by_weight
-from service.spool import Spool
-from service.store import Store
-from service.text import one_line
-from service.trouble import CannotStart
-from service.wiring import clock
+from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
+from service.cli.csv_export import sheet
+from service.config.read import Config
+from service.intake.spool import Spool
+from service.lib.errors import CannotStart
+from service.lib.text import one_line
+from service.lib.times import at
+from service.model.form import Form
+from service.model.lead import Content
+from service.process.settings import spool_path
+from service.process.wiring import clock
+from service.store.accounts import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
+from service.store.archive import DeadDelivery, KeptDelivery, KeptLead
+from service.store.cipher import UnreadableError
+from service.store.leads import Store
+from service.store.overview import read_accounts, read_pauses, read_waits
+from service.store.server import Server
+from service.submission.spam import by_weight
+from service.up.installation import environment_of
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 

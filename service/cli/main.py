@@ -13,29 +13,29 @@ from typing import Annotated
 
 import typer
 
-from service import cli_leads, cli_person, cli_quarantine, cli_sending
-from service.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
-from service.cipher import listed_in
-from service.config import Config, guessable
-from service.connection import connect
-from service.guess import HOW_TO_MAKE, weakness
-from service.inspection import FAILURES, Finding
-from service.secret import Secret
-from service.server import Server
-from service.settings import config_path, encryption_keys, look_up, read_settings, redis_url, secret_of
-from service.signature import PREFIX
-from service.spool import open_spool
-from service.trouble import CannotStart
-from service.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
+from service.cli import leads, person, quarantine, sending
+from service.config.read import Config, guessable
+from service.intake.spool import open_spool
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.lib.signature import PREFIX
+from service.lib.weak_secrets import HOW_TO_MAKE, weakness
+from service.process.settings import config_path, encryption_keys, look_up, read_settings, redis_url, secret_of
+from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
+from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
+from service.store.cipher import listed_in
+from service.store.connection import connect
+from service.store.health import FAILURES, Finding
+from service.store.server import Server
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
-cli_leads.add_to(app)
-cli_sending.add_to(app)
-cli_quarantine.add_to(app)
-cli_person.add_to(app)
+leads.add_to(app)
+sending.add_to(app)
+quarantine.add_to(app)
+person.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]
 AnyPort = Annotated[int, typer.Option(min=0, max=65_535, help="0: none.")]
@@ -56,11 +56,11 @@ def dev(port: Port = 8000, data: Data = Path(".data")) -> None:
 
 
 def _supervise(port: int, data: Path, *, demo: bool) -> None:
-    from service import up as supervisor  # noqa: PLC0415 -- the embedded server is an extra
+    from service.up import run  # noqa: PLC0415 -- the embedded server is an extra
 
     chosen = os.environ.get("LEADS_CONFIG")
     config = Path(chosen) if chosen else None
-    raise typer.Exit(supervisor.run(port=port, data=data, demo=demo, config=config, environ=os.environ))
+    raise typer.Exit(run.run(port=port, data=data, demo=demo, config=config, environ=os.environ))
 
 
 @app.command()
@@ -73,9 +73,9 @@ def serve(
     """Run the web part."""
     _prepare(is_web=True)
     with _shared_figures(workers):
-        from service import serving  # noqa: PLC0415 -- uvicorn and starlette take long to import
+        from service.process import serve_web  # noqa: PLC0415 -- uvicorn and starlette take long to import
 
-        serving.run_web(host, port, workers, until_stdin_closes=until_stdin_closes)
+        serve_web.run_web(host, port, workers, until_stdin_closes=until_stdin_closes)
 
 
 @contextlib.contextmanager
@@ -98,9 +98,9 @@ def work(
 ) -> None:
     """Run the worker, which delivers; several may run."""
     config = _prepare(is_web=False)
-    from service import serving  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
+    from service.process import serve_web  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
 
-    serving.run_worker(config, host, port, until_stdin_closes=until_stdin_closes)
+    serve_web.run_worker(config, host, port, until_stdin_closes=until_stdin_closes)
 
 
 @app.command()
@@ -111,10 +111,10 @@ def demo(
     form_url: Annotated[str, typer.Option(help="Where its page posts to.")] = "http://127.0.0.1:8000/f/get-in-touch",
 ) -> None:
     """Run the demo CRM alone; CRM_WEBHOOK_SECRET is the secret it checks signatures with."""
-    from service import serving  # noqa: PLC0415 -- uvicorn and starlette take long to import
+    from service.process import serve_web  # noqa: PLC0415 -- uvicorn and starlette take long to import
 
     secret = look_up(os.environ, "CRM_WEBHOOK_SECRET")
-    serving.run_demo(host, port, Secret(secret) if secret else None, folder=data, form_url=form_url)
+    serve_web.run_demo(host, port, Secret(secret) if secret else None, folder=data, form_url=form_url)
 
 
 @app.command()

@@ -11,27 +11,27 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from service import email, phone
-from service.archive import KeptLead, Quarantined
-from service.asking import archive_on, ask, configuration
-from service.audit import at
-from service.cli_leads import lead_as_text
-from service.config import Config
-from service.drain import Drain
-from service.erasure import Erased, ErasedLead, Eraser
-from service.form import Form
-from service.inspection import sentence_of
-from service.installation import environment_of
-from service.kept import Line
-from service.person import person_hash
-from service.secret import Secret
-from service.server import Server
-from service.settings import read_settings, spool_path
-from service.spool import Spool
-from service.store import Store
-from service.text import one_line
-from service.trouble import CannotStart
-from service.wiring import clock
+from service.cli.context import archive_on, ask, configuration
+from service.cli.leads import lead_as_text
+from service.config.read import Config
+from service.fields import email, phone
+from service.intake.drain import Drain
+from service.intake.spool import Spool
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.lib.text import one_line
+from service.lib.times import at
+from service.model.form import Form
+from service.process.settings import read_settings, spool_path
+from service.process.wiring import clock
+from service.store.archive import KeptLead, Quarantined
+from service.store.erasure import Erased, ErasedLead, Eraser
+from service.store.health import sentence_of
+from service.store.leads import Store
+from service.store.records import Line
+from service.store.server import Server
+from service.submission.person import person_hash
+from service.up.installation import environment_of
 
 DRAIN_WITHIN_S: Final = 10.0
 

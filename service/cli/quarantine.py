@@ -9,15 +9,15 @@ from typing import Annotated
 import msgspec
 import typer
 
-from service.archive import Quarantined
-from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration
-from service.audit import at
-from service.config import Config
-from service.form import Form
-from service.server import Server
-from service.store import Store
-from service.text import one_line
-from service.trouble import CannotStart
+from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration
+from service.config.read import Config
+from service.lib.errors import CannotStart
+from service.lib.text import one_line
+from service.lib.times import at
+from service.model.form import Form
+from service.store.archive import Quarantined
+from service.store.leads import Store
+from service.store.server import Server
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Submission ids, as `quarantine` lists them.")]
 

@@ -9,20 +9,20 @@ from typing import Annotated
 
 import typer
 
-from service.asking import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
-from service.config import Config
-from service.destinations import Destination
-from service.kept import Mended
-from service.kind import duration
-from service.lead import Delivery
-from service.outcome import Delivered, Outcome
-from service.repair import walk
-from service.sample import sample_delivery
-from service.server import Server
-from service.store import Store
-from service.table import Wrong
-from service.trouble import CannotStart
-from service.wiring import clock
+from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
+from service.config.read import Config
+from service.config.table import Wrong
+from service.config.validators import duration
+from service.destinations.destination import Destination
+from service.destinations.outcome import Delivered, Outcome
+from service.destinations.sample import sample_delivery
+from service.lib.errors import CannotStart
+from service.model.lead import Delivery
+from service.process.wiring import clock
+from service.store.leads import Store
+from service.store.records import Mended
+from service.store.repair import walk
+from service.store.server import Server
 
 
 def add_to(app: typer.Typer) -> None:
@@ -136,8 +136,8 @@ def _sample(config: Config, destination: Destination) -> Delivery:
 
 def test(destination: str) -> None:
     """Send a lead marked as a test to a destination and print what it answered; exit 1 if it was not delivered."""
-    from service.delivery import attempt, describe  # noqa: PLC0415 -- httpx takes long to import
-    from service.sender import Sender  # noqa: PLC0415 -- the same
+    from service.delivery.courier import attempt, describe  # noqa: PLC0415 -- httpx takes long to import
+    from service.delivery.sender import Sender  # noqa: PLC0415 -- the same
 
     config = configuration()
     target = _destination(config, destination)

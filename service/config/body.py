@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
+from service.config.env_secrets import Environment, asks_for_secret
+from service.config.form import FIELD_TYPES, raw_fields
+from service.config.table import Keys, Table, Wrong, guess, listing, say, what
 from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
 from service.destinations.template import Name, Node, Placeholder, Stray, Template, split
-from service.environment import Environment, asks_for_secret
-from service.form import fold
-from service.form_table import FIELD_TYPES, raw_fields
-from service.secret import Secret
-from service.table import Keys, Table, Wrong, guess, listing, say, what
+from service.lib.secret import Secret
+from service.model.form import fold
 
 _DEEPEST: Final = 8
 _PATHS: Final = (

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from service import languages
-from service.address import host_of
-from service.environment import Environment
-from service.form import Agreement, Altcha, Field, Turnstile
-from service.kind import duration, one_of
-from service.secret import Secret
-from service.table import Table, Wrong, guess, is_one_line, listing, say, text, what, whole, wrong
+from service.config.env_secrets import Environment
+from service.config.table import Table, Wrong, guess, is_one_line, listing, say, text, what, whole, wrong
+from service.config.validators import duration, one_of
+from service.lib.network import host_of
+from service.lib.secret import Secret
+from service.model import languages
+from service.model.form import Agreement, Altcha, Field, Turnstile
 
 _KINDS: Final[tuple[Literal["altcha", "turnstile"], ...]] = ("altcha", "turnstile")
 _ALTCHA: Final = Altcha()

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from service.secret import Secret, Text
-from service.signature import key_of
-from service.table import Wrong, what, wrong
-from service.text import is_unicode
+from service.config.table import Wrong, what, wrong
+from service.lib.secret import Secret, Text
+from service.lib.signature import key_of
+from service.lib.text import is_unicode
 
 _WHOLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _HOW_TO_MAKE: Final = 'Make one with: echo "whsec_$(openssl rand -base64 32)"'

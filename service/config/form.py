@@ -6,14 +6,11 @@ Law: pure; every mistake goes to the table's report, and what comes back is only
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
-from service import languages
-from service.captcha_table import read_captcha, read_consent
-from service.environment import Environment
-from service.form import Field, FieldType, Form, Messages, fold
-from service.kind import duration, one_of, page_origin, region, show
-from service.limits_table import read_limits
-from service.spam_table import read_spam
-from service.table import (
+from service.config.captcha import read_captcha, read_consent
+from service.config.env_secrets import Environment
+from service.config.limits import read_limits
+from service.config.spam import read_spam
+from service.config.table import (
     Keys,
     Table,
     Wrong,
@@ -29,7 +26,10 @@ from service.table import (
     whole,
     wrong,
 )
-from service.theme_table import read_theme
+from service.config.theme import read_theme
+from service.config.validators import duration, one_of, page_origin, region, show
+from service.model import languages
+from service.model.form import Field, FieldType, Form, Messages, fold
 
 FIELD_TYPES: Final[tuple[FieldType, ...]] = ("text", "email", "phone", "choice", "number", "boolean")
 MOST_FIELDS: Final = 64

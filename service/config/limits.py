@@ -3,9 +3,9 @@
 Law: pure; every mistake goes to the table's report.
 """
 
-from service.form import Limits
-from service.kind import rate
-from service.table import Table
+from service.config.table import Table
+from service.config.validators import rate
+from service.model.form import Limits
 
 
 def read_limits(keys: Table) -> Limits:

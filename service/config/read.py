@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from service.address import host_of, is_private
-from service.body_table import reach
+from service.config.body import reach
+from service.config.env_secrets import Environment
+from service.config.form import read_form
+from service.config.service import Service, read_service
+from service.config.table import Keys, Mistake, Report, Table, table
+from service.config.validators import check_name, one_of, show
+from service.config.webhook import read_webhook
 from service.destinations.template import Node, Template
 from service.destinations.webhook import Webhook
-from service.environment import Environment
-from service.form import Form, Limits, Turnstile
-from service.form_table import read_form
-from service.guess import weakness
-from service.kind import check_name, one_of, show
-from service.secret import Secret, mask
-from service.service_table import Service, read_service
-from service.table import Keys, Mistake, Report, Table, table
-from service.webhook_table import read_webhook
+from service.lib.network import host_of, is_private
+from service.lib.secret import Secret, mask
+from service.lib.weak_secrets import weakness
+from service.model.form import Form, Limits, Turnstile
 
 __all__ = ["Config", "Mistake", "Mistakes", "Remark", "parse"]
 

@@ -6,9 +6,9 @@ Law: pure; every mistake goes to the table's report.
 from dataclasses import dataclass
 from typing import Final
 
-from service.caller import Network, network
-from service.kind import duration, page_origin
-from service.table import Table, Wrong, say, several, what, whole, wrong
+from service.config.table import Table, Wrong, say, several, what, whole, wrong
+from service.config.validators import duration, page_origin
+from service.lib.caller import Network, network
 
 _MOST_REPLICAS: Final = 5
 

@@ -5,8 +5,8 @@ Law: pure; every mistake goes to the table's report.
 
 from typing import Final
 
-from service.form import SIGNALS, Spam
-from service.table import Table, whole
+from service.config.table import Table, whole
+from service.model.form import SIGNALS, Spam
 
 HEAVIEST: Final = 1_000
 

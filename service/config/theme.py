@@ -6,8 +6,8 @@ Law: pure; takes nothing but colours, lengths and names of fonts, so that a them
 import re
 from typing import Final
 
-from service.form import Theme
-from service.table import Table, Wrong, say, several, what, wrong
+from service.config.table import Table, Wrong, say, several, what, wrong
+from service.model.form import Theme
 
 MOST_FONTS: Final = 8
 

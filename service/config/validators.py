@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 
 import phonenumbers
 
-from service import origin
-from service.rate import Rate
-from service.table import Kind, Wrong, guess, listing, say, what, wrong
+from service.config.table import Kind, Wrong, guess, listing, say, what, wrong
+from service.lib import origin
+from service.lib.rate import Rate
 
 UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 NAME: Final = re.compile(r"[a-z0-9-]{1,64}")

@@ -8,15 +8,15 @@ from collections.abc import Collection, Mapping
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from service.address import host_of
-from service.body_table import Body, Reach
+from service.config.body import Body, Reach
+from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
+from service.config.table import Table, Wrong, flag, listing, say, several, table, whole, wrong
+from service.config.validators import duration, one_of, rate
 from service.destinations.envelope import PLAIN_PATHS
 from service.destinations.template import Node
 from service.destinations.webhook import Webhook
-from service.environment import Environment, asks_for_secret, header_asks_for_secret
-from service.kind import duration, one_of, rate
-from service.secret import Secret, Text, reveal
-from service.table import Table, Wrong, flag, listing, say, several, table, whole, wrong
+from service.lib.network import host_of
+from service.lib.secret import Secret, Text, reveal
 
 RESERVED_HEADERS: Final = (
     "host", "content-length", "content-type", "transfer-encoding", "connection",

@@ -11,17 +11,17 @@ from typing import Final, Protocol, TypeVar, assert_never
 
 import httpx
 
-from service.cipher import UnreadableError
-from service.destinations import Destination
+from service.delivery.sender import Answer, PrivateAddressError
+from service.destinations.destination import Destination
 from service.destinations.failure import judge_failure
-from service.gate import Gate, GateState, Report
-from service.inspection import FAILURES
-from service.kept import Attempt, Claim
-from service.lead import Delivery
-from service.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
-from service.sender import Answer, PrivateAddressError
-from service.store import Settled, Store
-from service.text import one_line
+from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
+from service.lib.text import one_line
+from service.model.lead import Delivery
+from service.store.breaker import Gate, GateState, Report
+from service.store.cipher import UnreadableError
+from service.store.health import FAILURES
+from service.store.leads import Settled, Store
+from service.store.records import Attempt, Claim
 
 LEASE_BEYOND_TIMEOUT: Final = 5_000
 KEEP_TRYING_S: Final = 60.0

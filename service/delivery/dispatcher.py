@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from service.delivery import LEASE_BEYOND_TIMEOUT, Attempted, Courier
-from service.destinations import Destination
-from service.form import Form
-from service.gate import Gate, Permit
-from service.inspection import FAILURES, Failure
-from service.kept import Claim
-from service.store import Order, Store
+from service.delivery.courier import LEASE_BEYOND_TIMEOUT, Attempted, Courier
+from service.destinations.destination import Destination
+from service.model.form import Form
+from service.store.breaker import Gate, Permit
+from service.store.health import FAILURES, Failure
+from service.store.leads import Order, Store
+from service.store.records import Claim
 
 MOST_SENDERS: Final = 8
 KEEP_SLOTS_EVERY_S: Final = 2.0

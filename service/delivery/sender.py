@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import httpx
 
-from service.address import is_public
-from service.secret import unshown
+from service.lib.network import is_public
+from service.lib.secret import unshown
 
 READ_AT_MOST = 16 * 1024
 

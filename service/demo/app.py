@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.reply import NO_PAGE
-from service.secret import Secret, unshown
-from service.signature import verify
+from service.lib.secret import Secret, unshown
+from service.lib.signature import verify
+from service.replies.reply import NO_PAGE
 
 KEPT: Final = 10_000
 SHOWN: Final = 200
@@ -167,7 +167,7 @@ class _Pages:
     def __init__(self, book: Book, secret: Secret | None, clock: Callable[[], int], form_url: str) -> None:
         self._book, self._secret, self._clock, self._form_url = book, secret, clock, form_url
         self._templates = Environment(
-            loader=PackageLoader("service"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+            loader=PackageLoader("service.demo"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
 
     async def clinic(self, request: Request) -> Response:

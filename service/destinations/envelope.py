@@ -4,14 +4,14 @@ Law: pure; a delivery goes in, plain values come out, the same ones for the same
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from service.destinations.template import Json, as_text
-from service.lead import CLICK_IDS, UTM, Answer, Consent, Delivery, Lead, Phone, Source, Touch, Value
-from service.spam import by_weight
+from service.lib.times import timestamp
+from service.model.lead import CLICK_IDS, UTM, Answer, Consent, Delivery, Lead, Phone, Source, Touch, Value
+from service.submission.spam import by_weight
 
 PLAIN_PATHS: Final = (
     "id", "version", "form", "type", "timestamp", "received_at", "first_seen_at", "enquiries", "changed", "flags",
@@ -24,12 +24,6 @@ TOUCHES: Final = ("first_touch", "last_touch")
 TOUCH_KEYS: Final = (
     "page", "referrer", "at", *(f"{group}.{name}" for group, names in SOURCE_GROUPS.items() for name in names),
 )  # fmt: skip
-
-
-def timestamp(moment: int) -> str:
-    """Return a time in ms as ISO 8601 in UTC with milliseconds: `2026-11-22T10:42:07.120Z`."""
-    second = datetime.fromtimestamp(moment // 1000, UTC)
-    return f"{second:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
 
 
 def envelope(delivery: Delivery) -> dict[str, Json]:

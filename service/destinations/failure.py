@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from service.outcome import Retry
+from service.destinations.outcome import Retry
 
 
 def judge_failure(error: BaseException) -> Retry:

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Final, Literal
 
-from service.secret import unshown
+from service.lib.secret import unshown
 
 Scope = Literal["delivery", "load", "setup", "fault"]
 

@@ -3,9 +3,10 @@
 Law: pure, and always marked as a test.
 """
 
-from service import consent, languages
-from service.form import Field, Form
-from service.lead import Answer, Content, Delivery, Lead, Phone, Source
+from service.model import languages
+from service.model.form import Field, Form
+from service.model.lead import Answer, Content, Delivery, Lead, Phone, Source
+from service.submission import consent
 
 NUMBER = Phone("089510 47001", "+918951047001", "089510 47001", "+91 89510 47001", "IN", "MOBILE", flags=("test",))
 TEXTS = {"name": "Asha Rao (test)", "email": "asha@example.com", "message": "This is a test of the website's form."}

@@ -11,13 +11,15 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from service import __version__, outcome, signature
+from service import __version__
+from service.destinations import outcome
 from service.destinations.envelope import envelope, erasure, flat, values
+from service.destinations.outcome import Outcome
 from service.destinations.template import Node, as_text, fill_table
-from service.lead import Delivery
-from service.outcome import Outcome
-from service.rate import Rate
-from service.secret import MASK, Secret, Text, mask, reveal
+from service.lib import signature
+from service.lib.rate import Rate
+from service.lib.secret import MASK, Secret, Text, mask, reveal
+from service.model.lead import Delivery
 
 if TYPE_CHECKING:
     import httpx

@@ -12,8 +12,8 @@ from typing import Final
 
 from email_validator import EmailNotValidError, validate_email
 
-from service.secret import unshown
-from service.text import normalise
+from service.lib.secret import unshown
+from service.lib.text import normalise
 
 # RFC 5321, 4.5.3.1.3: a path of 256 octets, less its angle brackets.
 MAX_LENGTH: Final = 254

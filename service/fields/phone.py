@@ -16,12 +16,12 @@ from typing import Final
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
-from service.lead import Phone
-from service.phone_number import Found, Place, Refused, judge_as_written
-from service.phone_repair import repair, suggest
-from service.phone_text import Spelled, clean, is_divided, parts, spell
-from service.problem import Code
-from service.secret import unshown
+from service.fields.phone_number import Found, Place, Refused, judge_as_written
+from service.fields.phone_repair import repair, suggest
+from service.fields.phone_text import Spelled, clean, is_divided, parts, spell
+from service.lib.secret import unshown
+from service.model.lead import Phone
+from service.model.problem import Code
 
 # One of these steps from each digit to the next, all along: 9999999999, 1234567890, 9876543210.
 _EVEN_STEPS: Final = ({0}, {1}, {9})

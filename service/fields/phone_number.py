@@ -11,9 +11,9 @@ from typing import Final
 import phonenumbers
 from phonenumbers import CountryCodeSource, NumberParseException, PhoneNumber, PhoneNumberType, ValidationResult
 
-from service.phone_text import Spelled
-from service.problem import Code
-from service.secret import unshown
+from service.fields.phone_text import Spelled
+from service.lib.secret import unshown
+from service.model.problem import Code
 
 _UNSUPPORTED: Final = frozenset(
     {

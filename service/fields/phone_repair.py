@@ -10,9 +10,9 @@ from typing import NamedTuple
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat
 
-from service.phone_number import Found, Place, Refused, classify, leading_code, parse
-from service.phone_text import Spelled
-from service.secret import unshown
+from service.fields.phone_number import Found, Place, Refused, classify, leading_code, parse
+from service.fields.phone_text import Spelled
+from service.lib.secret import unshown
 
 
 class _Reading(NamedTuple):

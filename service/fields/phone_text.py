@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from service.secret import unshown
+from service.lib.secret import unshown
 
 MAX_LENGTH: Final = 64
 # Before NFKC: ordering a long run of combining marks takes quadratic time.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from service.form import Form
-from service.inspection import FAILURES, Failure, is_script_fault
-from service.kept import Accepted, Line
-from service.spool import Batch, Spool
-from service.store import Store
+from service.intake.spool import Batch, Spool
+from service.model.form import Form
+from service.store.health import FAILURES, Failure, is_script_fault
+from service.store.leads import Store
+from service.store.records import Accepted, Line
 
 if TYPE_CHECKING:
     from pathlib import Path

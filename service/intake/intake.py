@@ -16,16 +16,16 @@ import msgspec
 from msgspec import structs
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.cipher import PLAIN, Cipher
-from service.connection import ANSWER_WITHIN_S
-from service.form import Form
-from service.inspection import FAILURES, sentence_of, verdict
-from service.kept import Accepted, Limit, Limited, Line, Result
-from service.lead import Content
-from service.person import facts, idempotency_key, identities, keyed_hash, person_keys, receipt_of, text_hash
-from service.secret import Secret, unshown
-from service.spool import Spool
-from service.store import Store
+from service.intake.spool import Spool
+from service.lib.secret import Secret, unshown
+from service.model.form import Form
+from service.model.lead import Content
+from service.store.cipher import PLAIN, Cipher
+from service.store.connection import ANSWER_WITHIN_S
+from service.store.health import FAILURES, sentence_of, verdict
+from service.store.leads import Store
+from service.store.records import Accepted, Limit, Limited, Line, Result
+from service.submission.person import facts, idempotency_key, identities, keyed_hash, person_keys, receipt_of, text_hash
 
 REPORT_REFUSALS_EVERY_S: Final = 0.5
 SILENCE_S: Final = 1.0

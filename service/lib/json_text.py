@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NoReturn
 
-from service.secret import unshown
+from service.lib.secret import unshown
 
 MAX_DEPTH: Final = 64
 LONGEST_WHOLE: Final = 30

@@ -1,14 +1,11 @@
-"""Origins: which pages may post to a form, and which one is which, however it is spelled.
+"""Origins: which one is which, however it is spelled.
 
 Law: pure. An origin is `scheme://host[:port]` (RFC 6454) in one spelling: lower case, ASCII, no default port.
 """
 
 import re
-from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
-
-from service.form import Form
 
 MAX_LENGTH: Final = 300
 MAX_PORT: Final = 65_535
@@ -49,14 +46,6 @@ def own(scheme: str, host: str, public_url: str | None) -> tuple[str, ...]:
     """
     named = (public_url and of_url(public_url), *(normalise(f"{each}://{host}") for each in (scheme, "https", "http")))
     return tuple(dict.fromkeys(each for each in named if each))
-
-
-def may_post(form: Form, sent: str | None, own_origins: Collection[str]) -> bool:
-    """Tell whether a page of that `Origin` may post; a missing or `null` one may (privacy browsers, sandboxes)."""
-    if form.origins is None or sent is None or sent == "null":
-        return True
-    origin = normalise(sent)
-    return origin is not None and (origin in own_origins or origin in {normalise(each) for each in form.origins})
 
 
 def _ascii(host: str) -> str | None:

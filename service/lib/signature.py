@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Iterable
 from typing import Final
 
-from service.secret import Secret
+from service.lib.secret import Secret
 
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = range(24, 65)

@@ -10,8 +10,8 @@ import re
 from itertools import pairwise
 from typing import Final
 
-from service.secret import Secret
-from service.signature import PREFIX
+from service.lib.secret import Secret
+from service.lib.signature import PREFIX
 
 HOW_TO_MAKE: Final = "Make one with `openssl rand -hex 32`."
 

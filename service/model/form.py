@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from dataclasses import field as attribute
 from typing import ClassVar, Final, Literal
 
-from service import languages
-from service.rate import Rate
-from service.secret import Secret
-from service.text import normalise
+from service.lib.rate import Rate
+from service.lib.secret import Secret
+from service.lib.text import normalise
+from service.model import languages
 
 FieldType = Literal["text", "email", "phone", "choice", "number", "boolean"]
 MAX_LENGTH = 5_000

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from service.secret import unshown
+from service.lib.secret import unshown
 
 Value = str | int | float | bool
 

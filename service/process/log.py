@@ -9,15 +9,15 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 if TYPE_CHECKING:
-    from service.delivery import Attempted
-    from service.drain import Drained
-    from service.erasure import Expired
-    from service.kept import Mended, Promoted
+    from service.delivery.courier import Attempted
+    from service.intake.drain import Drained
+    from service.store.erasure import Expired
+    from service.store.records import Mended, Promoted
 
 Log = structlog.typing.FilteringBoundLogger
 
@@ -75,29 +75,6 @@ def catch_faults(log: Log) -> None:
     for name in ("uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [FaultHandler(log)], False
-
-
-class OnSubmission(Protocol):
-    """Is told of every POST to a known form: what came of it, and how long that took."""
-
-    def __call__(
-        self,
-        *,
-        form: str,
-        result: str,
-        receipt: str,
-        lead: str,
-        version: int,
-        codes: tuple[str, ...],
-        reason: str,
-        duration_ms: int,
-    ) -> None:
-        """Note it.
-
-        `result` is "created", "updated", "repeated", "quarantined", "refused" or "unavailable"; `receipt` and
-        `lead` are "" and `version` 0 for one that was not taken; `codes` are the problems of one refused, `reason`
-        why there was nowhere to keep one.
-        """
 
 
 def log_submission(log: Log) -> Callable[..., None]:

@@ -19,10 +19,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from service.account import Accounts
+from service.store.accounts import Accounts
 
 if TYPE_CHECKING:
-    from service.delivery import Attempted
+    from service.delivery.courier import Attempted
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library does not type it
 

@@ -22,28 +22,28 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service import phone
-from service.audit import read_accounts
-from service.challenge import Challenger
-from service.cipher import Cipher
-from service.config import Config
-from service.connection import connect
-from service.drain import Drain, Drained
-from service.inspection import FAILURES, sentence_of, verdict
-from service.intake import Intake
-from service.log import Log, catch_faults, log_drained, log_fault, log_submission, log_unverified, open_log
-from service.metrics import CONTENT_TYPE, WebFigures, WorkerFigures
-from service.part import watch_parent, watch_stdin
-from service.protocol import BoundedProtocol
-from service.reply import NO_PAGE
-from service.secret import Secret
-from service.server import Server
-from service.settings import log_format, look_up, read_settings
-from service.spool import open_spool
-from service.store import Store
-from service.trouble import CannotStart
-from service.web import create_app
-from service.wiring import cipher_of, clock, listen, load_config, look_at_port
+from service.config.read import Config
+from service.fields import phone
+from service.intake.drain import Drain, Drained
+from service.intake.intake import Intake
+from service.intake.spool import open_spool
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.process.lifetime import watch_parent, watch_stdin
+from service.process.log import Log, catch_faults, log_drained, log_fault, log_submission, log_unverified, open_log
+from service.process.metrics import CONTENT_TYPE, WebFigures, WorkerFigures
+from service.process.settings import log_format, look_up, read_settings
+from service.process.wiring import cipher_of, clock, listen, load_config, look_at_port
+from service.replies.reply import NO_PAGE
+from service.store.cipher import Cipher
+from service.store.connection import connect
+from service.store.health import FAILURES, sentence_of, verdict
+from service.store.leads import Store
+from service.store.overview import read_accounts
+from service.store.server import Server
+from service.web.app import create_app
+from service.web.challenge import Challenger
+from service.web.protocol import BoundedProtocol
 
 DRAIN_EVERY_S: Final = 1.0
 BROKEN_S: Final = 30.0
@@ -91,7 +91,7 @@ def create_web() -> Starlette:
         if spool:
             spool.close()
 
-    def note(**said: Any) -> None:  # noqa: ANN401 -- `log.OnSubmission` says what is in it
+    def note(**said: Any) -> None:  # noqa: ANN401 -- `app.OnSubmission` says what is in it
         log(**said)
         figures.submission(said["form"], said["result"], said["codes"])
 
@@ -107,7 +107,7 @@ def create_web() -> Starlette:
     app.router.routes.append(Route("/metrics", metrics))
     if folder:
         secret = look_up(os.environ, "CRM_WEBHOOK_SECRET")
-        from service.demo import demo_routes  # noqa: PLC0415 -- only `leads dev` shows pages of its own
+        from service.demo.app import demo_routes  # noqa: PLC0415 -- only `leads dev` shows pages of its own
 
         app.router.routes += demo_routes(folder=Path(folder), secret=Secret(secret) if secret else None, clock=clock)
     return app
@@ -176,7 +176,7 @@ def run_web(host: str, port: int, workers: int, *, until_stdin_closes: bool) -> 
         watch_stdin(_end)
     open_log(log_format(os.environ), "web").info("listening", host=host, port=port, processes=workers)
     uvicorn.run(
-        "service.serving:create_web", factory=True, host=host, port=port, workers=workers, lifespan="on",
+        "service.process.serve_web:create_web", factory=True, host=host, port=port, workers=workers, lifespan="on",
         http=BoundedProtocol, ws="none", access_log=False, log_config=None, server_header=False, proxy_headers=False,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
     )  # fmt: skip
@@ -199,7 +199,7 @@ def run_demo(host: str, port: int, secret: Secret | None, *, folder: Path | None
     look_at_port(host, port)
     _allow_many_connections()
     signal.signal(signal.SIGTERM, _leave)
-    from service.demo import create_demo_app  # noqa: PLC0415 -- only `leads demo` needs it
+    from service.demo.app import create_demo_app  # noqa: PLC0415 -- only `leads demo` needs it
 
     app = create_demo_app(folder=folder, secret=secret, clock=clock, form_url=form_url)
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="critical", server_header=False)
@@ -220,7 +220,7 @@ def run_worker(config: Config, host: str, port: int, *, until_stdin_closes: bool
 
 
 async def _work(config: Config, door: socket.socket | None, *, until_stdin_closes: bool) -> None:
-    from service.worker import Worker  # noqa: PLC0415 -- httpx takes long to import, and the web part never sends
+    from service.process.worker import Worker  # noqa: PLC0415 -- httpx takes long to import, and the web part never sends
 
     settings = read_settings(os.environ)
     server = Server(connect(settings.redis_url.reveal()), clock=clock)

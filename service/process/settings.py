@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from service.guess import HOW_TO_MAKE
-from service.secret import Secret
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.lib.weak_secrets import HOW_TO_MAKE
 
 SHORTEST_SECRET = 32
 SUPPORTED_URLS = ("redis://", "rediss://", "redis+sentinel://", "unix://")

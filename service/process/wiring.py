@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import typer
 
-from service.cipher import PLAIN, Cipher, UnreadableError, keys_of
-from service.config import Config, Mistakes, parse
-from service.connection import connect
-from service.inspection import FAILURES, sentence_of
-from service.secret import Secret
-from service.server import Server
-from service.settings import encryption_keys, read_file
-from service.trouble import CannotStart
+from service.config.read import Config, Mistakes, parse
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.process.settings import encryption_keys, read_file
+from service.store.cipher import PLAIN, Cipher, UnreadableError, keys_of
+from service.store.connection import connect
+from service.store.health import FAILURES, sentence_of
+from service.store.server import Server
 
 T = TypeVar("T")
 

@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
-from service import upkeep
-from service.cipher import PLAIN, Cipher
-from service.config import Config
-from service.delivery import LEASE_BEYOND_TIMEOUT, Attempted, Courier
-from service.destinations import Destination
-from service.dispatch import LOOK_AGAIN_S, Dispatcher
-from service.gate import Gate, Pace
-from service.inspection import FAILURES, Failure, sentence_of
-from service.log import Log, log_attempt, log_expired, log_mended, log_promoted
-from service.repair import walk
-from service.sender import Sender
-from service.server import Server
-from service.store import WAKE, Store
+from service.config.read import Config
+from service.delivery.courier import LEASE_BEYOND_TIMEOUT, Attempted, Courier
+from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
+from service.delivery.sender import Sender
+from service.destinations.destination import Destination
+from service.process.log import Log, log_attempt, log_expired, log_mended, log_promoted
+from service.store import upkeep
+from service.store.breaker import Gate, Pace
+from service.store.cipher import PLAIN, Cipher
+from service.store.health import FAILURES, Failure, sentence_of
+from service.store.leads import WAKE, Store
+from service.store.repair import walk
+from service.store.server import Server
 
 FINISH_WITHIN_S: Final = 20.0
 REPAIR_EVERY_S: Final = 600.0

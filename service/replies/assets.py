@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from service.form import Form, Theme, Turnstile
+from service.model.form import Form, Theme, Turnstile
 
 _SHEET: Final = Path(__file__).parent / "static" / "page.css"
 _GENERIC: Final = frozenset({"serif", "sans-serif", "monospace", "cursive", "system-ui", "ui-serif", "ui-rounded"})

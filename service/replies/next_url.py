@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, unquote, urljoin
 
-from service import languages, origin
-from service.form import Form
+from service.lib import origin
+from service.model import languages
+from service.model.form import Form
 
 MAX_LENGTH: Final = 2_000
 

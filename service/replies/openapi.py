@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from service import __version__
-from service.form import Altcha, Field, Form
-from service.languages import AUTO, codes
-from service.problem import CATALOGUE, Code
+from service.model.form import Altcha, Field, Form
+from service.model.languages import AUTO, codes
+from service.model.problem import CATALOGUE, Code
 
 Json = dict[str, Any]
 

@@ -10,17 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from service import style
-from service.field_match import Match, Matched, match
-from service.form import Altcha, Field, Form, Turnstile, fold
-from service.languages import AUTO
-from service.next_url import own_path
-from service.posted import Posted
-from service.problem import Code, Problem, Problems
-from service.secret import unshown
-from service.text import clean
-from service.validate import YES, choice_of
-from service.voice import Voice
+from service.lib.secret import unshown
+from service.lib.text import clean
+from service.model.form import Altcha, Field, Form, Turnstile, fold
+from service.model.languages import AUTO
+from service.model.problem import Code, Problem, Problems
+from service.replies import assets
+from service.replies.next_url import own_path
+from service.replies.wording import Voice
+from service.submission.check import YES, choice_of
+from service.submission.field_match import Match, Matched, match
+from service.submission.form_data import Posted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -137,7 +137,7 @@ def _form(
         told=told,
         altcha=isinstance(form.captcha, Altcha),
         turnstile=form.captcha if isinstance(form.captcha, Turnstile) else None,
-        widget=style.TURNSTILE,
+        widget=assets.TURNSTILE,
     )
 
 
@@ -195,7 +195,7 @@ def _title(form: Form) -> str:
 def _render(template: str, form: Form | None, voice: Voice, **values: object) -> str:
     from markupsafe import Markup  # noqa: PLC0415  comes with jinja2
 
-    css = Markup(style.css(form.theme if form else None))  # noqa: S704  our own file, and a checked theme
+    css = Markup(assets.css(form.theme if form else None))  # noqa: S704  our own file, and a checked theme
     language = voice.language
     return _templates().get_template(template).render(css=css, language=language, page=language.page, **values)
 

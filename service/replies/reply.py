@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from service.phone import Verdict
-from service.problem import Problem, Problems
-from service.secret import unshown
-from service.voice import Voice
+from service.fields.phone import Verdict
+from service.lib.secret import unshown
+from service.model.problem import Problem, Problems
+from service.replies.wording import Voice
 
 RETRY_AFTER_S: Final = 10
 METHODS: Final = "POST, GET, OPTIONS"

@@ -11,7 +11,7 @@ from typing import Final
 
 import rjsmin  # type: ignore[import-untyped]  # one function: text to text
 
-from service.reply import GUARD, Reply
+from service.replies.reply import GUARD, Reply
 
 NAME: Final = "lead-form.js"
 HEADERS: Final = {
@@ -36,6 +36,6 @@ def served(known: str = "", name: str = NAME, *, is_readable: bool = False) -> R
 
 @cache
 def _file(name: str, is_readable: bool) -> tuple[bytes, str]:
-    written = resources.files("service").joinpath("static", name).read_text("utf-8")
+    written = resources.files("service.replies").joinpath("static", name).read_text("utf-8")
     text = (written if is_readable else rjsmin.jsmin(written)).encode()
     return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'

@@ -7,8 +7,8 @@ import re
 from functools import cache
 from typing import Final
 
-from service.languages import Language
-from service.problem import Problem
+from service.model.languages import Language
+from service.model.problem import Problem
 
 _RANGE: Final = re.compile(r"(?P<low>\d+) to (?P<high>\d+)")
 

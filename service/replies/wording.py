@@ -6,11 +6,11 @@ Law: pure. Who speaks decides nothing about what is said.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from service import languages
-from service.form import Form, Messages
-from service.languages import Language
-from service.problem import Problem
-from service.sentence import sentence
+from service.model import languages
+from service.model.form import Form, Messages
+from service.model.languages import Language
+from service.model.problem import Problem
+from service.replies.sentence import sentence
 
 
 @dataclass(frozen=True, slots=True)

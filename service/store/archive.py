@@ -9,15 +9,15 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from service.cipher import PLAIN, Cipher
-from service.form import Form
-from service.kept import Attempt, Line, Record, Said, Version
-from service.lead import Content, Delivery
-from service.person import content_of
-from service.secret import unshown
-from service.server import Server
-from service.spam import by_weight
-from service.store import EXCERPT, Facts, base_of, delivery_of, open_facts
+from service.lib.secret import unshown
+from service.model.form import Form
+from service.model.lead import Content, Delivery
+from service.store.cipher import PLAIN, Cipher
+from service.store.leads import EXCERPT, Facts, base_of, delivery_of, open_facts
+from service.store.records import Attempt, Line, Record, Said, Version
+from service.store.server import Server
+from service.submission.person import content_of
+from service.submission.spam import by_weight
 
 STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "erased", "not owed"]] = {
     "w": "waiting", "d": "delivered", "x": "dead", "s": "superseded", "e": "erased", "-": "not owed",

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from service.account import Pause
-from service.server import Server
+from service.store.accounts import Pause
+from service.store.server import Server
 
 SLOT_HELD_MS = 6_000
 REFUSED_PAUSES_MS = (60_000, 3_600_000)

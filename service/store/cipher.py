@@ -12,9 +12,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from service.secret import Secret
-from service.server import Server
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.store.server import Server
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12

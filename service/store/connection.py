@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
 
 ANSWER_WITHIN_S = 2.0
 SENTINEL = "redis+sentinel://"

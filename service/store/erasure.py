@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 import msgspec
 from redis.exceptions import ResponseError
 
-from service.kept import SLACK_MS
-from service.server import Server
-from service.store import base_of
+from service.store.leads import base_of
+from service.store.records import SLACK_MS
+from service.store.server import Server
 
 SLICE: Final = 100
 REWRITTEN: Final = "leads:rewritten"

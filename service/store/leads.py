@@ -6,15 +6,15 @@ hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stan
 `leads:{FORM}:lead:ID`        hash: version, first, last, enquiries, phone ("1": has one), persons (JSON hashes),
                               index (lines: more hashes that find it), submissions (lines "at result version receipt"),
                               kept (said since that version), pace (until when its person's limit is used up),
-                              v:N (a version, see `kept.Version`), d:DEST (delivery record, see _states.lua),
+                              v:N (a version, see `kept.Version`), d:DEST (delivery record, see shared/states.lua),
                               a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,
                               its v:N, and d:DEST and a:DEST of those that have yet to be told
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
 `leads:{FORM}:text:HASH`      sorted set: hash of who sent this text lately ► when, a few; runs out after a day
-`leads:{FORM}:index`          hash: person hash ► what is held of that person, see _index.lua
+`leads:{FORM}:index`          hash: person hash ► what is held of that person, see shared/index.lua
 `leads:{FORM}:erased:HASH`    when that person was erased; runs out when nothing of then can be on its way any more
-`leads:{FORM}:rate:NAME`      until when a limit is used up, see _rate.lua: NAME is "form" or "address:HASH"
+`leads:{FORM}:rate:NAME`      until when a limit is used up, see shared/rate.lua: NAME is "form" or "address:HASH"
 `leads:{FORM}:deferred`       sorted set: lead ► when its person's limit allows the next version
 `leads:{FORM}:once:HASH`       whose submission a challenge was solved for (hashes); runs out after the challenge
 `leads:{FORM}:receipts`       hash: receipt ► lead id, or "?submission id" of a quarantined one
@@ -38,11 +38,12 @@ from typing import Any, Literal, cast
 import msgspec
 from msgspec import structs
 
-from service.account import FormAccount, account_of
-from service.cipher import PLAIN, Cipher
-from service.form import Form
-from service.inspection import Finding
-from service.kept import (
+from service.model.form import Form
+from service.model.lead import Content, Delivery, Lead
+from service.store.accounts import FormAccount, account_of
+from service.store.cipher import PLAIN, Cipher
+from service.store.health import Finding
+from service.store.records import (
     IDEMPOTENCY_MS,
     ONCE_MS,
     SLACK_MS,
@@ -57,9 +58,8 @@ from service.kept import (
     Result,
     Version,
 )
-from service.lead import Content, Delivery, Lead
-from service.person import content_of, label_of
-from service.server import Server
+from service.store.server import Server
+from service.submission.person import content_of, label_of
 
 WAKE = "leads:wake"
 EXCERPT = "excerpt"

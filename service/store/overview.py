@@ -3,13 +3,12 @@
 Law: only reads; each form in one step. Times in the sentences are UTC.
 """
 
-from datetime import UTC, datetime
-
-from service.account import Accounts
-from service.config import Config
-from service.gate import Gate, Pace
-from service.server import Server
-from service.store import Store
+from service.config.read import Config
+from service.lib.times import at
+from service.store.accounts import Accounts
+from service.store.breaker import Gate, Pace
+from service.store.leads import Store
+from service.store.server import Server
 
 _ANY_PACE = Pace(1, 0, 0)
 
@@ -39,8 +38,3 @@ async def read_pauses(server: Server, config: Config) -> dict[str, str]:
 async def read_waits(server: Server, config: Config) -> dict[str, int]:
     """Return for each destination until when it asked everybody to wait (ms), 0 if it did not."""
     return {name: await Gate(server, name, _ANY_PACE).not_before() for name in config.destinations}
-
-
-def at(ms: int) -> str:
-    """Write a time in UTC, to the second."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from service.lead import Delivery
-from service.secret import unshown
+from service.lib.secret import unshown
+from service.model.lead import Delivery
 
 Result = Literal["created", "updated", "repeated", "quarantined", "erased"]
 
@@ -90,7 +90,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """The delivery record of a lead at one destination, as `_states.lua` explains it."""
+    """The delivery record of a lead at one destination, as `shared/states.lua` explains it."""
 
     s: str
     v: int

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import product
 from typing import Final
 
-from service.kept import Mended
-from service.store import Queue, Store
+from service.store.leads import Queue, Store
+from service.store.records import Mended
 
 SLICE = 100
 QUEUES: Final[tuple[Queue, ...]] = ("due", "waiting", "dead")

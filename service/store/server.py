@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
-from service.connection import ANSWER_WITHIN_S, connect_beside
-from service.inspection import (
+from service.lib.errors import CannotStart
+from service.store.connection import ANSWER_WITHIN_S, connect_beside
+from service.store.health import (
     FAILURES,
     SCHEMA,
     Failure,
@@ -28,7 +29,6 @@ from service.inspection import (
     lack_of_replicas,
     sentence_of,
 )
-from service.trouble import CannotStart
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -48,11 +48,15 @@ CLOCK_STEPS_MS = 2
 
 @cache
 def script(name: str) -> tuple[str, str]:
-    """Return the text of `lua/NAME.lua` with its `--@include` lines filled in, and its SHA-1, which is its name."""
-    folder = files("service") / "lua"
-    text = (folder / f"{name}.lua").read_text("utf-8")
+    """Return the text of `lua/*/NAME.lua` with its `--@include` lines filled in, and its SHA-1, which is its name."""
+    folder = files("service.store") / "lua"
+    kinds = (folder / kind / f"{name}.lua" for kind in ("lead", "gate"))
+    text = next(path for path in kinds if path.is_file()).read_text("utf-8")
     text = re.sub(
-        r"^--@include (\w+)\n", lambda found: (folder / f"{found[1]}.lua").read_text("utf-8"), text, flags=re.MULTILINE
+        r"^--@include (\w+)\n",
+        lambda found: (folder / "shared" / f"{found[1]}.lua").read_text("utf-8"),
+        text,
+        flags=re.MULTILINE,
     )
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 

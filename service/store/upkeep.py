@@ -5,10 +5,10 @@ Law: the scripts decide; what happened is returned.
 
 from collections.abc import AsyncIterator, Iterable
 
-from service.erasure import Eraser, Expired
-from service.form import Form
-from service.kept import Promoted
-from service.store import Store
+from service.model.form import Form
+from service.store.erasure import Eraser, Expired
+from service.store.leads import Store
+from service.store.records import Promoted
 
 
 async def promote(store: Store, forms: Iterable[Form]) -> AsyncIterator[Promoted]:

@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl
 
 from python_multipart.multipart import parse_options_header
 
-from service import document
-from service.multipart import MAX_PARTS, Part, read_parts
-from service.posted import Posted, gather, is_control
-from service.problem import Code, Problems, refuse
-from service.text import decode, is_unicode
+from service.lib import json_text
+from service.lib.text import decode, is_unicode
+from service.model.problem import Code, Problems, refuse
+from service.submission.form_data import Posted, gather, is_control
+from service.submission.multipart import MAX_PARTS, Part, read_parts
 
 MAX_BYTES: Final = 256 * 1024
 MAX_FIELDS: Final = 64
@@ -90,17 +90,17 @@ def _files(parts: list[Part]) -> tuple[str, ...]:
 
 
 def _json(raw: bytes) -> Posted | Problems:
-    found = document.parse_object(decode(raw) or "")
+    found = json_text.parse_object(decode(raw) or "")
     if found is None:
         return _UNREADABLE
     pairs: Pairs = []
     booleans = [name for name, node in found.members if isinstance(node, bool)]
     for name, node in found.members:
         scalars = node if isinstance(node, list) else [node]
-        if any(map(document.is_nested, scalars)):
+        if any(map(json_text.is_nested, scalars)):
             return _UNREADABLE
         pairs += [
-            (name, document.scalar_text(scalar))
+            (name, json_text.scalar_text(scalar))
             for scalar in scalars
             # null is a field left out; so is a control field that is false, such as a honeypot not ticked
             if isinstance(scalar, str) or (isinstance(scalar, bool) and (scalar or not is_control(name)))

@@ -15,12 +15,12 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from service.form import Altcha, Form
-from service.person import keyed_hash
-from service.posted import Posted
-from service.problem import Code, Problem, Problems
-from service.secret import Secret, unshown
-from service.validate import Checked
+from service.lib.secret import Secret, unshown
+from service.model.form import Altcha, Form
+from service.model.problem import Code, Problem, Problems
+from service.submission.check import Checked
+from service.submission.form_data import Posted
+from service.submission.person import keyed_hash
 
 RANDOM_BYTES: Final = 28
 _ALGORITHM: Final = "SHA-256"

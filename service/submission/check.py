@@ -10,14 +10,15 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-from service import email, phone, spam
-from service.field_match import Match, match
-from service.form import MAX_LENGTH, Field, FieldType, Form
-from service.lead import Answer, Content, Phone
-from service.posted import Posted
-from service.problem import Code, Problem, Problems, refuse
-from service.secret import unshown
-from service.text import clean, cut
+from service.fields import email, phone
+from service.lib.secret import unshown
+from service.lib.text import clean, cut
+from service.model.form import MAX_LENGTH, Field, FieldType, Form
+from service.model.lead import Answer, Content, Phone
+from service.model.problem import Code, Problem, Problems, refuse
+from service.submission import spam
+from service.submission.field_match import Match, match
+from service.submission.form_data import Posted
 
 MAX_NAME: Final = 200
 MAX_DIGITS: Final = 15

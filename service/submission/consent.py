@@ -6,9 +6,9 @@ Law: pure. The boolean field itself is an answer like any other; this says what 
 import hashlib
 from dataclasses import replace
 
-from service.destinations.envelope import timestamp
-from service.form import Form
-from service.lead import Consent, Content
+from service.lib.times import timestamp
+from service.model.form import Form
+from service.model.lead import Consent, Content
 
 
 def noted(form: Form, content: Content, *, language: str, now: int) -> Content:

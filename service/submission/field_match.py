@@ -11,10 +11,10 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
-from service.form import Field, Form, fold
-from service.posted import Posted
-from service.secret import unshown
-from service.text import clean
+from service.lib.secret import unshown
+from service.lib.text import clean
+from service.model.form import Field, Form, fold
+from service.submission.form_data import Posted
 
 
 @dataclass(frozen=True, slots=True)

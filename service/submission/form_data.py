@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from service.lead import CLICK_IDS, UTM
-from service.secret import unshown
+from service.lib.secret import unshown
+from service.model.lead import CLICK_IDS, UTM
 
 _CONTROLS: Final = frozenset({"gotcha", "next", "id", "confirm", "language", "remark", "token", "elapsed", "webdriver"})
 _PLACES: Final = frozenset({"source", "page", "referrer", *CLICK_IDS, *(f"utm_{name}" for name in UTM)})

@@ -10,7 +10,7 @@ from typing import Final
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from service.secret import unshown
+from service.lib.secret import unshown
 
 MAX_PARTS: Final = 1_000
 _PLAIN: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from service import email, phone, spam
-from service.form import Form
-from service.lead import Answer, Consent, Content, Source
-from service.problem import Code
-from service.secret import Secret
+from service.fields import email, phone
+from service.lib.secret import Secret
+from service.model.form import Form
+from service.model.lead import Answer, Consent, Content, Source
+from service.model.problem import Code
+from service.submission import spam
 
 
 def keyed_hash(secret: Secret, *parts: str) -> str:

@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from service import document
-from service.document import Node, Number, Object
-from service.lead import CLICK_IDS, UTM, Source, Touch
-from service.posted import Posted
-from service.text import clean, cut
+from service.lib import json_text
+from service.lib.json_text import Node, Number, Object
+from service.lib.text import clean, cut
+from service.model.lead import CLICK_IDS, UTM, Source, Touch
+from service.submission.form_data import Posted
 
 MAX_LENGTH: Final = 2_000
 MAX_VALUE: Final = 300
@@ -54,7 +54,7 @@ def text_of(source: Source) -> str:
 
 
 def _of_script(text: str) -> Source:
-    told = document.parse_object(text)
+    told = json_text.parse_object(text)
     visit = _visit(told)
     touches = {name: _touch(told.get(name) if told else None) for name in ("first_touch", "last_touch")}
     return Source(visit.page, visit.referrer, visit.utm, visit.click_ids, **touches)

@@ -16,12 +16,12 @@ from typing import Final
 import idna
 import msgspec
 
-from service.form import Field, Form, fold
-from service.lead import Content
-from service.posted import Control
-from service.secret import Secret
-from service.signature import hmac_hex
-from service.text import clean
+from service.lib.secret import Secret
+from service.lib.signature import hmac_hex
+from service.lib.text import clean
+from service.model.form import Field, Form, fold
+from service.model.lead import Content
+from service.submission.form_data import Control
 
 TOO_FAST_MS: Final = 2_000
 TOKEN_AGE_MS: Final = 24 * 3_600_000

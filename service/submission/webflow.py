@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from service import document, signature
-from service.document import Node, Object
-from service.form import Form
-from service.posted import Posted, gather
-from service.secret import Secret, unshown
-from service.text import decode
+from service.lib import json_text, signature
+from service.lib.json_text import Node, Object
+from service.lib.secret import Secret, unshown
+from service.lib.text import decode
+from service.model.form import Form
+from service.submission.form_data import Posted, gather
 
 MAX_AGE: Final = 5 * 60_000
 MAX_TIMESTAMP: Final = 16
@@ -37,7 +37,7 @@ def read(raw: bytes, form: Form) -> Event | None:
     """Return the event in `raw`, None where it is something else: an ordinary body."""
     if b"form_submission" not in raw:
         return None
-    found = document.parse_object(decode(raw) or "")
+    found = json_text.parse_object(decode(raw) or "")
     payload = found.get("payload") if found and found.get("triggerType") == "form_submission" else None
     if not isinstance(payload, Object):
         return None
@@ -56,7 +56,7 @@ def is_authentic(secret: Secret, timestamp: str, signed: str, raw: bytes, now: i
 def _pairs(data: Node) -> Iterator[tuple[str, str]]:
     """Yield what was filled in; an answer deeper than a list of scalars is kept as JSON."""
     for name, node in data.members if isinstance(data, Object) else ():
-        nodes = node if isinstance(node, list) and not any(map(document.is_nested, node)) else [node]
+        nodes = node if isinstance(node, list) and not any(map(json_text.is_nested, node)) else [node]
         yield from ((_whole(name), _text(each)) for each in nodes if each is not None)
 
 
@@ -70,8 +70,8 @@ def _known(schema: Node, form: Form) -> dict[str, str]:
 
 def _text(node: Node) -> str:
     if isinstance(node, list | Object):
-        return _whole(document.dump(node))
-    return _whole(document.scalar_text(node))
+        return _whole(json_text.dump(node))
+    return _whole(json_text.scalar_text(node))
 
 
 def _whole(text: str) -> str:

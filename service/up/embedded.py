@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
 
 LONGEST_SOCKET_PATH: Final = 100
 """Bytes. A UNIX socket's path ends at 103 on macOS and at 107 on Linux; a longer one gets a folder of its own."""

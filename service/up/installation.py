@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
 
 FILE: Final = "installation.json"
 USUAL: Final = ("data", ".data")

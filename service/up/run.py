@@ -3,7 +3,7 @@
 Law: this process carries no lead. It makes what an installation needs in its data folder, starts the embedded
 server, the web part and the worker, starts again what ended, and stops all of it in order: web, worker, server.
 Its children hold the other end of a pipe as their standard input and end by themselves when this process is
-killed (`part.watch_stdin`); a server left behind by a kill is dealt with at the next start (`embedded`).
+killed (`lifetime.watch_stdin`); a server left behind by a kill is dealt with at the next start (`embedded`).
 """
 
 import base64
@@ -20,16 +20,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from service import installation
-from service.embedded import Embedded
-from service.part import PATIENCE, Child, Watch, say
-from service.settings import read_settings
-from service.trouble import CannotStart
-from service.wiring import load_config, look_at_port
+from service.lib.errors import CannotStart
+from service.process.settings import read_settings
+from service.process.wiring import load_config, look_at_port
+from service.up import installation
+from service.up.embedded import Embedded
+from service.up.supervisor import PATIENCE, Child, Watch, say
 
 HOST: Final = "127.0.0.1"
 WORKER_PORT: Final = 9100
-DEMO_CONFIG: Final = Path(__file__).parent / "demo.toml"
+DEMO_CONFIG: Final = Path(__file__).parents[1] / "demo" / "demo.toml"
 PROGRAM: Final = (sys.executable, "-m", "service")
 
 

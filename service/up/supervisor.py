@@ -4,16 +4,14 @@ Law: knows processes and nothing about what they do. Pauses grow from `FIRST_PAU
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
 
 PATIENCE: Final = 25.0
 """Seconds that a process gets to finish what it has in hand."""
@@ -116,31 +114,6 @@ class Watch:
         say(f"{reason} It starts again in {self.pause:g} s.")
         self.since, self.due = None, now + self.pause
         self.pause = min(self.pause * 2, LONGEST_PAUSE)
-
-
-def watch_parent(stop: Callable[[], None]) -> None:
-    """Call `stop` once the process that started this one as one of several is gone, from a thread of its own."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        stop()
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
-
-
-def watch_stdin(stop: Callable[[], None]) -> None:
-    """Call `stop` once standard input ends, from a thread of its own: whoever started this process is gone."""
-
-    def wait() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 1024):
-                pass
-        stop()
-
-    threading.Thread(target=wait, name="stdin", daemon=True).start()
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ submission by the intake. It never logs what a visitor typed.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPMethod
-from typing import Final
+from typing import Final, Protocol
 
 import phonenumbers
 from starlette.applications import Starlette
@@ -16,23 +16,48 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import body, next_url, openapi, origin, page, phone, reply, script, source, spam, style
-from service.challenge import Challenger
-from service.config import Config
-from service.exchange import content_type, read_body, respond, voice_of, wants_page
-from service.form import Form
-from service.intake import Intake, Taken, Unavailable
-from service.limiter import Limiter
-from service.log import OnSubmission
-from service.posted import Control, Posted
-from service.problem import Code, Problems, refuse
-from service.reception import Reception, Visit
-from service.reply import Reply
-from service.secret import Secret
-from service.voice import Voice
+from service.config.read import Config
+from service.fields import phone
+from service.intake.intake import Intake, Taken, Unavailable
+from service.lib import origin
+from service.lib.secret import Secret
+from service.model.form import Form
+from service.model.problem import Code, Problems, refuse
+from service.replies import assets, next_url, openapi, page, reply, script
+from service.replies.reply import Reply
+from service.replies.wording import Voice
+from service.submission import body, source, spam
+from service.submission.form_data import Control, Posted
+from service.web.challenge import Challenger
+from service.web.limiter import Limiter
+from service.web.request import content_type, read_body, respond, voice_of, wants_page
+from service.web.submit import Reception, Visit
 
 _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
 _UNAVAILABLE: Final = refuse(Code.UNAVAILABLE)
+
+
+class OnSubmission(Protocol):
+    """Is told of every POST to a known form: what came of it, and how long that took."""
+
+    def __call__(
+        self,
+        *,
+        form: str,
+        result: str,
+        receipt: str,
+        lead: str,
+        version: int,
+        codes: tuple[str, ...],
+        reason: str,
+        duration_ms: int,
+    ) -> None:
+        """Note it.
+
+        `result` is "created", "updated", "repeated", "quarantined", "refused" or "unavailable"; `receipt` and
+        `lead` are "" and `version` 0 for one that was not taken; `codes` are the problems of one refused, `reason`
+        why there was nowhere to keep one.
+        """
 
 
 def create_app(
@@ -221,7 +246,7 @@ class _Site:
 
 
 def _page(status: int, html: str, form: Form | None, voice: Voice, headers: Mapping[str, str] | None = None) -> Reply:
-    return reply.page(status, html, style.policy_of(form), {**voice.headers, **(headers or {})})
+    return reply.page(status, html, assets.policy_of(form), {**voice.headers, **(headers or {})})
 
 
 def _verdict(form: Form, posted: Posted | Problems) -> phone.Verdict:

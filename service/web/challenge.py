@@ -14,18 +14,18 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from service import captcha
-from service.address import host_of
-from service.captcha import Shown
-from service.captcha_table import is_loopback
-from service.form import Altcha, Form, Turnstile
-from service.person import keyed_hash
-from service.problem import Problems
-from service.secret import Secret
-from service.validate import Checked
+from service.config.captcha import is_loopback
+from service.lib.network import host_of
+from service.lib.secret import Secret
+from service.model.form import Altcha, Form, Turnstile
+from service.model.problem import Problems
+from service.submission import captcha
+from service.submission.captcha import Shown
+from service.submission.check import Checked
+from service.submission.person import keyed_hash
 
 if TYPE_CHECKING:
-    from service.sender import Answer, Sender
+    from service.delivery.sender import Answer, Sender
 
 UNVERIFIED: Final = "captcha_unverified"
 ANSWER_WITHIN_MS: Final = 3_000
@@ -89,7 +89,7 @@ class Challenger:
     async def _ask(self, form: Form, turnstile: Turnstile, token: str) -> "Worth | Unverified":
         import httpx  # noqa: PLC0415 -- it takes long to import, and few forms need it
 
-        from service.sender import Answer  # noqa: PLC0415 -- it imports httpx
+        from service.delivery.sender import Answer  # noqa: PLC0415 -- it imports httpx
 
         # The same token is asked about under the same key, so that a second try of the same lead gets the same answer;
         # that it serves one person only is seen to when the lead is taken.
@@ -103,7 +103,7 @@ class Challenger:
         return Unverified(f"The verifier did not answer ({type(answer).__name__}).")
 
     def _sender(self, url: str) -> "Sender":
-        from service.sender import Sender  # noqa: PLC0415 -- it imports httpx
+        from service.delivery.sender import Sender  # noqa: PLC0415 -- it imports httpx
 
         if url not in self._senders:
             is_here = is_loopback(host_of(urlsplit(url)) or "")

@@ -7,8 +7,8 @@ is never stricter than the limit that they share in Redis.
 from collections.abc import Iterator
 from typing import Final
 
-from service.form import Form
-from service.rate import Meter, Rate
+from service.lib.rate import Meter, Rate
+from service.model.form import Form
 
 CHECKS_A_POST: Final = 5
 """So many phone checks are allowed for each submission that is: a number is often typed more than once."""

@@ -9,12 +9,14 @@ from contextlib import aclosing
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service import body, caller, origin, reply, voice
-from service.caller import Network
-from service.form import Form
-from service.problem import Code, Problems, refuse
-from service.reply import Reply
-from service.voice import Voice
+from service.lib import caller, origin
+from service.lib.caller import Network
+from service.model.form import Form
+from service.model.problem import Code, Problems, refuse
+from service.replies import reply, wording
+from service.replies.reply import Reply
+from service.replies.wording import Voice
+from service.submission import body
 
 
 async def read_body(request: Request) -> bytes | Problems:
@@ -65,7 +67,7 @@ def voice_of(request: Request, form: Form | None, asked: str = "") -> Voice:
     """Return how to speak to who sent a request: `asked` is the language named in its body, else its address may."""
     query = request.query_params
     wanted = asked or query.get("_language") or query.get("language", "")
-    return voice.of(form, asked=wanted, accepted=", ".join(request.headers.getlist("accept-language")))
+    return wording.of(form, asked=wanted, accepted=", ".join(request.headers.getlist("accept-language")))
 
 
 def respond(request: Request, answer: Reply) -> Response:

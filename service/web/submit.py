@@ -4,24 +4,26 @@ Law: asks in one order, and leaves at the first no: its origin, its body, a limi
 came to is returned; nothing is answered, logged or counted here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
-from service import body, captcha, consent, languages, origin, source, spam, validate, webflow
-from service.challenge import Challenger
-from service.config import Config
-from service.exchange import address_of, content_type, own_origins, read_body, voice_of
-from service.form import Form
-from service.intake import Caller, Intake, Taken, Unavailable, Used
-from service.kept import Limited
-from service.limiter import Limiter
-from service.person import keyed_hash
-from service.posted import Posted
-from service.problem import Code, Problems, refuse
-from service.secret import Secret
-from service.validate import Checked
+from service.config.read import Config
+from service.intake.intake import Caller, Intake, Taken, Unavailable, Used
+from service.lib import origin
+from service.lib.secret import Secret
+from service.model import languages
+from service.model.form import Form
+from service.model.problem import Code, Problems, refuse
+from service.store.records import Limited
+from service.submission import body, captcha, check, consent, source, spam, webflow
+from service.submission.check import Checked
+from service.submission.form_data import Posted
+from service.submission.person import keyed_hash
+from service.web.challenge import Challenger
+from service.web.limiter import Limiter
+from service.web.request import address_of, content_type, own_origins, read_body, voice_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Reception:
     async def take(self, request: Request, form: Form) -> Visit:
         """Take a POST as far as it gets."""
         sent_origin = request.headers.get("origin")
-        if not origin.may_post(form, sent_origin, self.own(request)):
+        if not may_post(form, sent_origin, self.own(request)):
             return Visit(form, refuse(Code.ORIGIN_NOT_ALLOWED, origin=(sent_origin or "")[: origin.MAX_LENGTH]))
         raw = await read_body(request)
         if isinstance(raw, Problems):
@@ -80,7 +82,7 @@ class Reception:
         if wait:
             return Visit(form, _too_many(wait), posted)
         posted, token = captcha.split(form, posted)
-        shown = await self.challenger.prove(form, token, validate.check(form, posted))
+        shown = await self.challenger.prove(form, token, check.check(form, posted))
         if isinstance(shown, Problems):
             return Visit(form, shown, posted)
         session = request.headers.get("formspree-session-data", "")
@@ -93,7 +95,7 @@ class Reception:
         return await self._keep(form, posted, shown, key=key, page_url=page_url, caller=caller)
 
     async def _take_event(self, request: Request, form: Form, event: webflow.Event, raw: bytes) -> Visit:
-        checked = validate.check(form, event.posted, lenient=True)
+        checked = check.check(form, event.posted, lenient=True)
         if isinstance(checked, Problems):
             return Visit(form, checked, event.posted)
         checked = self._with_consent(form, checked, languages.own(form.language))
@@ -133,6 +135,14 @@ class Reception:
 
     def _with_consent(self, form: Form, checked: Checked, language: str) -> Checked:
         return replace(checked, content=consent.noted(form, checked.content, language=language, now=self.clock()))
+
+
+def may_post(form: Form, sent: str | None, own_origins: Collection[str]) -> bool:
+    """Tell whether a page of that `Origin` may post; a missing or `null` one may (privacy browsers, sandboxes)."""
+    if form.origins is None or sent is None or sent == "null":
+        return True
+    page = origin.normalise(sent)
+    return page is not None and (page in own_origins or page in {origin.normalise(each) for each in form.origins})
 
 
 def _too_many(wait: int) -> Problems:

@@ -15,7 +15,7 @@ from processes import Processes, until
 from workshop import destination
 
 from browser.site import Site
-from service.embedded import Embedded
+from service.up.embedded import Embedded
 
 ARTIFACTS = Path(__file__).parents[2] / ".artifacts"
 FORM = """

@@ -22,13 +22,15 @@ from processes import Processes, free_port
 from redis import Redis
 from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_crm, until
 
-from service import cli, consent, validate, wiring
 from service.__main__ import main
-from service.audit import at
-from service.cipher import Cipher
-from service.embedded import Embedded
-from service.posted import gather
-from service.validate import Checked
+from service.cli import main as cli
+from service.lib.times import at
+from service.process import wiring
+from service.store.cipher import Cipher
+from service.submission import check, consent
+from service.submission.check import Checked
+from service.submission.form_data import gather
+from service.up.embedded import Embedded
 
 ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
 ESCAPES = "\x1b]0;owned\x07\x1b[2J"
@@ -605,7 +607,7 @@ def test_show_tells_what_was_agreed_to_and_what_is_to_be_known_of_the_lead(leads
 
     async def submit(shop: Workshop) -> Any:
         to = shop.config.forms["get-in-touch"]
-        checked = validate.check(to, gather({"phone": "8951047001", "ok": "yes"}.items()))
+        checked = check.check(to, gather({"phone": "8951047001", "ok": "yes"}.items()))
         assert isinstance(checked, Checked)
         content = consent.noted(to, checked.content, language="en", now=1_795_344_127_120)
         return await shop.intake.submit(to, replace(content, flags=("captcha_unverified",)))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.archive import KeptDelivery, KeptLead, KeptVersion
-from service.form import Field, Form
-from service.lead import Answer, Content
-from service.sheet import safe, sheet
+from service.cli.csv_export import safe, sheet
+from service.model.form import Field, Form
+from service.model.lead import Answer, Content
+from service.store.archive import KeptDelivery, KeptLead, KeptVersion
 
 FORM = Form("get-in-touch", {"name": Field("name"), "phone": Field("phone", "phone"), "age": Field("age")}, ("crm",))
 OTHER = Form("call-me", {"phone": Field("phone", "phone"), "again": Field("again", "boolean")}, ("crm", "mail"))

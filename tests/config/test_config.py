@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.config import Config, Mistakes, parse
+from service.config.read import Config, Mistakes, parse
+from service.config.table import spell
+from service.config.validators import show
 from service.destinations.webhook import RETRY
-from service.form import MAX_LENGTH, SIGNALS, Form, Messages, Spam, Theme, fold
-from service.kind import show
-from service.rate import Rate
-from service.secret import Secret, reveal
-from service.table import spell
+from service.lib.rate import Rate
+from service.lib.secret import Secret, reveal
+from service.model.form import MAX_LENGTH, SIGNALS, Form, Messages, Spam, Theme, fold
 
 SIGNING = "whsec_" + base64.b64encode(b"k" * 32).decode()
 ENVIRON = {"CRM": SIGNING, "KEY": "s3cret-key", "URL": "https://hooks.example.com/catch/s3cret", "EMPTY": " "}
@@ -137,7 +137,7 @@ def test_the_example_of_the_documentation_is_taken() -> None:
 
 
 def test_the_file_in_the_repository_has_no_mistake_its_commented_destination_included() -> None:
-    text = Path(__file__).parent.parent.joinpath("leads.toml").read_text("utf-8")
+    text = Path(__file__).parents[2].joinpath("leads.toml").read_text("utf-8")
     environ = {"CRM_WEBHOOK_SECRET": SIGNING, "OTHER_KEY": "key"}
     whole = text[: text.index("# [destinations.")] + "\n".join(
         line.removeprefix("# ") for line in text[text.index("# [destinations.") :].splitlines()

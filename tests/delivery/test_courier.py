@@ -7,13 +7,13 @@ from typing import Any, Literal
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service import delivery
-from service.delivery import Conclusion, attempt, conclude, describe, insist
+from service.delivery import courier
+from service.delivery.courier import Conclusion, attempt, conclude, describe, insist
+from service.delivery.sender import Answer, PrivateAddressError
+from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.webhook import Webhook
-from service.kept import Claim
-from service.lead import Content, Delivery, Lead
-from service.outcome import Delivered, Outcome, Rejected, Retry
-from service.sender import Answer, PrivateAddressError
+from service.model.lead import Content, Delivery, Lead
+from service.store.records import Claim
 
 BEGAN, NOW = 1_790_000_000_000, 1_790_000_000_250
 PAUSES = (1_000, 60_000)
@@ -229,7 +229,7 @@ Failing = Literal["twice", "for ever"]
 def test_what_redis_does_not_take_is_said_again_until_it_does_or_a_minute_is_over(
     how: Failing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "KEEP_TRYING_S", 0.2)
+    monkeypatch.setattr(courier, "KEEP_TRYING_S", 0.2)
     calls = 0
 
     async def call() -> str:

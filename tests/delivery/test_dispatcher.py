@@ -12,12 +12,12 @@ from crm import Crm
 from redis.exceptions import ConnectionError as RedisConnectionError
 from workshop import Hands, Workshop, form, one_crm, until, until_async
 
-from service.delivery import Attempted, Courier
-from service.dispatch import Dispatcher
-from service.kept import Claim
-from service.sender import Sender
-from service.store import Store, base_of
-from service.worker import gate_of
+from service.delivery.courier import Attempted, Courier
+from service.delivery.dispatcher import Dispatcher
+from service.delivery.sender import Sender
+from service.process.worker import gate_of
+from service.store.leads import Store, base_of
+from service.store.records import Claim
 
 pytestmark = pytest.mark.anyio
 

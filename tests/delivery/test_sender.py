@@ -15,8 +15,8 @@ import httpx
 import pytest
 from crm import Crm
 
+from service.delivery.sender import READ_AT_MOST, Answer, PrivateAddressError, Sender, _refuse_private_addresses
 from service.destinations.failure import judge_failure
-from service.sender import READ_AT_MOST, Answer, PrivateAddressError, Sender, _refuse_private_addresses
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from service.demo import KEPT, Book, Received, create_demo_app
-from service.secret import Secret
+from service.demo.app import KEPT, Book, Received, create_demo_app
+from service.lib.secret import Secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = 1_795_000_000_000

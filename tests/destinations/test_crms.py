@@ -8,8 +8,8 @@ import pytest
 from crm import Answer, Crm, Received
 from workshop import ENVIRON, Workshop, form, until
 
-from service.config import Config, Mistakes, parse
-from service.settings import read_file
+from service.config.read import Config, Mistakes, parse
+from service.process.settings import read_file
 
 pytestmark = pytest.mark.anyio
 

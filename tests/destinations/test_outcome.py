@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.destinations.failure import judge_failure
-from service.outcome import Delivered, Rejected, Retry, judge, next_try, retry_after
+from service.destinations.outcome import Delivered, Rejected, Retry, judge, next_try, retry_after
 
 NOW = 1_790_000_000_000
 HOUR = 3_600_000

@@ -3,7 +3,7 @@
 import base64
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import httpx
@@ -14,13 +14,17 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Reference
 
 import service
-from service.config import Config, Mistakes, parse
-from service.destinations import Destination, envelope
+from service.config.read import Config, Mistakes, parse
+from service.destinations import envelope
+from service.destinations.outcome import Delivered, Rejected, Retry
 from service.destinations.template import fill_table
 from service.destinations.webhook import USER_AGENT, Webhook
-from service.lead import Answer, Content, Delivery, Lead, Phone, Source
-from service.outcome import Delivered, Rejected, Retry
-from service.secret import Secret, Text
+from service.lib.secret import Secret, Text
+from service.lib.times import timestamp
+from service.model.lead import Answer, Content, Delivery, Lead, Phone, Source
+
+if TYPE_CHECKING:
+    from service.destinations.destination import Destination
 
 KEYS = [Secret("whsec_" + base64.b64encode(each * 32).decode()) for each in (b"n", b"o")]
 NOW = 1_795_344_127_120  # 2026-11-22T10:42:07.120Z
@@ -128,7 +132,7 @@ def test_extension_and_rest_are_there_only_if_there_are_any() -> None:
     [(0, "1970-01-01T00:00:00.000Z"), (NOW, "2026-11-22T10:42:07.120Z"), (NOW + 880, "2026-11-22T10:42:08.000Z")],
 )
 def test_a_time_is_iso_8601_in_utc_with_milliseconds(moment: int, text: str) -> None:
-    assert envelope.timestamp(moment) == text
+    assert timestamp(moment) == text
 
 
 def test_the_headers_are_these_and_no_others() -> None:

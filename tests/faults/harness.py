@@ -33,7 +33,7 @@ from redis import Redis
 from workshop import destination as destination_text
 from workshop import form
 
-from service.embedded import Embedded
+from service.up.embedded import Embedded
 
 FIRST_PAUSE_MS = 300
 QUICK = f'timeout = "1s"\nretry = {json.dumps([f"{FIRST_PAUSE_MS}ms"] * 12 + ["2s"] * 30)}'

@@ -25,7 +25,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from workshop import destination, form
 
-from service.embedded import SETTINGS, find_binary
+from service.up.embedded import SETTINGS, find_binary
 
 SERVICE: Final = "main"
 DOWN_AFTER_MS: Final = 700

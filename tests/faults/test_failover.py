@@ -16,16 +16,16 @@ from harness import Load, audit, seed, summary, until
 from proxy import Proxy
 from sentinels import Fleet, Node, Replicated, server
 
-from service.connection import connect
-from service.drain import Drain
-from service.form import Field, Form
-from service.intake import Intake, Taken
-from service.lead import Answer, Content, Phone
-from service.secret import Secret
-from service.server import Server
-from service.spool import open_spool
-from service.store import Store, base_of
-from service.wiring import clock
+from service.intake.drain import Drain
+from service.intake.intake import Intake, Taken
+from service.intake.spool import open_spool
+from service.lib.secret import Secret
+from service.model.form import Field, Form
+from service.model.lead import Answer, Content, Phone
+from service.process.wiring import clock
+from service.store.connection import connect
+from service.store.leads import Store, base_of
+from service.store.server import Server
 
 KILLS = 6
 FORM = Form("get-in-touch", {"name": Field("name"), "phone": Field("phone", "phone")}, ("crm",))

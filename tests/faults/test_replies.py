@@ -13,10 +13,10 @@ from crm import Crm
 from harness import Installation, Load, audit, failing_one_in, post, seed, summary, until
 from proxy import Proxy, Way
 
-from service.connection import connect
-from service.embedded import Embedded
-from service.server import Server, script
-from service.wiring import clock
+from service.process.wiring import clock
+from service.store.connection import connect
+from service.store.server import Server, script
+from service.up.embedded import Embedded
 
 SCRIPTS = ("accept", "permit", "claim", "settle", "report", "refuse")
 ONE_FAILS_IN = 9

@@ -14,14 +14,14 @@ from harness import QUICK, Installation, Load, audit, failing_one_in, post, seed
 from test_kills import ONE_FAILS_IN, kill_and_start
 from workshop import ENVIRON, destination, form
 
-from service.archive import Archive
-from service.connection import connect
-from service.erasure import Eraser
-from service.person import person_hash
-from service.secret import Secret
-from service.server import Server
-from service.store import Store
-from service.wiring import clock
+from service.lib.secret import Secret
+from service.process.wiring import clock
+from service.store.archive import Archive
+from service.store.connection import connect
+from service.store.erasure import Eraser
+from service.store.leads import Store
+from service.store.server import Server
+from service.submission.person import person_hash
 
 BASE = "leads:{get-in-touch}:"
 LIMITED = 'limits = { person = "1/s" }\nquiet = "300ms"'

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import email
-from service.email import Email
+from service.fields import email
+from service.fields.email import Email
 
 QUICK = settings(max_examples=200, deadline=None, derandomize=True)
 

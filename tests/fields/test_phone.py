@@ -3,10 +3,10 @@ from collections.abc import Sequence
 import phonenumbers
 import pytest
 
-from service import phone
-from service.lead import Phone
-from service.phone import Verdict
-from service.problem import Code
+from service.fields import phone
+from service.fields.phone import Verdict
+from service.model.lead import Phone
+from service.model.problem import Code
 
 EXPECTED = ("IN", "US", "GB", "AE")
 

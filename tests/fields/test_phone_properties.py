@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from service import languages, phone
-from service.phone import Verdict
-from service.problem import CATALOGUE, Problem
-from service.sentence import sentence
+from service.fields import phone
+from service.fields.phone import Verdict
+from service.model import languages
+from service.model.problem import CATALOGUE, Problem
+from service.replies.sentence import sentence
 
 EXPECTED = ("IN", "US", "GB", "AE")
 QUICK = settings(max_examples=150, deadline=None, derandomize=True)

@@ -10,36 +10,25 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from service import (
-    body,
-    caller,
-    captcha,
-    config,
-    languages,
-    next_url,
-    origin,
-    page,
-    phone,
-    reply,
-    source,
-    spam,
-    validate,
-    voice,
-    webflow,
-)
-from service.cipher import Cipher, UnreadableError
-from service.config import Config, Mistakes
-from service.drain import Drain
-from service.form import Altcha, Field, Form
-from service.kept import Line
-from service.posted import Posted, gather
-from service.problem import Problems
-from service.secret import Secret
-from service.validate import Checked
+from service.config import read
+from service.config.read import Config, Mistakes
+from service.fields import phone
+from service.intake.drain import Drain
+from service.lib import caller, origin
+from service.lib.secret import Secret
+from service.model import languages
+from service.model.form import Altcha, Field, Form
+from service.model.problem import Problems
+from service.replies import next_url, page, reply, wording
+from service.store.cipher import Cipher, UnreadableError
+from service.store.records import Line
+from service.submission import body, captcha, check, source, spam, webflow
+from service.submission.check import Checked
+from service.submission.form_data import Posted, gather
 
 if TYPE_CHECKING:
-    from service.spool import Spool
-    from service.store import Store
+    from service.intake.spool import Spool
+    from service.store.leads import Store
 
 FORM: Final = Form(
     "get-in-touch",
@@ -90,7 +79,7 @@ def read_body(data: bytes) -> None:
     kind = TYPES[data[0] % len(TYPES)] if data else ""
     posted = body.read(kind, grow(data[1:]))
     if isinstance(posted, Problems):
-        assert reply.failure(posted, voice.of(FORM)).status in {400, 413, 415, 422}
+        assert reply.failure(posted, wording.of(FORM)).status in {400, 413, 415, 422}
         return
     for form in FORMS.values():
         answer(form, posted)
@@ -104,11 +93,11 @@ def read_content_type(data: bytes) -> None:
 
 def answer(form: Form, posted: Posted) -> None:
     """Check it both ways, and make the page that shows it again."""
-    told = voice.of(form, asked=posted.control.language)
-    lenient = validate.check(form, posted, lenient=True)
+    told = wording.of(form, asked=posted.control.language)
+    lenient = check.check(form, posted, lenient=True)
     assert isinstance(lenient, Checked)
     msgspec.json.encode(lenient.content)
-    checked = validate.check(form, posted)
+    checked = check.check(form, posted)
     came_from = source.text_of(source.of(posted, ""))
     if isinstance(checked, Problems):
         goes_to = next_url.resolve(posted.control.next, form, referer="", own=OWN)
@@ -124,7 +113,7 @@ def read_phone(data: bytes) -> None:
         again = phone.read(verdict.phone.e164, country="US", countries=("US",), confirm=verdict.phone.e164)
         assert again.phone is not None
         assert again.phone.e164 == verdict.phone.e164
-    assert reply.phone_check(voice.of(FORM), verdict).status == 200
+    assert reply.phone_check(wording.of(FORM), verdict).status == 200
 
 
 def read_fields(data: bytes) -> None:
@@ -148,14 +137,14 @@ def read_webflow(data: bytes) -> None:
         event = webflow.read(each, FORM)
         if event:
             answer(FORM, event.posted)
-            assert isinstance(validate.check(FORM, event.posted, lenient=True), Checked)
+            assert isinstance(check.check(FORM, event.posted, lenient=True), Checked)
 
 
 def read_configuration(data: bytes) -> None:
     """A file is a configuration, or every mistake in it."""
     text = grow(data).decode("utf-8", "replace")
     for each in (text, CONFIGURATION + text):
-        found = config.parse(each, {"NAME": "whsec_" + "QUJD" * 10}, lambda _: "")
+        found = read.parse(each, {"NAME": "whsec_" + "QUJD" * 10}, lambda _: "")
         assert isinstance(found, Config | Mistakes)
         assert not isinstance(found, Mistakes) or all(each.message for each in found.items)
 
@@ -176,7 +165,7 @@ def read_doubts(data: bytes) -> None:
     assert spam.read_token(SECRET, FORM, token, NOW) is None
     left, solution = captcha.split(PUZZLED, posted)
     assert "altcha" not in left.fields
-    assert isinstance(captcha.look(PUZZLED, solution, validate.check(FORM, left), SECRET, now=NOW), Problems)
+    assert isinstance(captcha.look(PUZZLED, solution, check.check(FORM, left), SECRET, now=NOW), Problems)
     assert isinstance(caller.address_of("127.0.0.1", [token, session], [caller.network("127.0.0.0/8")]), str)
 
 
@@ -195,7 +184,7 @@ def read_addresses(data: bytes) -> None:
     found = next_url.resolve(sent, FORM, referer=referer, own=OWN)
     assert not found or origin.of_url(found) in {*FORM.redirects, *OWN}
     assert origin.own("https", sent, referer) is not None
-    assert voice.of(FORM, asked=sent, accepted=referer).language.code in languages.codes()
+    assert wording.of(FORM, asked=sent, accepted=referer).language.code in languages.codes()
     assert reply.wants_page(sent, referer, is_json_body=False) in {True, False}
     source.of(gather([("_source", sent), ("_page", referer), ("utm_source", sent)]), referer)
 

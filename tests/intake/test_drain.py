@@ -15,22 +15,23 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from workshop import ENVIRON, QUICK, Workshop, destination, form, until_async
 
-from service import body, serving, validate
-from service.connection import connect
-from service.drain import Drain, Drained
-from service.embedded import Embedded
-from service.form import Form
-from service.intake import Intake, Taken, Unavailable, Used
-from service.kept import Accepted, Limited, Line
-from service.log import open_log
-from service.metrics import WebFigures
-from service.posted import Posted, gather
-from service.secret import Secret
-from service.server import Server
-from service.spool import Spool, open_spool
-from service.store import Store
-from service.validate import Checked
-from service.wiring import clock
+from service.intake.drain import Drain, Drained
+from service.intake.intake import Intake, Taken, Unavailable, Used
+from service.intake.spool import Spool, open_spool
+from service.lib.secret import Secret
+from service.model.form import Form
+from service.process import serve_web
+from service.process.log import open_log
+from service.process.metrics import WebFigures
+from service.process.wiring import clock
+from service.store.connection import connect
+from service.store.leads import Store
+from service.store.records import Accepted, Limited, Line
+from service.store.server import Server
+from service.submission import body, check
+from service.submission.check import Checked
+from service.submission.form_data import Posted, gather
+from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 
@@ -111,7 +112,7 @@ async def run_command(url: str, command: str) -> None:
 async def try_to_submit(desk: Desk, **fields: str) -> Taken | Limited | Used | Unavailable:
     posted = body.read("application/json", msgspec.json.encode(fields))
     assert isinstance(posted, Posted)
-    checked = validate.check(desk.config.forms["get-in-touch"], posted)
+    checked = check.check(desk.config.forms["get-in-touch"], posted)
     assert isinstance(checked, Checked)
     return await desk.intake.submit(desk.config.forms["get-in-touch"], checked.content)
 
@@ -159,7 +160,8 @@ async def test_a_spool_that_cannot_be_emptied_is_not_told_as_redis_away(
     path = desk.spool.folder / "000.jsonl"
     path.write_bytes(b"no line\n")
     path.with_suffix(".aside").mkdir()
-    task = asyncio.create_task(serving._keep_draining(desk.drain, open_log("json", "web"), WebFigures(is_shared=False)))
+    figures = WebFigures(is_shared=False)
+    task = asyncio.create_task(serve_web._keep_draining(desk.drain, open_log("json", "web"), figures))
     await asyncio.sleep(1.3)
     task.cancel()
     said = [msgspec.json.decode(line) for line in capsys.readouterr().err.splitlines()]
@@ -196,7 +198,7 @@ async def test_an_idempotency_key_is_honoured_over_the_spool(desk: Desk) -> None
     content = person(1) | {"_id": "once"}
     posted = body.read("application/json", msgspec.json.encode(content))
     assert isinstance(posted, Posted)
-    checked = validate.check(desk.config.forms["get-in-touch"], posted)
+    checked = check.check(desk.config.forms["get-in-touch"], posted)
     assert isinstance(checked, Checked)
     at = desk.config.forms["get-in-touch"]
     first = await desk.intake.submit(at, checked.content, key="once")
@@ -332,7 +334,7 @@ async def test_a_file_drained_but_not_removed_is_drained_again_without_effect(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.spool.Path.unlink", fail)
+        patch.setattr("service.intake.spool.Path.unlink", fail)
         with pytest.raises(OSError, match="Input/output"):
             await desk.drain.run_once()
     assert len(await desk.drain_all()) == 1
@@ -418,7 +420,7 @@ async def test_a_full_disk_and_no_redis_is_said_and_nothing_half_is_left(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.spool.os.write", full)
+        patch.setattr("service.intake.spool.os.write", full)
         answer = await try_to_submit(desk, **person(1))
         ready = await desk.intake.readiness()
     desk.back()
@@ -460,9 +462,9 @@ async def test_what_breaks_us_once_does_not_end_the_way_back_and_is_told_by_its_
             return Drained()
 
     drain: Any = Broken()
-    monkeypatch.setattr(serving, "BROKEN_S", 0)
+    monkeypatch.setattr(serve_web, "BROKEN_S", 0)
     figures = WebFigures(is_shared=False)
-    task = asyncio.create_task(serving._keep_draining(drain, open_log("json", "web"), figures))
+    task = asyncio.create_task(serve_web._keep_draining(drain, open_log("json", "web"), figures))
     await asyncio.sleep(0.1)
     task.cancel()
     assert drain.rounds == 2
@@ -475,7 +477,7 @@ async def test_whoever_was_thanked_is_taken_though_their_solution_served_somebod
     form_of = desk.config.forms["get-in-touch"]
 
     async def submit(phone: str) -> Taken | Limited | Used | Unavailable:
-        checked = validate.check(form_of, gather({"phone": phone}.items()))
+        checked = check.check(form_of, gather({"phone": phone}.items()))
         assert isinstance(checked, Checked)
         return await desk.intake.submit(form_of, checked.content, once="solved")
 

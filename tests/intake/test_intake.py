@@ -12,10 +12,10 @@ import pytest
 from ledger import FORM, SECRET, START, Ledger, content_of, open_ledger
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.intake import Intake, Taken, Unavailable, Used
-from service.kept import Limited
-from service.secret import Secret
-from service.spool import Spool, open_spool
+from service.intake.intake import Intake, Taken, Unavailable, Used
+from service.intake.spool import Spool, open_spool
+from service.lib.secret import Secret
+from service.store.records import Limited
 
 pytestmark = pytest.mark.anyio
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from service.spool import Spool, open_spool
-from service.trouble import CannotStart
-from service.wiring import clock
+from service.intake.spool import Spool, open_spool
+from service.lib.errors import CannotStart
+from service.process.wiring import clock
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 APPENDER = """
 import pathlib, sys
-from service.spool import open_spool
-from service.wiring import clock
+from service.intake.spool import open_spool
+from service.process.wiring import clock
 spool = open_spool(pathlib.Path(sys.argv[1]), clock)
 for number in range(int(sys.argv[3])):
     spool.append(f"{sys.argv[2]}-{number}".encode())
@@ -89,7 +89,7 @@ def test_a_line_is_whole_and_fsynced_before_append_returns(spool: Spool, monkeyp
         path = Path(f"/proc/self/fd/{file}")
         synced.append(path.read_bytes() if path.is_file() else b"the folder")
 
-    monkeypatch.setattr("service.spool.os.fsync", fsync)
+    monkeypatch.setattr("service.intake.spool.os.fsync", fsync)
     spool.append(b"one")
     spool.append(b"two")
     assert synced == [b"the folder", b"one\n", b"one\ntwo\n"]
@@ -173,7 +173,7 @@ def test_a_file_taken_for_an_empty_one_before_it_was_locked_gets_no_line(
             assert drained(thief) == []
         really(file, how)
 
-    monkeypatch.setattr("service.spool.fcntl.flock", flock)
+    monkeypatch.setattr("service.intake.spool.fcntl.flock", flock)
     spool.append(b"kept")
     assert drained(other) == []
     assert drained(spool) == [b"kept"]
@@ -235,8 +235,8 @@ def test_a_line_that_could_not_be_fsynced_is_refused_and_those_before_it_stay(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.spool.os.fsync", fail)
-        patch.setattr(f"service.spool.os.{broken}", fail)
+        patch.setattr("service.intake.spool.os.fsync", fail)
+        patch.setattr(f"service.intake.spool.os.{broken}", fail)
         with pytest.raises(OSError, match="Input/output"):
             spool.append(b"refused")
     spool.append(b"after")

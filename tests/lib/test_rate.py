@@ -4,10 +4,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from service.caller import Network, address_of
-from service.form import Form, Limits
-from service.limiter import CHECKS_A_POST, Limiter
-from service.rate import MOST_KEYS, Meter, Rate
+from service.lib.caller import Network, address_of
+from service.lib.rate import MOST_KEYS, Meter, Rate
+from service.model.form import Form, Limits
+from service.web.limiter import CHECKS_A_POST, Limiter
 
 MINUTE = 60_000
 PROXIES: list[Network] = [ip_network("127.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("2001:db8:1::/48")]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Reference
 
-from service.secret import Secret
-from service.signature import hmac_hex, is_recent, key_of, sign, verify, webflow_signature
+from service.lib.secret import Secret
+from service.lib.signature import hmac_hex, is_recent, key_of, sign, verify, webflow_signature
 
 KNOWN = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 ID, AT, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'

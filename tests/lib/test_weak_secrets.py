@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.guess import weakness
-from service.secret import Secret
+from service.lib.secret import Secret
+from service.lib.weak_secrets import weakness
 
 
 def whsec(key: bytes) -> str:

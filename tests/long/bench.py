@@ -24,9 +24,9 @@ from typing import Any
 from crm import Crm, Received
 from redis import Redis
 
-from service.embedded import Embedded
+from service.up.embedded import Embedded
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONNECTIONS = 64
 ROUNDS = 3
 ROUND_S = 4.0
@@ -162,7 +162,7 @@ def run_bare(port: int, url: str) -> None:
     from starlette.responses import JSONResponse  # noqa: PLC0415 -- the same
     from starlette.routing import Route  # noqa: PLC0415 -- the same
 
-    from service.connection import connect  # noqa: PLC0415 -- the same
+    from service.store.connection import connect  # noqa: PLC0415 -- the same
 
     redis = connect(url)
     sha = ""

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import languages, voice
-from service.config import Config, parse
-from service.form import Form, Messages
-from service.problem import Code, Problem
-from service.sentence import country_name, sentence
+from service.config.read import Config, parse
+from service.model import languages
+from service.model.form import Form, Messages
+from service.model.problem import Code, Problem
+from service.replies import wording
+from service.replies.sentence import country_name, sentence
 
 OTHERS = [code for code in languages.codes() if code != "en"]
 TABLES = ("messages", "sentences", "page", "labels")
@@ -73,7 +74,7 @@ def test_every_sentence_can_be_filled(code: str, problem: Code) -> None:
 
 
 def test_the_three_texts_of_the_design_stand_word_for_word() -> None:
-    speaks = voice.of(Form("a", {}, ()))
+    speaks = wording.of(Form("a", {}, ()))
     assert (speaks.success, speaks.failure, speaks.valid) == (
         "Thank you! Your submission has been received!",
         "Oops! Something went wrong while submitting the form.",
@@ -126,17 +127,17 @@ def test_whatever_is_asked_for_a_language_is_spoken(asked: str, accepted: str) -
 
 def test_an_owner_s_words_are_said_in_their_language_only() -> None:
     form = Form("a", {}, (), language="auto", messages=Messages("Thanks"), translations={"hi": Messages("Shukriya")})
-    assert voice.of(form).success == "Thanks"
-    assert voice.of(form, asked="hi").success == "Shukriya"
-    assert voice.of(form, asked="hi").failure == languages.load("hi").messages["failure"]
-    assert voice.of(form, asked="te").success == languages.load("te").messages["success"]
+    assert wording.of(form).success == "Thanks"
+    assert wording.of(form, asked="hi").success == "Shukriya"
+    assert wording.of(form, asked="hi").failure == languages.load("hi").messages["failure"]
+    assert wording.of(form, asked="te").success == languages.load("te").messages["success"]
 
 
 def test_a_reply_says_its_language_and_whether_others_get_another() -> None:
-    assert voice.of(Form("a", {}, (), language="kn"), accepted="hi").headers == {"Content-Language": "kn"}
+    assert wording.of(Form("a", {}, (), language="kn"), accepted="hi").headers == {"Content-Language": "kn"}
     negotiated = {"Content-Language": "hi", "Vary": "Accept-Language"}
-    assert voice.of(Form("a", {}, (), language="auto"), accepted="hi").headers == negotiated
-    assert voice.of(accepted="hi").headers == negotiated
+    assert wording.of(Form("a", {}, (), language="auto"), accepted="hi").headers == negotiated
+    assert wording.of(accepted="hi").headers == negotiated
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_a_language_is_added_by_one_file(folder: Path) -> None:
     (folder / "ur.toml").write_text('direction = "rtl"\n[messages]\nsuccess = "شکریہ!"\n', "utf-8")
     found = parse(CONFIG.format("ur"), {}, lambda _: "")
     assert isinstance(found, Config)
-    speaks = voice.of(found.forms["a"])
+    speaks = wording.of(found.forms["a"])
     assert (speaks.success, speaks.language.direction) == ("شکریہ!", "rtl")
     assert speaks.valid == "Valid number"
     assert country_name("IN", "ur") == "بھارت"

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from service.delivery import Attempted, Conclusion
-from service.gate import GateState
-from service.kept import Attempt, Claim
-from service.lead import Answer, Content, Delivery, Lead
-from service.log import log_attempt, log_submission, log_unverified, open_log
+from service.delivery.courier import Attempted, Conclusion
+from service.model.lead import Answer, Content, Delivery, Lead
+from service.process.log import log_attempt, log_submission, log_unverified, open_log
+from service.store.breaker import GateState
+from service.store.records import Attempt, Claim
 
 SAID = Content({"name": Answer("Asha Rao")}, {"colour": "mauve"})
 LEAD = Lead("lead_1", "callback", 2, SAID, 0, 0, 0, 1)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import config_path, log_format, look_up, read_file, read_settings, redis_url
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
+from service.process.settings import config_path, log_format, look_up, read_file, read_settings, redis_url
 
 SECRET = "0123456789abcdef0123456789abcdef"
 GOOD = {"LEADS_SECRET": SECRET}

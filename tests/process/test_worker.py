@@ -16,8 +16,8 @@ from processes import frozen
 from standardwebhooks import Webhook
 from workshop import SIGNING, Hands, Workshop, destination, form, one_crm, until, until_async
 
-from service import worker
-from service.embedded import Embedded
+from service.process import worker
+from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 

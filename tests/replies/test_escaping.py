@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment, PackageLoader
 
-from service import languages, next_url, page, reply, voice
-from service.demo import Book, Received
-from service.form import Field, Form, Messages
-from service.posted import gather
-from service.problem import CATALOGUE, Code, Problem, Problems
-from service.voice import Voice
+from service.demo.app import Book, Received
+from service.model import languages
+from service.model.form import Field, Form, Messages
+from service.model.problem import CATALOGUE, Code, Problem, Problems
+from service.replies import next_url, page, reply, wording
+from service.replies.wording import Voice
+from service.submission.form_data import gather
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -70,7 +71,7 @@ def pages_of(form: Form, typed: str) -> Iterator[str]:
     """Yield every page with the text typed into every field, hidden and control fields and problems too."""
     for code in languages.codes():
         spoken = replace(form, language=code, translations={})
-        told = voice.of(spoken)
+        told = wording.of(spoken)
         yield page.hosted(spoken, told, referrer=typed)
         yield page.thanks(spoken, told)
         yield from refusals(spoken, told, typed)
@@ -104,7 +105,7 @@ def test_no_text_on_a_page_becomes_a_part_of_the_page(attack: str) -> None:
 def test_whatever_is_typed_comes_back_as_it_was(typed: str) -> None:
     form = Form("a", {"name": Field("name"), "phone": Field("phone", "phone")}, ())
     html = page.again(
-        form, voice.of(form), gather([("name", typed)]), Problems((Problem(Code.EMPTY),)), next_url="", source=typed
+        form, wording.of(form), gather([("name", typed)]), Problems((Problem(Code.EMPTY),)), next_url="", source=typed
     )
     seen = Seen(html)
     sources = [found["value"] for _, found in seen.tags if found.get("name") == "_source"]
@@ -114,7 +115,7 @@ def test_whatever_is_typed_comes_back_as_it_was(typed: str) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_the_demo_crm_received_is_text(attack: str) -> None:
-    templates = Environment(loader=PackageLoader("service"), autoescape=True)
+    templates = Environment(loader=PackageLoader("service.replies"), autoescape=True)
 
     def show(text: str) -> Seen:
         book = Book(None)
@@ -130,7 +131,7 @@ def test_what_the_demo_crm_received_is_text(attack: str) -> None:
 @given(st.text(max_size=60))
 def test_no_header_of_a_reply_is_made_of_what_was_typed(typed: str) -> None:
     form = Form("get-in-touch", {"phone": Field("phone", "phone")}, (), language="auto")
-    told = voice.of(form, asked=typed, accepted=typed)
+    told = wording.of(form, asked=typed, accepted=typed)
     problems = Problems((Problem(Code.NOT_A_CHOICE, typed, {"choices": typed}, suggestion=typed),))
     replies = [
         reply.success(told, typed, typed),

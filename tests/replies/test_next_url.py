@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import next_url, origin
-from service.form import Field, Form
+from service.lib import origin
+from service.model.form import Field, Form
+from service.replies import next_url
+from service.web.submit import may_post
 
 SITE = "https://www.example.com"
 FORM = Form(
@@ -204,8 +206,8 @@ def test_an_origin_has_one_spelling(text: str, spelled: str | None) -> None:
 )
 def test_only_listed_pages_and_our_own_may_post(sent: str | None, may: bool) -> None:
     form = Form("a", {}, (), origins=(SITE,))
-    assert origin.may_post(form, sent, OWN) is may
-    assert origin.may_post(Form("a", {}, ()), sent, ()) is True
+    assert may_post(form, sent, OWN) is may
+    assert may_post(Form("a", {}, ()), sent, ()) is True
 
 
 def test_the_public_address_is_our_own_and_the_best_one() -> None:

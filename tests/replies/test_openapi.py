@@ -17,7 +17,7 @@ from processes import Process, Processes, request
 from redis import Redis
 from workshop import destination
 
-from service.embedded import Embedded
+from service.up.embedded import Embedded
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import languages, page, style, voice
-from service.form import Field, Form, Theme
-from service.posted import gather
-from service.problem import Code, Problem, Problems, refuse
+from service.model import languages
+from service.model.form import Field, Form, Theme
+from service.model.problem import Code, Problem, Problems, refuse
+from service.replies import assets, page, wording
+from service.submission.form_data import gather
 
 FORM = Form(
     "get-in-touch",
@@ -29,7 +30,7 @@ FORM = Form(
     ("crm",),
     title="Get In Touch",
 )
-VOICE = voice.of(FORM)
+VOICE = wording.of(FORM)
 
 
 class Inputs(HTMLParser):
@@ -155,10 +156,10 @@ def test_a_page_has_no_inline_script_and_a_policy_that_knows_its_style() -> None
             shown = re.search("<style>(.*)</style>", html, re.DOTALL)
             assert shown
             digest = base64.b64encode(hashlib.sha256(shown[1].encode()).digest()).decode()
-            assert f"style-src 'sha256-{digest}'" in style.policy_of(form)
+            assert f"style-src 'sha256-{digest}'" in assets.policy_of(form)
             assert html.count("<script") == html.count('<script src="/lead-form.js" defer></script>')
-    assert style.policy().startswith("default-src 'none'; script-src 'self'; connect-src 'self'; ")
-    assert "form-action" not in style.policy()
+    assert assets.policy().startswith("default-src 'none'; script-src 'self'; connect-src 'self'; ")
+    assert "form-action" not in assets.policy()
     assert "<script" not in page.thanks(FORM, VOICE)
 
 
@@ -227,7 +228,7 @@ def test_where_a_submission_came_from_is_carried_along() -> None:
 @pytest.mark.parametrize("code", languages.codes())
 def test_a_page_is_in_one_language(code: str) -> None:
     form = replace(FORM, language=code, fields={**FORM.fields, "name": Field("name", required=True)})
-    speaks = voice.of(form)
+    speaks = wording.of(form)
     posted = gather({"name": "", "phone": "895"}.items())
     short = Problem(Code.PHONE_TOO_SHORT, "phone", {"country": "IN", "n": "10"}, "+918951047001")
     html = page.again(form, speaks, posted, Problems((Problem(Code.REQUIRED_FIELD_EMPTY, "name"), short)), next_url="")
@@ -242,32 +243,32 @@ def test_a_page_is_in_one_language(code: str) -> None:
 
 def test_a_form_of_several_languages_stays_in_the_one_it_was_read_in() -> None:
     form = replace(FORM, language="auto")
-    html = page.hosted(form, voice.of(form, accepted="te"))
+    html = page.hosted(form, wording.of(form, accepted="te"))
     assert Inputs(html).inputs["_language"]["value"] == "te"
     assert "_language" not in Inputs(page.hosted(FORM, VOICE)).inputs
 
 
 def test_the_origins_of_a_form_may_frame_it() -> None:
-    assert "; frame-ancestors *" in style.policy_of(FORM)
+    assert "; frame-ancestors *" in assets.policy_of(FORM)
     guarded = replace(FORM, origins=("https://www.example.com", "https://b.example:8443"))
     ends = "; frame-ancestors 'self' https://www.example.com https://b.example:8443"
-    assert style.policy_of(guarded).endswith(ends)
-    assert style.policy_of(None).endswith("; frame-ancestors 'none'")
+    assert assets.policy_of(guarded).endswith(ends)
+    assert assets.policy_of(None).endswith("; frame-ancestors 'none'")
 
 
 def test_a_theme_is_custom_properties_and_nothing_else() -> None:
-    css = style.css(Theme("#ffcc00", "0", ("Noto Sans", "sans-serif")))
+    css = assets.css(Theme("#ffcc00", "0", ("Noto Sans", "sans-serif")))
     assert css.endswith(
         ':root{--accent:#ffcc00;--on-accent:#000000;--radius:0;--font:"Noto Sans", sans-serif, system-ui, sans-serif;}'
     )
-    assert style.css(Theme()) == style.css(None)
-    assert "</" not in style.css(None)
+    assert assets.css(Theme()) == assets.css(None)
+    assert "</" not in assets.css(None)
 
 
 @given(st.integers(0, 0xFFFFFF))
 def test_the_text_of_a_button_can_be_read_on_any_accent(colour: int) -> None:
     accent = f"#{colour:06x}"
-    assert style.contrast(accent, style.text_on(accent)) >= 4.5
+    assert assets.contrast(accent, assets.text_on(accent)) >= 4.5
 
 
 PAPERS = {"--paper", "--sunk", "--wrong-paper", "--good-paper"}
@@ -276,16 +277,16 @@ PAPERS = {"--paper", "--sunk", "--wrong-paper", "--good-paper"}
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_every_text_of_the_pages_has_contrast(scheme: int) -> None:
     roots = [dict(re.findall(r"(--[a-z-]+): (#[0-9a-f]{3,6});", root)) for root in
-             re.findall(r":root {(.*?)}", style.css(None), re.DOTALL)]  # fmt: skip
+             re.findall(r":root {(.*?)}", assets.css(None), re.DOTALL)]  # fmt: skip
     colours = {name: whole(colour) for name, colour in {**roots[0], **roots[scheme]}.items()}
     for text in ("--ink", "--quiet", "--link", "--wrong", "--good"):
         for paper in PAPERS - (
             {"--good-paper"} if text == "--wrong" else {"--wrong-paper"} if text == "--good" else set()
         ):
-            assert style.contrast(colours[text], colours[paper]) >= 4.5, (text, paper)
-    assert style.contrast(colours["--on-accent"], colours["--accent"]) >= 4.5
-    assert style.contrast(colours["--line"], colours["--paper"]) >= 3
-    assert style.contrast(colours["--focus"], colours["--paper"]) >= 3
+            assert assets.contrast(colours[text], colours[paper]) >= 4.5, (text, paper)
+    assert assets.contrast(colours["--on-accent"], colours["--accent"]) >= 4.5
+    assert assets.contrast(colours["--line"], colours["--paper"]) >= 3
+    assert assets.contrast(colours["--focus"], colours["--paper"]) >= 3
 
 
 def whole(colour: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from service import openapi, phone, reply, script, voice
-from service.form import Field, Form, Messages
-from service.languages import load
-from service.problem import Code, Problem, Problems, refuse
-from service.sentence import country_name, sentence
+from service.fields import phone
+from service.model.form import Field, Form, Messages
+from service.model.languages import load
+from service.model.problem import Code, Problem, Problems, refuse
+from service.replies import openapi, reply, script, wording
+from service.replies.sentence import country_name, sentence
 
 FORM = Form(
     "get-in-touch",
@@ -29,7 +30,7 @@ FORM = Form(
     title="Get In Touch",
 )
 
-VOICE = voice.of(FORM)
+VOICE = wording.of(FORM)
 SCRIPT = Path(script.__file__).parent / "static" / "lead-form.js"
 BUDGET = 4096
 ENGLISH = load("en")
@@ -83,10 +84,10 @@ def test_a_failure_is_word_for_word() -> None:
 
 def test_a_form_has_its_own_words() -> None:
     form = Form("a", {}, (), messages=Messages("Danke!", "Schade.", "Stimmt"))
-    assert document(reply.success(voice.of(form), "r", ""))["message"] == "Danke!"
-    assert document(reply.failure(refuse(Code.EMPTY), voice.of(form)))["message"] == "Schade."
+    assert document(reply.success(wording.of(form), "r", ""))["message"] == "Danke!"
+    assert document(reply.failure(refuse(Code.EMPTY), wording.of(form)))["message"] == "Schade."
     valid = phone.read("089510 47001", country="IN", countries=("IN",))
-    assert document(reply.phone_check(voice.of(form), valid))["message"] == "Stimmt"
+    assert document(reply.phone_check(wording.of(form), valid))["message"] == "Stimmt"
 
 
 @pytest.mark.parametrize("code", list(Code))

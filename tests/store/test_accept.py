@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from ledger import DAY, FORM, HOUR, MINUTE, SECOND, SECRET, START, Ledger, content_of, open_ledger
 
-from service.archive import Archive
-from service.connection import connect
-from service.lead import Consent, Content
-from service.person import facts
+from service.model.lead import Consent, Content
+from service.store.archive import Archive
+from service.store.connection import connect
+from service.submission.person import facts
 
 pytestmark = pytest.mark.anyio
 
@@ -336,10 +336,10 @@ async def test_a_hundred_identical_submissions_at_one_moment_are_one_lead(ledger
 
 WRITER = """
     import asyncio, sys
-    from service.intake import Intake, Taken
-    from service.connection import connect
-from service.server import Server
-    from service.store import Store
+    from service.intake.intake import Intake, Taken
+    from service.store.connection import connect
+from service.store.server import Server
+    from service.store.leads import Store
     from ledger import FORM, SECRET, START, content_of
     async def main():
         server = Server(connect(sys.argv[1]), clock=lambda: START)
@@ -354,7 +354,7 @@ from service.server import Server
 
 
 async def test_a_hundred_identical_submissions_over_two_processes_are_one_lead(ledger: Ledger, redis_url: str) -> None:
-    here = Path(__file__).parent
+    tests = Path(__file__).parents[1]
     text = "\n".join(line.removeprefix("    ") for line in WRITER.splitlines())
     writers = [
         subprocess.Popen(  # noqa: ASYNC220 -- they wait for our line, and then all of it takes a moment
@@ -362,7 +362,7 @@ async def test_a_hundred_identical_submissions_over_two_processes_are_one_lead(l
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={"PYTHONPATH": f"{here}:{here.parent}"},
+            env={"PYTHONPATH": f"{tests}:{tests / 'support'}:{tests.parent}"},
         )
         for _ in range(2)
     ]

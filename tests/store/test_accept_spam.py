@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from ledger import DAY, FORM, HOUR, MINUTE, SECRET, Ledger, content_of, open_ledger
 
-from service.archive import Archive, Quarantined
-from service.form import Spam
-from service.intake import Intake, Taken
-from service.kept import Accepted, Line
-from service.person import text_hash
+from service.intake.intake import Intake, Taken
+from service.model.form import Spam
+from service.store.archive import Archive, Quarantined
+from service.store.records import Accepted, Line
+from service.submission.person import text_hash
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from ledger import FORM, HOUR, LEASE, MINUTE, START, Ledger
 
-from service.archive import Archive
+from service.store.archive import Archive
 
 pytestmark = pytest.mark.anyio
 

@@ -11,11 +11,10 @@ import pytest
 from crm import Crm
 from workshop import Hands, Workshop, destination, form, one_crm, until
 
-from service.account import Pause
-from service.audit import read_accounts, read_pauses
-from service.cli_leads import _accounts_as_text
-from service.connection import connect
-from service.gate import (
+from service.cli.leads import _accounts_as_text
+from service.intake.intake import Taken
+from service.store.accounts import Pause
+from service.store.breaker import (
     FAILING_PAUSES_MS,
     FAILURES_THAT_PAUSE,
     REFUSED_PAUSES_MS,
@@ -26,8 +25,9 @@ from service.gate import (
     Permit,
     Report,
 )
-from service.intake import Taken
-from service.server import Server
+from service.store.connection import connect
+from service.store.overview import read_accounts, read_pauses
+from service.store.server import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,7 @@ from random import Random
 
 import pytest
 
-from service.connection import connect
-from service.gate import (
+from service.store.breaker import (
     FAILING_PAUSES_MS,
     FAILURES_THAT_PAUSE,
     REFUSED_PAUSES_MS,
@@ -18,7 +17,8 @@ from service.gate import (
     Permit,
     Report,
 )
-from service.server import Server
+from service.store.connection import connect
+from service.store.server import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workshop import Workshop, destination, form, one_crm
 
-from service.archive import Archive
-from service.cipher import PLAIN, WITNESS, Cipher, UnreadableError, keys_of
-from service.connection import connect
-from service.drain import Drain
-from service.intake import Intake, Taken
-from service.secret import Secret
-from service.server import Server
-from service.spool import Spool
-from service.store import Store
-from service.trouble import CannotStart
-from service.wiring import clock
+from service.intake.drain import Drain
+from service.intake.intake import Intake, Taken
+from service.intake.spool import Spool
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.process.wiring import clock
+from service.store.archive import Archive
+from service.store.cipher import PLAIN, WITNESS, Cipher, UnreadableError, keys_of
+from service.store.connection import connect
+from service.store.leads import Store
+from service.store.server import Server
 
 ONE, TWO = b"1" * 32, b"2" * 32
 MARKED = {

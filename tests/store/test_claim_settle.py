@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from ledger import DAY, FORM, HOUR, LEASE, MINUTE, SECOND, START, Ledger, Outcome
 
-from service.archive import Archive
-from service.kept import Attempt
+from service.store.archive import Archive
+from service.store.records import Attempt
 
 pytestmark = pytest.mark.anyio
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis, SSLConnection, UnixDomainSocketConnection
 
-from service.connection import ANSWER_WITHIN_S, connect, connect_beside
-from service.settings import redis_url
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
+from service.process.settings import redis_url
+from service.store.connection import ANSWER_WITHIN_S, connect, connect_beside
 
 pytestmark = pytest.mark.anyio
 

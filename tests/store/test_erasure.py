@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from ledger import DAY, FORM, MINUTE, SECRET, START, Ledger, content_of, open_ledger
 
-from service.archive import Archive
-from service.erasure import ErasedLead, Eraser
-from service.form import Field
-from service.kept import SLACK_MS, Line
-from service.person import identities, person_hash
+from service.model.form import Field
+from service.store.archive import Archive
+from service.store.erasure import ErasedLead, Eraser
+from service.store.records import SLACK_MS, Line
+from service.submission.person import identities, person_hash
 
 pytestmark = pytest.mark.anyio
 ASHA, RAVI, MAIL = "089510 47001", "089510 47002", "asha@example.com"

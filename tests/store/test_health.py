@@ -9,9 +9,9 @@ from processes import free_port
 from redis import exceptions
 from workshop import until_async
 
-from service.connection import connect
-from service.embedded import Embedded
-from service.inspection import (
+from service.process.wiring import clock
+from service.store.connection import connect
+from service.store.health import (
     FAILURES,
     Failure,
     Finding,
@@ -23,8 +23,8 @@ from service.inspection import (
     sentence_of,
     verdict,
 )
-from service.server import Server
-from service.wiring import clock
+from service.store.server import Server
+from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 

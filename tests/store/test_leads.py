@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from ledger import DAY, FORM, HOUR, LEASE, START, Ledger, open_ledger
 
-from service.kept import Mended
+from service.store.records import Mended
 
 pytestmark = pytest.mark.anyio
 

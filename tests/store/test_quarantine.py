@@ -3,7 +3,7 @@
 import pytest
 from ledger import Ledger
 
-from service.archive import Archive
+from service.store.archive import Archive
 
 pytestmark = pytest.mark.anyio
 ASHA = "089510 47001"

@@ -9,10 +9,10 @@ from ledger import HOUR, LEASE, START, Ledger
 from processes import Processes
 from workshop import Workshop, one_crm, until
 
-from service import repair as walking
-from service import worker as working
-from service.kept import Mended
-from service.repair import walk
+from service.process import worker
+from service.store import repair
+from service.store.records import Mended
+from service.store.repair import walk
 
 pytestmark = pytest.mark.anyio
 
@@ -149,7 +149,7 @@ async def test_a_stray_of_no_lead_is_taken_out_of_every_queue_by_a_walk(ledger: 
 async def test_a_walk_mends_whatever_was_done_to_the_queues_once(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(walking, "SLICE", 7)
+    monkeypatch.setattr(repair, "SLICE", 7)
     chance = random.Random(number)
     leads = [await bring(ledger, each, chance.choice("wlpdx")) for each in range(40)]
     touched = set()
@@ -168,8 +168,8 @@ async def test_a_walk_mends_whatever_was_done_to_the_queues_once(
 
 
 async def test_a_worker_mends_by_itself_says_so_and_delivers(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(working, "REPAIR_FIRST_S", 0.05)
-    monkeypatch.setattr(working, "REPAIR_EVERY_S", 0.05)
+    monkeypatch.setattr(worker, "REPAIR_FIRST_S", 0.05)
+    monkeypatch.setattr(worker, "REPAIR_EVERY_S", 0.05)
     with Crm() as crm:
         async with Workshop(redis_url, one_crm(crm)) as shop:
             taken = await shop.submit(name="Asha Rao", phone="8951047001")

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from ledger import FORM, START, Ledger, open_ledger
 
-from service.connection import connect
-from service.embedded import Embedded
-from service.gate import Gate, Pace
-from service.inspection import FAILURES, Finding, sentence_of
-from service.server import Server
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
+from service.store.breaker import Gate, Pace
+from service.store.connection import connect
+from service.store.health import FAILURES, Finding, sentence_of
+from service.store.server import Server
+from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 

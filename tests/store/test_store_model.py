@@ -18,14 +18,14 @@ from ledger import DAY, FORM, HOUR, LEASE, MINUTE, SECOND, SECRET, START, Ledger
 from redis import Redis
 from store_model import Model, Queue, names_of
 
-from service.erasure import Eraser
-from service.form import Limits
-from service.kept import Accepted, Claim
-from service.person import person_hash
-from service.rate import Rate
+from service.lib.rate import Rate
+from service.model.form import Limits
+from service.store.erasure import Eraser
+from service.store.records import Accepted, Claim
+from service.submission.person import person_hash
 
 if TYPE_CHECKING:
-    from service.kept import Line
+    from service.store.records import Line
 
 DESTINATIONS = ("crm", "erp")
 TAKES_UPDATES = {"crm": True, "erp": False}

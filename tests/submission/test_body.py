@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import body
-from service.posted import Control, Posted
-from service.problem import Code, Problems
+from service.model.problem import Code, Problems
+from service.submission import body
+from service.submission.form_data import Control, Posted
 
 URLENCODED = "application/x-www-form-urlencoded"
 JSON = "application/json"

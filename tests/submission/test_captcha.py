@@ -16,15 +16,15 @@ from crm import Crm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import captcha, validate
-from service.captcha import Shown
-from service.challenge import ANSWER_WITHIN_MS, UNVERIFIED, Challenger
-from service.form import Altcha, Field, Form, Turnstile
-from service.lead import Content
-from service.posted import gather
-from service.problem import Code, Problem, Problems
-from service.secret import Secret
-from service.validate import Checked
+from service.lib.secret import Secret
+from service.model.form import Altcha, Field, Form, Turnstile
+from service.model.lead import Content
+from service.model.problem import Code, Problem, Problems
+from service.submission import captcha, check
+from service.submission.captcha import Shown
+from service.submission.check import Checked
+from service.submission.form_data import gather
+from service.web.challenge import ANSWER_WITHIN_MS, UNVERIFIED, Challenger
 
 NOW = 1_790_000_000_000
 SECRET = Secret("what only this clinic knows")
@@ -124,7 +124,7 @@ def test_whatever_else_is_sent_is_refused(token: str) -> None:
 
 
 def test_what_is_missing_is_told_with_everything_else_that_is_wrong() -> None:
-    wrong = validate.check(FORM, gather({"phone": "895"}.items()))
+    wrong = check.check(FORM, gather({"phone": "895"}.items()))
     assert isinstance(wrong, Problems)
     assert look("", checked=wrong) == Problems((*wrong.items, MISSING))
     assert look(solved(made()), checked=wrong) == wrong

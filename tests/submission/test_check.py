@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import body
-from service.form import Field, Form
-from service.lead import Answer, Content, Phone, Value
-from service.posted import Posted, gather
-from service.problem import Code, Problem, Problems, refuse
-from service.text import clean, normalise
-from service.validate import Checked, check
+from service.lib.text import clean, normalise
+from service.model.form import Field, Form
+from service.model.lead import Answer, Content, Phone, Value
+from service.model.problem import Code, Problem, Problems, refuse
+from service.submission import body
+from service.submission.check import Checked, check
+from service.submission.form_data import Posted, gather
 
 FIELDS = (
     Field("name", required=True, max_length=120, aliases=("full name", "your name")),

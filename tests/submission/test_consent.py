@@ -6,17 +6,18 @@ from typing import Any, cast
 
 import pytest
 
-from service import consent, page, voice
-from service.config import Config, parse
+from service.config.read import Config, parse
 from service.destinations.envelope import envelope, flat, values
-from service.form import Form
-from service.lead import Consent, Content, Delivery, Lead
-from service.person import content_of, facts
-from service.posted import Posted, gather
-from service.problem import Code, Problem, Problems
-from service.sample import sample_delivery
-from service.secret import Secret
-from service.validate import Checked, check
+from service.destinations.sample import sample_delivery
+from service.lib.secret import Secret
+from service.model.form import Form
+from service.model.lead import Consent, Content, Delivery, Lead
+from service.model.problem import Code, Problem, Problems
+from service.replies import page, wording
+from service.submission import consent
+from service.submission.check import Checked, check
+from service.submission.form_data import Posted, gather
+from service.submission.person import content_of, facts
 
 NOW = 1_795_344_127_120
 AT = "2026-11-22T10:42:07.120Z"
@@ -63,7 +64,7 @@ def said(to: Form = FORM, *, language: str = "en", **fields: str) -> Content:
 def test_the_hash_is_of_the_text_that_the_visitor_read(language: str, text: str, told: str) -> None:
     given = said(language=language, ok="yes").consent
     assert given == Consent(agreed=True, version="2026-11", text_sha256=digest(text), at=AT, language=told)
-    assert f">{text}</label>" in page.hosted(FORM, voice.of(FORM, asked=language))
+    assert f">{text}</label>" in page.hosted(FORM, wording.of(FORM, asked=language))
 
 
 def test_a_no_is_told_too_and_nothing_where_nothing_was_answered_or_asked() -> None:
@@ -88,7 +89,8 @@ def test_whoever_must_agree_is_told_what_to_do() -> None:
         assert told(ok=no) == (Problem(Code.CONSENT_REQUIRED, "ok"),)
     assert said(strict, ok="0, yes").consent is not None
     assert (
-        voice.of(asked="en").say(told(ok="no")[0]) == "Tick this box if you agree. The form cannot be sent without it."
+        wording.of(asked="en").say(told(ok="no")[0])
+        == "Tick this box if you agree. The form cannot be sent without it."
     )
 
 

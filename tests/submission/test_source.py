@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import source
 from service.destinations import envelope
-from service.lead import CLICK_IDS, UTM, Answer, Content, Delivery, Lead, Source, Touch
-from service.posted import gather
+from service.model.lead import CLICK_IDS, UTM, Answer, Content, Delivery, Lead, Source, Touch
+from service.submission import source
+from service.submission.form_data import gather
 
 PAGE = "https://www.example.com/contact"
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import spam
-from service.form import SIGNALS, Field, Form, Spam
-from service.posted import Control, gather
-from service.secret import Secret
-from service.validate import Checked, check
+from service.lib.secret import Secret
+from service.model.form import SIGNALS, Field, Form, Spam
+from service.submission import spam
+from service.submission.check import Checked, check
+from service.submission.form_data import Control, gather
 
 SECRET = Secret("what only this clinic knows")
 NOW = 1_790_000_000_000

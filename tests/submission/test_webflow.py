@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import webflow
-from service.form import Field, Form
-from service.secret import Secret
+from service.lib.secret import Secret
+from service.model.form import Field, Form
+from service.submission import webflow
 
 FORM = Form(
     "get-in-touch",

@@ -19,17 +19,17 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from service.account import DestinationAccount, account_of
-from service.connection import connect
-from service.form import Field, Form
-from service.kept import Accepted, Attempt, Claim, Line, Record
-from service.lead import Content, Source
-from service.person import facts, idempotency_key, person_keys, receipt_of, text_hash
-from service.posted import gather
-from service.secret import Secret
-from service.server import Server
-from service.store import Order, Settled, Store, base_of
-from service.validate import Checked, check
+from service.lib.secret import Secret
+from service.model.form import Field, Form
+from service.model.lead import Content, Source
+from service.store.accounts import DestinationAccount, account_of
+from service.store.connection import connect
+from service.store.leads import Order, Settled, Store, base_of
+from service.store.records import Accepted, Attempt, Claim, Line, Record
+from service.store.server import Server
+from service.submission.check import Checked, check
+from service.submission.form_data import gather
+from service.submission.person import facts, idempotency_key, person_keys, receipt_of, text_hash
 
 SECOND: Final = 1_000
 MINUTE: Final = 60 * SECOND

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent / "node"
+FOLDER = Path(__file__).parents[1] / "node"
 
 
 @cache

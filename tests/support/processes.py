@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from service.embedded import ask
+from service.up.embedded import ask
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENVIRON = {"CRM_SECRET": "whsec_7y0Jk3uQ4pVbXc1eZtR8mHnW2sLdGfAo", "LEADS_SECRET": "5b1e0c7a93d84f2e6a17c0d9b35f8e24"}
 STARTS_WITHIN_S = 30.0
 ENDS_WITHIN_S = 30.0

@@ -17,24 +17,25 @@ from urllib.parse import urlencode
 import structlog
 from crm import Crm
 
-from service import body, validate
-from service.account import DestinationAccount, FormAccount
-from service.archive import Archive, DeadDelivery, KeptLead
-from service.cipher import PLAIN, Cipher
-from service.config import Config, Mistakes, parse
-from service.connection import connect
-from service.intake import Intake, Taken
-from service.posted import Posted
-from service.secret import Secret
-from service.server import Server
-from service.settings import read_file
-from service.store import Store
-from service.validate import Checked
-from service.wiring import clock
-from service.worker import Worker
+from service.config.read import Config, Mistakes, parse
+from service.intake.intake import Intake, Taken
+from service.lib.secret import Secret
+from service.process.settings import read_file
+from service.process.wiring import clock
+from service.process.worker import Worker
+from service.store.accounts import DestinationAccount, FormAccount
+from service.store.archive import Archive, DeadDelivery, KeptLead
+from service.store.cipher import PLAIN, Cipher
+from service.store.connection import connect
+from service.store.leads import Store
+from service.store.server import Server
+from service.submission import body
+from service.submission import check as validate
+from service.submission.check import Checked
+from service.submission.form_data import Posted
 
 if TYPE_CHECKING:
-    from service.delivery import Attempted
+    from service.delivery.courier import Attempted
 
 SIGNING = "whsec_7y0Jk3uQ4pVbXc1eZtR8mHnW2sLdGfAo"
 ENVIRON = {"CRM_SECRET": SIGNING, "LEADS_SECRET": "5b1e0c7a93d84f2e6a17c0d9b35f8e24"}

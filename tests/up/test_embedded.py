@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from service.embedded import LONGEST_SOCKET_PATH, Embedded, ask
-from service.trouble import CannotStart
+from service.lib.errors import CannotStart
+from service.up.embedded import LONGEST_SOCKET_PATH, Embedded, ask
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def outlive(folder: Path) -> int:
         import sys, time
         from pathlib import Path
         from redis import Redis
-        from service.embedded import Embedded
+        from service.up.embedded import Embedded
         embedded = Embedded(Path({str(folder)!r}))
         embedded.start()
         Redis.from_url(embedded.url).set("kept", "yes")

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from service import part
-from service.embedded import ask
-from service.trouble import CannotStart
-from service.up import DEMO_CONFIG, prepare
+from service.lib.errors import CannotStart
+from service.up import supervisor
+from service.up.embedded import ask
+from service.up.run import DEMO_CONFIG, prepare
 
 PART = """
     import http.server, json, os, pathlib, signal, sys, time
-    from service.part import watch_stdin
+    from service.process.lifetime import watch_stdin
     folder, what, *words = sys.argv[1:]
     def end(*_):
         with open(f"{folder}/ends", "a") as file:
@@ -50,7 +50,7 @@ PART = """
 """
 UP = """
     import os, pathlib, sys
-    from service.up import run
+    from service.up.run import run
     folder, port, demo = sys.argv[1:]
     program = [sys.executable, f"{folder}/part.py", folder]
     sys.exit(run(port=int(port), data=pathlib.Path(folder) / "data", demo=demo == "demo", config=None,
@@ -82,7 +82,7 @@ class Installation:
         process = subprocess.Popen(
             [sys.executable, str(self.folder / "up.py"), str(self.folder), str(self.port), demo],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(Path(part.__file__).parents[1]), **environ},
+            env={**os.environ, "PYTHONPATH": str(Path(supervisor.__file__).parents[2]), **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -312,7 +312,7 @@ class Falling:
 
 @pytest.mark.parametrize("status", [-9, 3, 0])
 def test_pauses_double_up_to_half_a_minute(status: int) -> None:
-    watch = part.Watch(Falling(status))
+    watch = supervisor.Watch(Falling(status))
     pauses: list[float] = []
     now = 0.0
     while len(pauses) < 9:
@@ -324,15 +324,15 @@ def test_pauses_double_up_to_half_a_minute(status: int) -> None:
 
 
 def test_a_minute_of_life_makes_the_next_pause_short_again() -> None:
-    watch = part.Watch(Falling(), since=0.0, pause=16.0)
+    watch = supervisor.Watch(Falling(), since=0.0, pause=16.0)
     watch.look(59.0)
     assert watch.due == 59.0 + 16.0
-    watch = part.Watch(Falling(), since=0.0, pause=16.0)
+    watch = supervisor.Watch(Falling(), since=0.0, pause=16.0)
     watch.look(60.0)
     assert watch.due == 60.5
 
 
 def test_a_final_status_is_handed_up_and_nothing_is_started_again() -> None:
-    watch = part.Watch(Falling(1), since=0.0)
+    watch = supervisor.Watch(Falling(1), since=0.0)
     assert watch.look(1.0, final=(1, 2)) == 1
     assert watch.since == 0.0

@@ -15,15 +15,15 @@ import httpx
 import pytest
 from altcha import v1
 
-from service.challenge import Challenger
-from service.config import Config
-from service.form import Agreement, Altcha, Field, Form, Turnstile
-from service.intake import Caller, Intake, Readiness, Taken, Unavailable, Used
-from service.kept import Limited
-from service.lead import Content, Source, Touch
-from service.secret import Secret
-from service.service_table import Service
-from service.web import create_app
+from service.config.read import Config
+from service.config.service import Service
+from service.intake.intake import Caller, Intake, Readiness, Taken, Unavailable, Used
+from service.lib.secret import Secret
+from service.model.form import Agreement, Altcha, Field, Form, Turnstile
+from service.model.lead import Content, Source, Touch
+from service.store.records import Limited
+from service.web.app import create_app
+from service.web.challenge import Challenger
 
 pytestmark = pytest.mark.anyio
 

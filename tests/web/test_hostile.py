@@ -16,7 +16,7 @@ from processes import FORM_TYPE, Process, Processes, Reply, request
 from redis import Redis
 from workshop import destination
 
-from service.embedded import Embedded
+from service.up.embedded import Embedded
 
 FORM = """
 [forms.get-in-touch]

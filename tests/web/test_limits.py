@@ -14,23 +14,23 @@ import pytest
 from ledger import DAY, FORM, HOUR, MINUTE, SECOND, Ledger, open_ledger
 from starlette.applications import Starlette
 
-from service.archive import Archive
-from service.challenge import Challenger
-from service.config import Config
-from service.connection import connect
-from service.erasure import Eraser
-from service.form import Form, Limits
-from service.intake import Intake
-from service.kept import Accepted, Limit, Limited, Line
-from service.limiter import CHECKS_A_POST
-from service.rate import Rate
-from service.secret import Secret
-from service.server import Server
-from service.service_table import Service
-from service.spool import Spool
-from service.store import Store
-from service.web import create_app
-from service.wiring import clock
+from service.config.read import Config
+from service.config.service import Service
+from service.intake.intake import Intake
+from service.intake.spool import Spool
+from service.lib.rate import Rate
+from service.lib.secret import Secret
+from service.model.form import Form, Limits
+from service.process.wiring import clock
+from service.store.archive import Archive
+from service.store.connection import connect
+from service.store.erasure import Eraser
+from service.store.leads import Store
+from service.store.records import Accepted, Limit, Limited, Line
+from service.store.server import Server
+from service.web.app import create_app
+from service.web.challenge import Challenger
+from service.web.limiter import CHECKS_A_POST
 
 pytestmark = pytest.mark.anyio
 ADDRESS = Limit("address:hash", 3, MINUTE)

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from service import protocol
-from service.protocol import ANSWER_S, BODY_S, HEAD_BYTES, HEAD_S, MOST_AHEAD, WIRE_BYTES, BoundedProtocol
+from service.web import protocol
+from service.web.protocol import ANSWER_S, BODY_S, HEAD_BYTES, HEAD_S, MOST_AHEAD, WIRE_BYTES, BoundedProtocol
 
 pytestmark = pytest.mark.anyio
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"

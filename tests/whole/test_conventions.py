@@ -1,24 +1,24 @@
-"""What the code promises about itself: the ladder, purity, headers of scripts, reasons of exceptions, complete docs."""
+"""What the code promises about itself: the rooms, purity, headers of scripts, reasons of exceptions, complete docs."""
 
 import ast
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import service
-from service.problem import CATALOGUE
+from service.model.problem import CATALOGUE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "service"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-SCRIPTS = sorted((PACKAGE / "lua").glob("*.lua"))
-LAST_PURE_RUNG = 5
-WIRING_RUNG = 10
+SCRIPTS = sorted((PACKAGE / "store" / "lua").rglob("*.lua"))
 LONGEST_MODULE = 300
+MOST_FILES = 14
+READS_ENVIRONMENT_AND_CLOCK = {"process", "up", "cli", "demo"}
 
 IMPURE = {
     "anyio", "asyncio", "http", "multiprocessing", "os", "random", "redis", "secrets", "selectors", "starlette",
@@ -37,18 +37,19 @@ RULES = r"[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*"
 EXCEPTION = re.compile(rf"#\s*(?:noqa:\s*{RULES}|type:\s*ignore\[[a-z, -]+\])(?P<reason>.*)")
 
 
-def ladder() -> Mapping[str, tuple[int, int]]:
-    """Read the map: module ► (rung, place on it)."""
-    rungs = re.findall(r"^    (\d+) +([a-z_ ]+)$", service.__doc__ or "", re.MULTILINE)
-    return {name: (int(rung), place) for rung, names in rungs for place, name in enumerate(names.split())}
+def rooms() -> tuple[list[str], set[str]]:
+    """Read the map: the rooms in their order, and which of them are pure."""
+    above, _, below = (service.__doc__ or "").partition("--- I/O below this line ---")
+    pure, acting = (re.findall(r"^    ([a-z]+) {2,}\S", part, re.MULTILINE) for part in (above, below))
+    return pure + acting, set(pure)
 
 
-LADDER = ladder()
+ROOMS, PURE_ROOMS = rooms()
 
 
-def module_of(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+def room_of(path: Path) -> str:
+    """Return the room of a module, "" for the two files that stand above all rooms."""
+    return parts[0] if len(parts := path.relative_to(PACKAGE).parts) > 1 else ""
 
 
 def named(paths: list[Path]) -> list[object]:
@@ -75,37 +76,44 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
-def below(path: Path) -> bool:
-    """Return whether the module does I/O, by its rung."""
-    return LADDER[module_of(path)][0] > LAST_PURE_RUNG
+IN_ROOMS = [path for path in SOURCES if room_of(path)]
+PURE = [path for path in IN_ROOMS if room_of(path) in PURE_ROOMS]
 
 
-MODULES = [path for path in SOURCES if path != PACKAGE / "__init__.py"]
-ON_THE_MAP = [path for path in MODULES if module_of(path) in LADDER]
-PURE = [path for path in ON_THE_MAP if not below(path)]
+def test_every_package_is_a_room_of_the_map_and_nothing_stands_outside() -> None:
+    assert {room_of(path) for path in IN_ROOMS} == set(ROOMS)
+    assert {path.name for path in SOURCES if not room_of(path)} == {"__init__.py", "__main__.py"}
 
 
-def test_every_module_stands_on_the_map() -> None:
-    missing = sorted({module_of(path) for path in MODULES} - LADDER.keys())
-    assert not missing, f"give these a place in the docstring of service/__init__.py: {', '.join(missing)}"
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_in_a_sentence_what_belongs_there(room: str) -> None:
+    words = ast.get_docstring(parse(PACKAGE / room / "__init__.py")) or ""
+    assert words.endswith(".")
+    assert "\n" not in words
 
 
-@pytest.mark.parametrize("path", named(ON_THE_MAP))
-def test_imports_climb_one_way(path: Path) -> None:
-    here = module_of(path)
-    upwards = [
-        f"line {line}: {here} (rung {LADDER[here][0]}) imports {name} (rung {LADDER.get(name, ('?', 0))[0]})"
-        for line, name in own_imports(path)
-        if name != here and (name not in LADDER or LADDER[name] >= LADDER[here])
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_seen_at_a_glance(room: str) -> None:
+    files = [path for path in (PACKAGE / room).glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= MOST_FILES
+
+
+@pytest.mark.parametrize("path", named(IN_ROOMS))
+def test_a_room_imports_only_from_those_above_it(path: Path) -> None:
+    here = room_of(path)
+    wrong = [
+        f"line {line}: {here} imports {room}"
+        for line, room in own_imports(path)
+        if room not in ROOMS or ROOMS.index(room) > ROOMS.index(here)
     ]
-    assert not upwards
+    assert not wrong
 
 
 @pytest.mark.parametrize("path", named(PURE))
 def test_what_decides_imports_nothing_that_acts(path: Path) -> None:
     roots = {(line, name.split(".")[0]) for line, name in imports(parse(path))}
     forbidden = IMPURE | {"socket"}
-    wrong = [pair for pair in roots if pair[1] in forbidden and (module_of(path), pair[1]) not in MAY_IMPORT]
+    wrong = [pair for pair in roots if pair[1] in forbidden and (room_of(path), pair[1]) not in MAY_IMPORT]
     assert not wrong
 
 
@@ -115,10 +123,8 @@ def test_what_decides_awaits_nothing(path: Path) -> None:
     assert not [node.lineno for node in ast.walk(parse(path)) if isinstance(node, waits)]
 
 
-@pytest.mark.parametrize("path", named(ON_THE_MAP))
-def test_only_the_wiring_reads_the_environment_and_the_real_clock(path: Path) -> None:
-    if LADDER[module_of(path)][0] >= WIRING_RUNG:
-        return
+@pytest.mark.parametrize("path", named([path for path in IN_ROOMS if room_of(path) not in READS_ENVIRONMENT_AND_CLOCK]))
+def test_only_the_processes_read_the_environment_and_the_real_clock(path: Path) -> None:
     read = {
         (node.lineno, text)
         for node in ast.walk(parse(path))
@@ -138,7 +144,7 @@ def test_every_module_says_its_law_or_what_it_owns(path: Path) -> None:
     assert ast.get_docstring(parse(path))
 
 
-@pytest.mark.parametrize("path", named([*SOURCES, *sorted((ROOT / "tests").glob("*.py"))]))
+@pytest.mark.parametrize("path", named([*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]))
 def test_every_exception_to_a_rule_carries_its_reason(path: Path) -> None:
     lines = enumerate(path.read_text("utf-8").splitlines(), 1)
     reasons = [(number, match["reason"]) for number, line in lines if (match := EXCEPTION.search(line))]
@@ -149,7 +155,7 @@ def test_every_exception_to_a_rule_carries_its_reason(path: Path) -> None:
 def test_a_script_says_what_it_takes_and_gives(path: Path) -> None:
     text = path.read_text("utf-8")
     first, *rest = text.splitlines()
-    if path.name.startswith("_"):  # a piece that others include
+    if path.parent.name == "shared":  # a piece that others include
         assert first.startswith("--")
         return
     header = "\n".join(line for line in rest[:20] if line.startswith("--"))
@@ -160,7 +166,7 @@ def test_a_script_says_what_it_takes_and_gives(path: Path) -> None:
     assert used <= set(re.findall(r"ARGV\[(\d+)\]", header))
 
 
-@pytest.mark.parametrize("path", named([path for path in SCRIPTS if not path.name.startswith("_")]))
+@pytest.mark.parametrize("path", named([path for path in SCRIPTS if path.parent.name != "shared"]))
 def test_a_full_server_still_delivers_and_frees_and_only_accepting_waits(path: Path) -> None:
     first = path.read_text("utf-8").splitlines()[0]
     assert first.startswith("#!lua")
@@ -175,7 +181,10 @@ def docs() -> str:
 def keys_of_the_file() -> set[str]:
     """Return every key that the readers of `leads.toml` ask for."""
     calls = [
-        node for path in PACKAGE.glob("*_table.py") for node in ast.walk(parse(path)) if isinstance(node, ast.Call)
+        node
+        for path in (PACKAGE / "config").glob("*.py")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call)
     ]
     words = [each.value for call in calls if is_reading(call) for each in call.args if isinstance(each, ast.Constant)]
     return {word for word in words if isinstance(word, str) and re.fullmatch("[a-z_]+", word)}
@@ -201,7 +210,7 @@ def test_the_docs_name_every_setting_of_the_environment(setting: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(keys_of_the_file()))
 def test_the_docs_name_every_setting_of_the_file(key: str) -> None:
-    is_named = bool(re.search(rf"`{key}`|`[a-z.]*\.{key}`|\b{key}\s*=", docs()))
+    is_named = bool(re.search(rf"`\[?{key}\]?`|`[a-z.]*\.{key}`|\b{key}\s*=", docs()))
     assert is_named
 
 

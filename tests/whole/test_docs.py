@@ -20,27 +20,30 @@ import msgspec
 import pytest
 import typer.main
 
-from service import body, languages, outcome, protocol
-from service.body_table import _PATHS as TEMPLATE_PATHS
-from service.cli import app
-from service.config import Config, Mistakes, parse
+from service.cli.main import app
+from service.config.body import _PATHS as TEMPLATE_PATHS
+from service.config.read import Config, Mistakes, parse
+from service.config.service import Service
+from service.config.validators import show
+from service.delivery.sender import READ_AT_MOST
+from service.destinations import outcome
 from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
+from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.webhook import Webhook
-from service.document import MAX_DEPTH
-from service.form import SIGNALS, Agreement, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
-from service.kind import show
-from service.lead import Answer, Content, Delivery, Lead
-from service.multipart import MAX_PARTS
-from service.outcome import Delivered, Outcome, Rejected, Retry
-from service.problem import CATALOGUE
-from service.reply import REQUEST_HEADERS
-from service.secret import Secret
-from service.sender import READ_AT_MOST
-from service.service_table import Service
-from service.settings import SUPPORTED_URLS
-from service.text import MOST_MARKS
+from service.lib.json_text import MAX_DEPTH
+from service.lib.secret import Secret
+from service.lib.text import MOST_MARKS
+from service.model import languages
+from service.model.form import SIGNALS, Agreement, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
+from service.model.lead import Answer, Content, Delivery, Lead
+from service.model.problem import CATALOGUE
+from service.process.settings import SUPPORTED_URLS
+from service.replies.reply import REQUEST_HEADERS
+from service.submission import body
+from service.submission.multipart import MAX_PARTS
+from service.web import protocol
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "service"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -19,7 +19,7 @@ from processes import ENVIRON, FORM_TYPE, Process, Processes, Reply, is_alive, p
 from standardwebhooks import Webhook
 from workshop import QUICK, form, one_crm
 
-from service.embedded import Embedded
+from service.up.embedded import Embedded
 
 ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
 FORM_KEYS = {

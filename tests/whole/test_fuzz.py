@@ -6,12 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from targets import TARGETS
 
-FOLDER = Path(__file__).parent / "fuzz"
-sys.path.insert(0, str(FOLDER))
-
-from targets import TARGETS  # noqa: E402 -- beside the runner, which is a program of its own
-
+FOLDER = Path(__file__).parents[1] / "fuzz"
 SECONDS = 0.5
 
 

@@ -23,11 +23,11 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from processes import Processes
 from workshop import SIGNING
 
-from service.config import Config, parse
-from service.secret import Secret
-from service.signature import webflow_signature
+from service.config.read import Config, parse
+from service.lib.secret import Secret
+from service.lib.signature import webflow_signature
 
-DOCS: Final = Path(__file__).parents[1] / "docs"
+DOCS: Final = Path(__file__).parents[2] / "docs"
 PICTURES: Final = sorted((DOCS / "pictures").iterdir())
 GUIDES: Final = {stem: path.read_text("utf-8") for stem in ("html", "webflow", "wordpress")
                  if (path := DOCS / f"{stem}.md").exists()}  # fmt: skip

@@ -19,16 +19,19 @@ from processes import Process, Processes, request, until
 from redis import Redis
 from workshop import QUICK, destination, form
 
-from service import body, document, email, field_match, person, phone, reply, source, validate, voice, webflow
-from service.embedded import Embedded
-from service.form import Field, Form
-from service.intake import Caller
-from service.kept import Attempt, Claim, Line, Version
-from service.lead import Delivery, Lead
-from service.outcome import Rejected, Retry
-from service.posted import Posted, gather
-from service.secret import Secret
-from service.validate import Checked
+from service.destinations.outcome import Rejected, Retry
+from service.fields import email, phone
+from service.intake.intake import Caller
+from service.lib import json_text
+from service.lib.secret import Secret
+from service.model.form import Field, Form
+from service.model.lead import Delivery, Lead
+from service.replies import reply, wording
+from service.store.records import Attempt, Claim, Line, Version
+from service.submission import body, check, field_match, person, source, webflow
+from service.submission.check import Checked
+from service.submission.form_data import Posted, gather
+from service.up.embedded import Embedded
 
 MARK = "Zq7Marked"
 NUMBERS = ("9845012345", "9845012346", "9845012347", "9845012348", "9845012349")
@@ -204,9 +207,9 @@ def test_no_repr_of_what_carries_a_visitors_words_tells_them() -> None:
     secret = Secret("what only this clinic knows")
     posted = body.read(FORM_TYPE["Content-Type"], encoded(visitor(0, _next=MARK, _source=json.dumps({"page": MARK}))))
     assert isinstance(posted, Posted)
-    checked = validate.check(form_of, posted)
+    checked = check.check(form_of, posted)
     assert isinstance(checked, Checked)
-    refused = validate.check(form_of, gather([("phone", f"{NUMBERS[0]}1{MARK}"), ("email", f"{MARK}@gmial")]))
+    refused = check.check(form_of, gather([("phone", f"{NUMBERS[0]}1{MARK}"), ("email", f"{MARK}@gmial")]))
     content = replace(checked.content, source=source.of(posted, MARK))
     line = Line("1", "open", 0, "r", "l", {}, person.facts(secret, form_of, content))
     lead = Lead("lead_1", "open", 1, content, 0, 0, 0, 1)
@@ -218,8 +221,8 @@ def test_no_repr_of_what_carries_a_visitors_words_tells_them() -> None:
         phone.read(NUMBERS[0], country="IN", countries=("IN",)), phone.read(f"{MARK}", country="IN", countries=("IN",)),
         email.read(f"{MARK}@example.com"), Retry("no", excerpt=MARK), Rejected("no", excerpt=MARK),
         Attempt(0, 1, "dead", 1, excerpt=MARK), Version(0, 0, 1, {"fields.name": ("h", MARK, 0)}),
-        reply.success(voice.of(form_of), "r", f"https://{MARK}.example/"), Caller(NUMBERS[0]),
-        document.parse_object(json.dumps({"name": MARK})),
+        reply.success(wording.of(form_of), "r", f"https://{MARK}.example/"), Caller(NUMBERS[0]),
+        json_text.parse_object(json.dumps({"name": MARK})),
         Claim("open", "crm", delivery, tries=0, is_refused=False, token="t"),
     ]  # fmt: skip
     told = [text for carrier in carriers for text in reprs_of(carrier)]

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from service.problem import Code
+from service.model.problem import Code
 
 DEFAULT: Final = "en"
 AUTO: Final = "auto"

@@ -14,12 +14,12 @@
 -- A second run with the same submission id changes nothing and gives the first result.
 -- Decides what is spam: signals weigh more than the line's limit together. One that only all submissions show is found
 -- here: a long text that many persons sent within a day.
---@include _states
---@include _versions
---@include _index
---@include _rate
---@include _spam
---@include _once
+--@include states
+--@include versions
+--@include index
+--@include rate
+--@include spam
+--@include once
 
 local base = KEYS[1]
 local is_release = ARGV[4] == 'release'

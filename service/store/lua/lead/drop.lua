@@ -3,8 +3,8 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  id of the submission
 -- result   1, or 0 if nothing of that id is in quarantine
---@include _states
---@include _index
---@include _forget
+--@include states
+--@include index
+--@include forget
 
 return drop(KEYS[1], ARGV[1]) and 1 or 0

@@ -7,10 +7,10 @@
 -- ARGV[4..] person hashes
 -- result   {list of {lead, destinations that are told, destinations that may have it and cannot be told},
 --          how many quarantined submissions were deleted}
---@include _states
---@include _versions
---@include _index
---@include _forget
+--@include states
+--@include versions
+--@include index
+--@include forget
 
 local base, now, slack = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 local understands, found, listed = {}, {}, {}

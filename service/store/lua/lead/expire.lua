@@ -6,9 +6,9 @@
 -- ARGV[1]  now, ms        ARGV[2] what is as old as this may go, ms
 -- ARGV[3]  where to begin among the leads, by age   ARGV[4] how many to look at
 -- result   {leads deleted, quarantined submissions deleted, leads that were looked at and stay}
---@include _states
---@include _index
---@include _forget
+--@include states
+--@include index
+--@include forget
 
 local base, now, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 local start, most = tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -3,9 +3,9 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  now, ms        ARGV[2] the form's policy, JSON, as for accept    ARGV[3] how many at most
 -- result   a list of {lead, version}
---@include _states
---@include _versions
---@include _rate
+--@include states
+--@include versions
+--@include rate
 
 local base, now, policy = KEYS[1], tonumber(ARGV[1]), cjson.decode(ARGV[2])
 

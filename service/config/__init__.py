@@ -1,0 +1,1 @@
+"""`leads.toml` becomes a configuration, or every mistake in it."""

@@ -1,0 +1,1 @@
+"""What is due is claimed, sent and settled."""

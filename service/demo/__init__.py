@@ -1,0 +1,1 @@
+"""The clinic's page, and a CRM to look at."""

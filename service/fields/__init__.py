@@ -1,0 +1,1 @@
+"""One field: what was typed becomes a value or a problem; phone numbers above all."""

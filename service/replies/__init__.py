@@ -1,0 +1,1 @@
+"""Everything that a browser can see: JSON, pages, scripts, their wording, the description of the API."""

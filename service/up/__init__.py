@@ -1,0 +1,1 @@
+"""`leads up`: all processes and a server of their own on one machine."""

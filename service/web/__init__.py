@@ -1,0 +1,1 @@
+"""HTTP comes in: the request is read once, submitted within limits, answered."""
