@@ -1,63 +1,145 @@
 """The web part's HTTP connection, bounded: a client that is slow or endless costs a bounded time and memory.
 
-Law: measures bytes and time, and knows nothing of forms. uvicorn's own protocol takes a head of any size, waits for its
-end for ever and for a client that does not read its answer too; here a head has 16 KiB and 10 s, a body 20 s from its
-head on and 2 MiB with all that is said about it, an answer 20 s to be taken. How large a body may be is decided where
-it is read (`exchange.read_body`). What goes beyond is answered once, by HTTP's own statuses, and cut off.
+Invariant: at every moment of its life a connection is in one phase, and the timer of that phase runs. What a client
+does can move it to another phase; nothing that a client does gives a phase more time. This module measures bytes and
+time, and knows nothing of forms: how large a body may be is decided where it is read (`request.read_body`).
+
+    phase     the connection …                                ends by itself after   and then
+    HEAD      is open, or has sent a part of a head           HEAD_S                 408, closed
+    BODY      has sent a head, and not all of its body        BODY_S                 408, closed
+    WORK      waits for our answer                            WORK_S                 aborted
+    ANSWER    does not read what it asked for                 ANSWER_S               aborted
+    IDLE      has its answer, and asks nothing                IDLE_S                 closed
+    CLOSING   is being closed                                 ANSWER_S               aborted
+
+uvicorn's own protocol takes a head of any size, waits for its end for ever, and for a reader too.
 """
 
 import asyncio
+import enum
 import re
 import resource
+from collections.abc import Iterator
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.server import ServerState
 
 HEAD_BYTES: Final = 16 * 1024
 HEAD_S: Final = 10.0
 BODY_S: Final = 20.0
 WIRE_BYTES: Final = 2 * 1024 * 1024
 """A body on the wire: 256 KiB in chunks of one byte take 1.5 MiB. Chunk extensions and the like count too."""
+WORK_S: Final = 60.0
 ANSWER_S: Final = 20.0
+IDLE_S: Final = 150.0
+"""Longer than proxies keep a connection to us (Caddy 120 s, nginx and HAProxy 60 s or less by default): were we the
+first to close it, a POST that is on its way at that moment would be answered 502 by the proxy."""
 LINGER_S: Final = 1.0
 MOST_AHEAD: Final = 16
 """Requests sent before an earlier one is answered (pipelining, which no browser does)."""
 MOST_CONNECTIONS: Final = 10_000
 SPARE_FILES: Final = 100
 """Open files that connections leave to Redis, the spool and the log."""
+BODIES_BYTES: Final = 64 * 1024 * 1024
+"""All bodies together that a process holds and has not answered yet."""
 
 _UPGRADE: Final = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
+_OPEN_END: Final = re.compile(rb"\r\n?\r?\Z|\r\n(?:u(?:p(?:g(?:r(?:a(?:d(?:e[ \t]{0,64})?)?)?)?)?)?)\Z", re.IGNORECASE)
+"""What may be the beginning of a head's end or of an `Upgrade`, at the end of what came so far."""
+
+
+class Phase(enum.Enum):
+    """What a connection is doing; the table is at the top of the module."""
+
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    WORK = enum.auto()
+    ANSWER = enum.auto()
+    IDLE = enum.auto()
+    CLOSING = enum.auto()
+
+
+def seconds_of(phase: Phase) -> float:
+    """Return how long a phase may last."""
+    return {
+        Phase.HEAD: HEAD_S,
+        Phase.BODY: BODY_S,
+        Phase.WORK: WORK_S,
+        Phase.ANSWER: ANSWER_S,
+        Phase.IDLE: IDLE_S,
+        Phase.CLOSING: ANSWER_S,
+    }[phase]
+
+
+class Crowd:
+    """The connections of one server that wait for their client, each phase in the order of its beginning."""
+
+    EVICTED: Final = (Phase.IDLE, Phase.HEAD, Phase.BODY)
+    """Who goes first when places are short: the longest idle, then the slowest. An honest request takes moments."""
+
+    def __init__(self) -> None:
+        self.body_bytes = 0
+        self._waiting: dict[Phase, dict[BoundedProtocol, None]] = {phase: {} for phase in self.EVICTED}
+
+    def move(self, connection: "BoundedProtocol", old: Phase, new: Phase | None) -> None:
+        """Note that a connection went from one phase to another; None: it is gone."""
+        if old in self._waiting:
+            self._waiting[old].pop(connection, None)
+        if new in self._waiting:
+            self._waiting[new][connection] = None
+
+    def waiting(self, *phases: Phase) -> Iterator["BoundedProtocol"]:
+        """Yield the connections in these phases, the longest waiting first, as often as there still is one."""
+        for phase in phases:
+            while self._waiting[phase]:
+                yield next(iter(self._waiting[phase]))
+
+
+_CROWDS: "WeakKeyDictionary[ServerState, Crowd]" = WeakKeyDictionary()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's httptools protocol with limits on sizes and deadlines for head, body and answer."""
+    """uvicorn's httptools protocol with limits on sizes, and a running timer in every phase."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- whatever uvicorn hands on
         super().__init__(*args, **kwargs)
-        self._deadline: asyncio.TimerHandle | None = None
-        self._end: asyncio.TimerHandle | None = None
+        self._crowd = _CROWDS.setdefault(self.server_state, Crowd())
+        self._phase = Phase.HEAD
+        self._timer: asyncio.TimerHandle | None = None
+        self._phase_of = (Phase.CLOSING, -1)  # no phase yet
         self._is_cut = False
+        self._is_gone = False
         self._is_in_head = True
+        self._is_write_paused = False
         self._unread = 0
         self._head = 0
+        self._held_back = b""
+        self._bodies = 0
+        self._messages = 0
+        self._answers = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
-        """Begin to wait for a head: somebody who connects and says nothing is not kept."""
+        """Begin to wait for a head. When all places are taken, who has kept one the longest without need goes."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
-            self._is_cut = True
-            transport.abort()
-            return
-        self._allow(HEAD_S)
+            longest = next(self._crowd.waiting(*Crowd.EVICTED), self)
+            longest.evict()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines."""
-        self._settle()
-        if self._end is not None:
-            self._end.cancel()
+        """Forget the timer and give back what was held."""
+        self._is_cut = self._is_gone = True
+        self._stop_timer()
+        self._crowd.move(self, self._phase, None)
+        self._release_bodies()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head or body that grows beyond its limit before it ends is cut off."""
@@ -65,19 +147,18 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._unread += len(data)
         if self._is_in_head:
-            if self._deadline is None:
-                self._allow(HEAD_S)
-            data = _without_upgrade(data)
+            data = self._without_upgrade(data)
         super().data_received(data)
         if self._is_in_head and self._unread > HEAD_BYTES:
             self._cut(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._unread > WIRE_BYTES:
             self._cut(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        self._watch()
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
+        """Begin a head, perhaps behind another request's body in the same piece."""
         super().on_message_begin()
-        self._head = 0
+        self._head, self._unread = 0, max(self._unread, 1)
 
     def on_url(self, url: bytes) -> None:
         """Count it."""
@@ -102,62 +183,114 @@ class BoundedProtocol(HttpToolsProtocol):
             self._cut(HTTPStatus.TOO_MANY_REQUESTS)
         else:
             self._is_in_head, self._unread = False, 0
-            self._allow(BODY_S)
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
-        if not self._is_cut:
-            super().on_body(body)
+        """Take a piece of a body. When all bodies together are too large, the slowest go."""
+        if self._is_cut:
+            return
+        if not self.cycle.response_complete:
+            self._bodies += len(body)
+            self._crowd.body_bytes += len(body)
+        super().on_body(body)
+        if self._crowd.body_bytes > BODIES_BYTES:
+            for slowest in self._crowd.waiting(Phase.BODY):
+                slowest.evict()
+                if self._crowd.body_bytes <= BODIES_BYTES:
+                    return
+            self.evict()
 
     def on_message_complete(self) -> None:
         """End the wait: what follows is our time, not the client's."""
         if self._is_cut:
             return
-        self._settle()
         self._is_in_head, self._unread = True, 0
+        self._messages += 1
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on; a connection that closes behind its answer waits for no reader for ever."""
+        """Go on with the next request, or be idle; the timers are ours, not uvicorn's."""
+        self._answers += 1
+        if not self.pipeline:
+            self._release_bodies()
         super().on_response_complete()
-        if self.transport.is_closing():
-            self._end_in(ANSWER_S)
+        self._unset_keepalive_if_required()
+        self._watch()
 
     def pause_writing(self) -> None:
         """Wait for somebody who does not read what was asked for, but not for ever."""
         super().pause_writing()
-        self._end_in(ANSWER_S)
+        self._is_write_paused = True
+        self._watch()
 
     def resume_writing(self) -> None:
         """Go on: it was read."""
         super().resume_writing()
-        if self._end is not None and not self.transport.is_closing():
-            self._end.cancel()
-            self._end = None
+        self._is_write_paused = False
+        self._watch()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that asks nothing more, even if it never reads what it asked for."""
-        super().timeout_keep_alive_handler()
-        self._end_in(ANSWER_S)
+    def shutdown(self) -> None:
+        """Close, or answer first what is being asked."""
+        super().shutdown()
+        self._watch()
 
-    def _allow(self, seconds: float) -> None:
-        self._settle()
-        self._deadline = self.loop.call_later(seconds, self._cut, HTTPStatus.REQUEST_TIMEOUT)
+    def evict(self) -> None:
+        """Give up this connection for the sake of others."""
+        if self._is_in_head:
+            self._is_cut = True
+            self.transport.abort()
+        else:
+            self._cut(HTTPStatus.SERVICE_UNAVAILABLE)
+        self._release_bodies()
+        self._watch()
 
-    def _settle(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _now_in(self) -> Phase:
+        if self._is_cut or self.transport.is_closing():
+            return Phase.CLOSING
+        if self._is_write_paused:
+            return Phase.ANSWER
+        if not self._is_in_head:
+            return Phase.BODY
+        if self._unread or not self._messages:
+            return Phase.HEAD
+        return Phase.IDLE if self.cycle.response_complete and not self.pipeline else Phase.WORK
 
-    def _end_in(self, seconds: float) -> None:
-        if self._end is None:
-            self._end = self.loop.call_later(seconds, self.transport.abort)
+    def _watch(self) -> None:
+        """Let the timer be the one of the phase that this connection is in now."""
+        if self._is_gone:
+            return
+        phase = self._now_in()
+        counted = self._answers if phase in {Phase.WORK, Phase.IDLE} else self._messages
+        if (phase, counted) == self._phase_of and self._timer is not None:
+            return
+        self._crowd.move(self, self._phase, phase)
+        self._phase, self._phase_of = phase, (phase, counted)
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds_of(phase), self._overdue)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _overdue(self) -> None:
+        self._timer = None
+        if self._phase in {Phase.HEAD, Phase.BODY} and not self.transport.is_closing():
+            self._cut(HTTPStatus.REQUEST_TIMEOUT)
+        elif self._phase is Phase.IDLE and not self.transport.is_closing():
+            self.transport.close()
+        else:
+            self._is_cut = True
+            self.transport.abort()
+        self._watch()
+
+    def _release_bodies(self) -> None:
+        self._crowd.body_bytes -= self._bodies
+        self._bodies = 0
 
     def _cut(self, status: HTTPStatus) -> None:
         if self._is_cut:
             return
-        self._settle()
         self._is_cut = True
         if self.transport.is_closing():
             return
@@ -170,7 +303,6 @@ class BoundedProtocol(HttpToolsProtocol):
         # Closing on a client that still sends would reset the connection, and our answer with it.
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
-        self._end_in(ANSWER_S)
 
     def _is_answering(self) -> bool:
         """Tell whether an answer is under way or owed to a request before the one that is being read."""
@@ -180,18 +312,21 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         return self._is_in_head or self.cycle.response_started
 
+    def _without_upgrade(self, data: bytes) -> bytes:
+        """Rename `Upgrade` in a head: only HTTP/1.1 is spoken here (RFC 9110, 7.8).
+
+        httptools drops the body after it. Java's HttpClient offers h2c on every first request. The head ends at the
+        first empty line; a body is left alone. What may be the beginning of either waits for the next piece.
+        """
+        data, self._held_back = self._held_back + data, b""
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not end and (opened := _OPEN_END.search(head)):
+            head, self._held_back = head[: opened.start()], head[opened.start() :]
+        return _UPGRADE.sub(b"\r\nignored", head) + end + rest
+
 
 @cache
 def most_connections() -> int:
-    """Return how many connections a process holds at once; one more is closed unread."""
+    """Return how many connections a process holds at once; for one more, another one goes."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, soft - SPARE_FILES))
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """Rename `Upgrade` in a head: nothing else is spoken here (RFC 9110, 7.8), and httptools drops the body after it.
-
-    Java's HttpClient offers h2c on every first request. The head ends at the first empty line; a body is left alone.
-    """
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"\r\nignored", head) + end + rest

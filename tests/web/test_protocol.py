@@ -14,7 +14,18 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from service.web import protocol
-from service.web.protocol import ANSWER_S, BODY_S, HEAD_BYTES, HEAD_S, MOST_AHEAD, WIRE_BYTES, BoundedProtocol
+from service.web.protocol import (
+    ANSWER_S,
+    BODIES_BYTES,
+    BODY_S,
+    HEAD_BYTES,
+    HEAD_S,
+    IDLE_S,
+    MOST_AHEAD,
+    WIRE_BYTES,
+    WORK_S,
+    BoundedProtocol,
+)
 
 pytestmark = pytest.mark.anyio
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
@@ -44,6 +55,7 @@ class Quiet(uvicorn.Server):
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(protocol, "HEAD_S", 0.3)
     monkeypatch.setattr(protocol, "BODY_S", 0.3)
+    monkeypatch.setattr(protocol, "IDLE_S", 1.0)
     app = Starlette(
         routes=[Route("/", echo, methods=["POST"]), Route("/back", back, methods=["POST"]), Route("/large", large)]
     )
@@ -82,6 +94,7 @@ def close(request: bytes) -> bytes:
 def test_the_limits_are_those_of_the_documents() -> None:
     assert (HEAD_BYTES, HEAD_S, BODY_S) == (16 * 1024, 10.0, 20.0)
     assert (WIRE_BYTES, ANSWER_S, MOST_AHEAD) == (2 * 1024 * 1024, 20.0, 16)
+    assert (WORK_S, IDLE_S, BODIES_BYTES) == (60.0, 150.0, 64 * 1024 * 1024)
 
 
 async def test_an_ordinary_request_is_answered(port: int) -> None:
@@ -229,14 +242,61 @@ async def test_who_does_not_read_is_not_waited_for(port: int, monkeypatch: pytes
     writer.close()
 
 
-async def test_connections_beyond_the_limit_are_closed_unread(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_for_one_connection_beyond_the_limit_the_longest_idle_goes(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocol, "most_connections", lambda: 10)
-    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
-    assert await talk(port, close(POST % (1, b"a"))) == b""
-    for _, writer in silent:
-        writer.close()
-    await asyncio.sleep(0.2)
+    monkeypatch.setattr(protocol, "HEAD_S", 30.0)
+    monkeypatch.setattr(protocol, "IDLE_S", 30.0)
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+    idle, idle_writer = await asyncio.open_connection("127.0.0.1", port)
+    idle_writer.write(POST % (1, b"a"))
+    assert (await idle.readuntil(b"\r\n\r\n1")).startswith(b"HTTP/1.1 200")
     assert (await talk(port, close(POST % (1, b"a")))).endswith(b"1")
+    _, keeper_writer = await asyncio.open_connection("127.0.0.1", port)
+    assert (await talk(port, close(POST % (1, b"a")))).endswith(b"1")
+    async with asyncio.timeout(10):
+        assert await idle.read() == b""
+    for writer in (idle_writer, keeper_writer, *(pair[1] for pair in silent)):
+        writer.close()
+
+
+async def test_what_comes_behind_an_answer_gets_no_time_of_its_own(port: int) -> None:
+    begin = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"
+    answer = await talk(port, begin, b"c", pause=0.1)
+    assert answer.startswith(b"HTTP/1.1 404")
+    answer = await talk(port, begin, b"cde", b"P", pause=0.1)
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert b"HTTP/1.1 408" in answer
+
+
+async def test_bodies_of_all_connections_together_are_bounded_and_the_slowest_goes(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "BODY_S", 30.0)
+    monkeypatch.setattr(protocol, "BODIES_BYTES", 100_000)
+    before = set(protocol._CROWDS.values())
+    begin = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"a" * 50_000
+    slow = asyncio.create_task(talk(port, begin))
+    await asyncio.sleep(0.1)
+    second, second_writer = await asyncio.open_connection("127.0.0.1", port)
+    second_writer.write(begin)
+    await asyncio.sleep(0.1)
+    assert (await talk(port, close(POST % (9, b"a" * 9)))).endswith(b"9")
+    assert (await slow).startswith(b"HTTP/1.1 503")
+    second_writer.write(b"a" * 10_000)
+    async with asyncio.timeout(10):
+        assert (await second.readuntil(b"60000")).startswith(b"HTTP/1.1 200")
+    second_writer.close()
+    await asyncio.sleep(0.1)
+    assert [crowd.body_bytes for crowd in set(protocol._CROWDS.values()) - before] == [0]
+
+
+@pytest.mark.parametrize("split", range(1, 40))
+async def test_an_upgrade_in_two_pieces_keeps_its_body(port: int, split: int) -> None:
+    request = close(POST % (5, b"a=b&c")).replace(b"Host: x", b"Host: x\r\nUpgrade : h2c".replace(b" :", b":"))
+    at = request.index(b"Host: x") + split
+    assert (await talk(port, request[:at], request[at:], pause=0.01)).endswith(b"5")
 
 
 @pytest.mark.parametrize(

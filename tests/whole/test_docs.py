@@ -218,13 +218,13 @@ def test_every_command_is_told_with_its_options_and_their_defaults() -> None:
 
 
 def test_every_address_is_told() -> None:
-    sources = "".join((PACKAGE / name).read_text("utf-8") for name in ("web.py", "serving.py"))
+    sources = "".join(path.read_text("utf-8") for room in ("web", "process") for path in (PACKAGE / room).glob("*.py"))
     told = {spans(address)[0].split()[1] for address, _ in rows("HTTP")}
     assert told == set(re.findall(r'Route\(\s*"([^"]+)"', sources))
 
 
 def test_every_figure_is_told() -> None:
-    text = (PACKAGE / "metrics.py").read_text("utf-8")
+    text = (PACKAGE / "process" / "metrics.py").read_text("utf-8")
     counted = {name + "_total" for name in re.findall(r'Counter\(\s*"(leads_[a-z_]+)"', text)}
     shown = set(re.findall(r'(?:Histogram|GaugeMetricFamily)\(\s*"(leads_[a-z_]+)"', text))
     assert {name for names, *_ in rows("Figures") for name in spans(names)} == counted | shown
@@ -334,6 +334,9 @@ def test_the_limits_are_told_in_numbers() -> None:
         "combining marks on one sign": f"{MOST_MARKS}",
         "requests sent ahead on a connection": f"{protocol.MOST_AHEAD}",
         "waiting for somebody to read an answer": f"{protocol.ANSWER_S:.0f} s",
+        "all bodies together that are not answered yet": f"{protocol.BODIES_BYTES // mib} MiB",
+        "our own work on a request": f"{protocol.WORK_S:.0f} s",
+        "a connection between two requests": f"{protocol.IDLE_S:.0f} s",
         "connections": f"{protocol.MOST_CONNECTIONS:,}, and {protocol.SPARE_FILES} fewer",
         "an answer of a CRM": f"{READ_AT_MOST // kib} KiB",
     }
