@@ -98,9 +98,9 @@ def work(
 ) -> None:
     """Run the worker, which delivers; several may run."""
     config = _prepare(is_web=False)
-    from service.process import serve_web  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
+    from service.process import serve_worker  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
 
-    serve_web.run_worker(config, host, port, until_stdin_closes=until_stdin_closes)
+    serve_worker.run_worker(config, host, port, until_stdin_closes=until_stdin_closes)
 
 
 @app.command()
@@ -111,10 +111,10 @@ def demo(
     form_url: Annotated[str, typer.Option(help="Where its page posts to.")] = "http://127.0.0.1:8000/f/get-in-touch",
 ) -> None:
     """Run the demo CRM alone; CRM_WEBHOOK_SECRET is the secret it checks signatures with."""
-    from service.process import serve_web  # noqa: PLC0415 -- uvicorn and starlette take long to import
+    from service.process import serve_demo  # noqa: PLC0415 -- uvicorn and starlette take long to import
 
     secret = look_up(os.environ, "CRM_WEBHOOK_SECRET")
-    serve_web.run_demo(host, port, Secret(secret) if secret else None, folder=data, form_url=form_url)
+    serve_demo.run_demo(host, port, Secret(secret) if secret else None, folder=data, form_url=form_url)
 
 
 @app.command()

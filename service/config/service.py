@@ -8,7 +8,7 @@ from typing import Final
 
 from service.config.table import Table, Wrong, say, several, what, whole, wrong
 from service.config.validators import duration, page_origin
-from service.lib.caller import Network, network
+from service.lib.network import Network, network
 
 _MOST_REPLICAS: Final = 5
 

@@ -1,14 +1,24 @@
-"""The host of an address, in one spelling, and whether it looks private.
+"""Addresses of the network: a host in one spelling, whether it looks private, and whose request one is.
 
-Law: pure; nothing is looked up, so a name that leads to a private address still looks public here.
+Invariant: nothing is looked up, so a name that leads to a private address still looks public here. `X-Forwarded-For`
+is believed from the right, as far as the proxies named in the configuration wrote it; what stands further left anybody
+may have made up.
 """
 
 import ipaddress
 import re
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult
 
 IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UNKNOWN: Final = "unknown"
+"""What counts for the address of whoever has none, such as the peer of a UNIX socket: all of them are one."""
+IPV6_PREFIX: Final = 64
+"""A household or a server has at least so much of IPv6 to itself (RFC 6177): it counts as one address."""
+_WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # The well-known prefix of NAT64. Those of a network's own (RFC 8215) and what is IPv4 no longer lead nowhere public.
@@ -47,6 +57,46 @@ def is_public(ip: IP) -> bool:
     if ip.sixtofour:
         return is_public(ip.sixtofour)
     return ip.is_global and not (ip.is_multicast or ip.is_site_local or any(ip in each for each in _NEVER))
+
+
+def network(text: str) -> Network:
+    """Return `10.0.0.0/8`, `2001:db8::/32` or a single address as a network; raises ValueError."""
+    return ipaddress.ip_network(text, strict=False)
+
+
+def address_of(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
+    """Return the client's address, `UNKNOWN` if it has none. IPv6 comes as its /64.
+
+    `peer` is the other end of the connection, `forwarded` the values of `X-Forwarded-For` in the order sent.
+    """
+    client = _client_ip(peer)
+    if client is None:
+        return UNKNOWN
+    hops = [hop for value in forwarded for hop in value.split(",")]
+    while hops and _is_trusted(client, trusted):
+        told = _client_ip(hops.pop())
+        if told is None:
+            break
+        client = told
+    return (
+        str(client)
+        if isinstance(client, ipaddress.IPv4Address)
+        else str(ipaddress.ip_network((client, IPV6_PREFIX), strict=False))
+    )
+
+
+def _is_trusted(address: IP, trusted: Sequence[Network]) -> bool:
+    return any(address.version == known.version and address in known for known in trusted)
+
+
+def _client_ip(text: str) -> IP | None:
+    """Read an address as a connection or a proxy names it: with a port, or a scope."""
+    text = text.strip()
+    with_port = _WITH_PORT.fullmatch(text)
+    address = _ip((with_port[1] or with_port[2]) if with_port else text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or ipaddress.IPv6Address(int(address))  # without its scope
+    return address
 
 
 def _ip(host: str) -> IP | None:

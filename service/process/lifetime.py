@@ -1,8 +1,14 @@
-"""What ends a process: whoever started it is gone."""
+"""The life of a process: the files it may open, the signals that end it, and what else does.
+
+Invariant: a process whose starter is gone ends too, in order.
+"""
 
 import contextlib
 import multiprocessing
 import os
+import resource
+import signal
+import sys
 import threading
 from collections.abc import Callable
 
@@ -30,3 +36,20 @@ def watch_stdin(stop: Callable[[], None]) -> None:
         stop()
 
     threading.Thread(target=wait, name="stdin", daemon=True).start()
+
+
+def end() -> None:
+    """End this process in order, as SIGTERM does."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def leave(*_: object) -> None:
+    """End in order: uvicorn raises the signal that ended it once more when all is done, and that is no failure."""
+    sys.exit(0)
+
+
+def allow_many_connections() -> None:
+    """Raise the soft limit of open files to the hard one: each connection is a file."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

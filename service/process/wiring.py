@@ -57,6 +57,11 @@ def cipher_of(environ: Mapping[str, str]) -> Cipher:
     return Cipher(keys_of(keys)) if keys else PLAIN
 
 
+def connect_server(url: Secret) -> Server:
+    """Return the server at a URL, on this machine's clock; nothing is sent yet."""
+    return Server(connect(url.reveal()), clock=clock)
+
+
 def look_at_port(host: str, port: int) -> None:
     """See that we can listen there. Raises CannotStart, since uvicorn would only end without a word."""
     try:
@@ -65,9 +70,7 @@ def look_at_port(host: str, port: int) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except OSError as error:
-        raise CannotStart(
-            f"Port {port} of {host} cannot be used ({error.strerror}). Choose another one with --port."
-        ) from None
+        raise _port_in_use(host, port, error) from None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,9 +79,11 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise CannotStart(
-            f"Port {port} of {host} cannot be used ({error.strerror}). Choose another one with --port."
-        ) from None
+        raise _port_in_use(host, port, error) from None
+
+
+def _port_in_use(host: str, port: int, error: OSError) -> CannotStart:
+    return CannotStart(f"Port {port} of {host} cannot be used ({error.strerror}). Choose another one with --port.")
 
 
 def say(text: str) -> None:
@@ -93,7 +98,7 @@ async def open_server(
 
     `may_be_away`: there is a spool, so nothing need be waited for.
     """
-    server = Server(connect(url.reveal()), clock=clock)
+    server = connect_server(url)
     give_up_at = time.monotonic() + wait_s
     while True:
         try:

@@ -19,7 +19,7 @@ from service.replies import assets
 from service.replies.next_url import own_path
 from service.replies.wording import Voice
 from service.submission.check import YES, choice_of
-from service.submission.field_match import Match, Matched, match
+from service.submission.field_match import Match, Matched
 from service.submission.form_data import Posted
 
 if TYPE_CHECKING:
@@ -82,7 +82,15 @@ def hosted(form: Form, voice: Voice, *, referrer: str = "", token: str = "") -> 
 
 
 def again(
-    form: Form, voice: Voice, posted: Posted, problems: Problems, *, next_url: str, source: str = "", token: str = ""
+    form: Form,
+    voice: Voice,
+    posted: Posted,
+    matched: Matched,
+    problems: Problems,
+    *,
+    next_url: str,
+    source: str = "",
+    token: str = "",
 ) -> str:
     """Return the form with what was typed, each problem beside its field, ready to be posted again as it is.
 
@@ -90,7 +98,6 @@ def again(
     where the submission came from, as `_source` has it: from this page nobody could tell any more. `token` says when
     the form was first opened.
     """
-    matched = match(form, posted)
     told = {problem.field: problem.code for problem in problems.items}
     doubtful = (each for each in matched.fields.values() if told.get(each.sent) is Code.PHONE_INVALID_BUT_POSSIBLE)
     typed = next((clean(each.text, multiline=False) for each in doubtful), posted.control.confirm)

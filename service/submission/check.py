@@ -17,7 +17,7 @@ from service.model.form import MAX_LENGTH, Field, FieldType, Form
 from service.model.lead import Answer, Content, Phone
 from service.model.problem import Code, Problem, Problems, refuse
 from service.submission import spam
-from service.submission.field_match import Match, match
+from service.submission.field_match import Match, Matched, match
 from service.submission.form_data import Posted
 
 MAX_NAME: Final = 200
@@ -57,13 +57,13 @@ class _Asked:
         return Problem(code, self.sent, values, suggestion)
 
 
-def check(form: Form, posted: Posted, *, lenient: bool = False) -> Checked | Problems:
-    """Check what was posted against the form.
+def check(form: Form, posted: Posted, matched: Matched | None = None, *, lenient: bool = False) -> Checked | Problems:
+    """Check what was posted against the form; `matched` says which name is which field, None: that is found here.
 
     `lenient` is for visitors who were thanked already: nothing is refused. What is wrong is kept as it was
     typed, cleaned and cut, with the problem's code as its flag; a phone number then has no `e164`.
     """
-    matched = match(form, posted)
+    matched = matched or match(form, posted)
     if not (posted.fields or posted.files or lenient):
         return refuse(Code.EMPTY)
     answers: dict[str, Answer] = {}

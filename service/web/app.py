@@ -1,9 +1,10 @@
 """The web part: requests come in, submissions go to the intake, replies go out.
 
-Law: thin. It reads bytes and sends them; what they mean is decided by the pure modules, what becomes of a
+Invariant: thin. It reads bytes and sends them; what they mean is decided by the pure modules, what becomes of a
 submission by the intake. It never logs what a visitor typed.
 """
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPMethod
@@ -30,15 +31,17 @@ from service.submission import body, source, spam
 from service.submission.form_data import Control, Posted
 from service.web.challenge import Challenger
 from service.web.limiter import Limiter
-from service.web.request import content_type, read_body, respond, voice_of, wants_page
-from service.web.submit import Reception, Visit
+from service.web.request import Visitor, read_body, read_visitor, respond
+from service.web.submit import Context, Said, Visit, may_check, submit
 
 _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
 _UNAVAILABLE: Final = refuse(Code.UNAVAILABLE)
 
+_AtForm = Callable[[Request, Visitor, Form], Awaitable[Reply]]
+
 
 class OnSubmission(Protocol):
-    """Is told of every POST to a known form: what came of it, and how long that took."""
+    """Learns of every POST to a known form: what became of it, and how long that took."""
 
     def __call__(
         self,
@@ -71,10 +74,8 @@ def create_app(
     is_script_readable: bool = False,
 ) -> Starlette:
     """Make the web application. `secret` signs what a page carries back to us; `clock` tells the time in ms."""
-    reception = Reception(config, intake, challenger, secret, clock, Limiter())
-    site = _Site(
-        config, intake, secret, challenger, clock, on_submission or _tell_nobody, reception, is_script_readable
-    )
+    context = Context(config, intake, challenger, secret, clock, Limiter())
+    site = _Site(context, on_submission or _note_nothing, is_script_readable)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
@@ -95,13 +96,8 @@ def create_app(
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    config: Config
-    intake: Intake
-    secret: Secret
-    challenger: Challenger
-    clock: Callable[[], int]
+    context: Context
     on_submission: OnSubmission
-    reception: Reception
     is_script_readable: bool
 
     async def form(self, request: Request) -> Response:
@@ -124,114 +120,104 @@ class _Site:
         return respond(request, reply.json(200, {"ok": True}))
 
     async def readyz(self, request: Request) -> Response:
-        told = await self.intake.readiness()
-        document = {"ready": told.ready, "redis": told.redis, "spool": told.spool}
-        return respond(request, reply.json(200 if told.ready else 503, document))
+        found = await self.context.intake.readiness()
+        document = {"ready": found.ready, "redis": found.redis, "spool": found.spool}
+        return respond(request, reply.json(200 if found.ready else 503, document))
 
     async def openapi(self, request: Request) -> Response:
-        return respond(
-            request, reply.json(200, openapi.document(self.config.forms.values(), self.config.service.public_url))
-        )
+        config = self.context.config
+        return respond(request, reply.json(200, openapi.document(config.forms.values(), config.service.public_url)))
 
     async def not_found(self, request: Request, _: Exception) -> Response:
-        return respond(request, self._refusal(request, _NOT_FOUND))
+        return respond(request, _refusal(self._visitor(request), _NOT_FOUND))
 
     async def not_allowed(self, request: Request, error: Exception) -> Response:
         headers = (error.headers if isinstance(error, HTTPException) else None) or {}
-        allowed = ", ".join(sorted(each.strip() for each in headers.get("Allow", "").split(",")))
+        allowed = ", ".join(sorted(method.strip() for method in headers.get("Allow", "").split(",")))
         problems = refuse(Code.METHOD_NOT_ALLOWED, method=request.method[:20], allowed=allowed)
-        return respond(request, self._refusal(request, problems, self._form_at(request)))
+        return respond(request, _refusal(self._visitor(request), problems, self._form_at(request)))
 
     async def broken(self, request: Request, _: Exception) -> Response:
-        return respond(request, self._refusal(request, _UNAVAILABLE, self._form_at(request), status=500))
+        return respond(request, _refusal(self._visitor(request), _UNAVAILABLE, self._form_at(request), status=500))
+
+    def _visitor(self, request: Request) -> Visitor:
+        return read_visitor(request, self.context.config.service)
 
     def _form_at(self, request: Request) -> Form | None:
-        return self.config.forms.get(request.path_params.get("form", ""))
+        return self.context.config.forms.get(request.path_params.get("form", ""))
 
-    async def _at_form(self, request: Request, answer: Callable[[Request, Form], Awaitable[Reply]]) -> Response:
+    async def _at_form(self, request: Request, answer: _AtForm) -> Response:
         if request.method == HTTPMethod.OPTIONS:
             return respond(request, reply.preflight())
-        form = self._form_at(request)
-        return respond(request, await answer(request, form) if form else self._refusal(request, _NOT_FOUND))
+        visitor, form = self._visitor(request), self._form_at(request)
+        return respond(request, await answer(request, visitor, form) if form else _refusal(visitor, _NOT_FOUND))
 
-    async def _hosted(self, request: Request, form: Form) -> Reply:
-        voice, referrer = voice_of(request, form), request.headers.get("referer", "")
-        is_other = origin.of_url(referrer) not in {None, *self.reception.own(request)}
-        led_by = referrer[: source.MAX_LENGTH] if is_other else ""
-        token = spam.make_token(self.secret, form, self.clock())
+    async def _hosted(self, _: Request, visitor: Visitor, form: Form) -> Reply:
+        is_other = origin.of_url(visitor.referer) not in {None, *visitor.own_origins}
+        led_by = visitor.referer[: source.MAX_LENGTH] if is_other else ""
+        token, voice = spam.make_token(self.context.secret, form, self.context.clock()), visitor.voice(form)
         return _page(200, page.hosted(form, voice, referrer=led_by, token=token), form, voice)
 
-    async def _thank(self, request: Request, form: Form) -> Reply:
-        voice = voice_of(request, form)
+    async def _thank(self, _: Request, visitor: Visitor, form: Form) -> Reply:
+        voice = visitor.voice(form)
         return _page(200, page.thanks(form, voice), form, voice)
 
-    async def _challenge(self, request: Request, form: Form) -> Reply:
-        made = self.challenger.issue(form)
-        return reply.json(200, made) if made else self._refusal(request, _NOT_FOUND)
+    async def _challenge(self, _: Request, visitor: Visitor, form: Form) -> Reply:
+        made = self.context.challenger.issue(form)
+        return reply.json(200, made) if made else _refusal(visitor, _NOT_FOUND)
 
-    async def _check_phone(self, request: Request, form: Form) -> Reply:
-        if problems := self.reception.check_may(request, form):
-            return self._refusal(request, problems, form)
+    async def _check_phone(self, request: Request, visitor: Visitor, form: Form) -> Reply:
+        if problems := may_check(self.context, visitor, form):
+            return _refusal(visitor, problems, form)
         raw = await read_body(request)
-        posted = raw if isinstance(raw, Problems) else body.read(content_type(request), raw)
+        posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw)
         asked = "" if isinstance(posted, Problems) else posted.control.language or posted.fields.get("language", "")
-        return reply.phone_check(voice_of(request, form, asked), _verdict(form, posted))
+        return reply.phone_check(visitor.voice(form, asked), _verdict(form, posted))
 
-    async def _post(self, request: Request, form: Form) -> Reply:
-        started = self.clock()
+    async def _post(self, request: Request, visitor: Visitor, form: Form) -> Reply:
+        started = self.context.clock()
         try:
-            visit = await self.reception.take(request, form)
+            visit = await submit(self.context, visitor, form, functools.partial(read_body, request))
         except Exception:
-            self.intake.count_refusal(form)
-            self._tell(form, _UNAVAILABLE, started)
+            self.context.intake.count_refusal(form)
+            self._note(form, _UNAVAILABLE, started)
             raise
         if not isinstance(visit.came_of, Taken):
-            self.intake.count_refusal(form)
-        self._tell(form, visit.came_of, started)
-        return self._answer(request, visit)
+            self.context.intake.count_refusal(form)
+        self._note(form, visit.came_of, started)
+        return self._answer(visitor, visit)
 
-    def _answer(self, request: Request, visit: Visit) -> Reply:
-        form, posted = visit.form, visit.posted
-        control, referer = posted.control if posted else Control(), request.headers.get("referer", "")
-        goes_to, voice = self._next(request, form, control), voice_of(request, form, control.language)
-        match visit.came_of:
-            case Taken(receipt=receipt) if wants_page(request):
+    def _answer(self, visitor: Visitor, visit: Visit) -> Reply:
+        form, came_of = visit.form, visit.came_of
+        control = visit.said.posted.control if visit.said else Control()
+        voice = visitor.voice(form, control.language)
+        goes_to = next_url.resolve(control.next, form, referer=visitor.referer, own=visitor.own_origins)
+        if isinstance(came_of, Taken):
+            if visitor.wants_page:
                 return reply.see_other(goes_to or next_url.thanks_path(form, control.language))
-            case Taken(receipt=receipt):
-                return reply.success(voice, receipt, goes_to)
-            case Unavailable():
-                problems = _UNAVAILABLE
-            case Problems() as problems:
-                pass
-        if posted is None or not wants_page(request):
-            return self._refusal(request, problems, form, voice)
-        came_from = source.text_of(source.of(posted, referer))
-        token = spam.renew_token(self.secret, form, control.token, self.clock())
-        html = page.again(form, voice, posted, problems, next_url=goes_to, source=came_from, token=token)
+            return reply.success(voice, came_of.receipt, goes_to)
+        problems = _UNAVAILABLE if isinstance(came_of, Unavailable) else came_of
+        if visit.said is None or not visitor.wants_page:
+            return _refusal(visitor, problems, form, voice)
+        return self._again(form, voice, visit.said, problems, goes_to)
+
+    def _again(self, form: Form, voice: Voice, said: Said, problems: Problems, goes_to: str) -> Reply:
+        token = spam.renew_token(self.context.secret, form, said.posted.control.token, self.context.clock())
+        html = page.again(
+            form,
+            voice,
+            said.posted,
+            said.matched,
+            problems,
+            next_url=goes_to,
+            source=source.text_of(said.source),
+            token=token,
+        )
         return _page(problems.status, html, form, voice, reply.failure_headers(problems, problems.status))
 
-    def _next(self, request: Request, form: Form, control: Control) -> str:
-        referer = request.headers.get("referer", "")
-        return next_url.resolve(control.next, form, referer=referer, own=self.reception.own(request))
-
-    def _refusal(
-        self,
-        request: Request,
-        problems: Problems,
-        form: Form | None = None,
-        voice: Voice | None = None,
-        *,
-        status: int | None = None,
-    ) -> Reply:
-        voice, code = voice or voice_of(request, form), status or problems.status
-        if not wants_page(request):
-            return reply.failure(problems, voice, status=code)
-        html = page.refusal(problems, voice, form, is_submission=request.method == HTTPMethod.POST)
-        return _page(code, html, form, voice, reply.failure_headers(problems, code))
-
-    def _tell(self, form: Form, came_of: Taken | Unavailable | Problems, started: int) -> None:
+    def _note(self, form: Form, came_of: Taken | Unavailable | Problems, started: int) -> None:
         taken = came_of if isinstance(came_of, Taken) else None
-        codes = tuple(str(each.code) for each in came_of.items) if isinstance(came_of, Problems) else ()
+        codes = tuple(str(problem.code) for problem in came_of.items) if isinstance(came_of, Problems) else ()
         reason = came_of.reason if isinstance(came_of, Unavailable) else ""
         self.on_submission(
             form=form.name,
@@ -241,8 +227,23 @@ class _Site:
             version=taken.version if taken else 0,
             codes=codes,
             reason=reason,
-            duration_ms=self.clock() - started,
+            duration_ms=self.context.clock() - started,
         )
+
+
+def _refusal(
+    visitor: Visitor,
+    problems: Problems,
+    form: Form | None = None,
+    voice: Voice | None = None,
+    *,
+    status: int | None = None,
+) -> Reply:
+    voice, code = voice or visitor.voice(form), status or problems.status
+    if not visitor.wants_page:
+        return reply.failure(problems, voice, status=code)
+    html = page.refusal(problems, voice, form, is_submission=visitor.is_submission)
+    return _page(code, html, form, voice, reply.failure_headers(problems, code))
 
 
 def _page(status: int, html: str, form: Form | None, voice: Voice, headers: Mapping[str, str] | None = None) -> Reply:
@@ -259,5 +260,5 @@ def _verdict(form: Form, posted: Posted | Problems) -> phone.Verdict:
     return phone.read(posted.fields.get("number", ""), country=country, countries=form.countries, confirm=confirm)
 
 
-def _tell_nobody(**_: object) -> None:
+def _note_nothing(**_: object) -> None:
     """Note nothing."""

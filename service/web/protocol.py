@@ -16,89 +16,31 @@ uvicorn's own protocol takes a head of any size, waits for its end for ever, and
 """
 
 import asyncio
-import enum
 import re
-import resource
-from collections.abc import Iterator
-from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.web import phases
+from service.web.phases import Crowd, Phase, seconds_of
+
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
 HEAD_BYTES: Final = 16 * 1024
-HEAD_S: Final = 10.0
-BODY_S: Final = 20.0
 WIRE_BYTES: Final = 2 * 1024 * 1024
 """A body on the wire: 256 KiB in chunks of one byte take 1.5 MiB. Chunk extensions and the like count too."""
-WORK_S: Final = 60.0
-ANSWER_S: Final = 20.0
-IDLE_S: Final = 150.0
-"""Longer than proxies keep a connection to us (Caddy 120 s, nginx and HAProxy 60 s or less by default): were we the
-first to close it, a POST that is on its way at that moment would be answered 502 by the proxy."""
 LINGER_S: Final = 1.0
 MOST_AHEAD: Final = 16
 """Requests sent before an earlier one is answered (pipelining, which no browser does)."""
-MOST_CONNECTIONS: Final = 10_000
-SPARE_FILES: Final = 100
-"""Open files that connections leave to Redis, the spool and the log."""
 BODIES_BYTES: Final = 64 * 1024 * 1024
 """All bodies together that a process holds and has not answered yet."""
 
 _UPGRADE: Final = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 _OPEN_END: Final = re.compile(rb"\r\n?\r?\Z|\r\n(?:u(?:p(?:g(?:r(?:a(?:d(?:e[ \t]{0,64})?)?)?)?)?)?)\Z", re.IGNORECASE)
 """What may be the beginning of a head's end or of an `Upgrade`, at the end of what came so far."""
-
-
-class Phase(enum.Enum):
-    """What a connection is doing; the table is at the top of the module."""
-
-    HEAD = enum.auto()
-    BODY = enum.auto()
-    WORK = enum.auto()
-    ANSWER = enum.auto()
-    IDLE = enum.auto()
-    CLOSING = enum.auto()
-
-
-def seconds_of(phase: Phase) -> float:
-    """Return how long a phase may last."""
-    return {
-        Phase.HEAD: HEAD_S,
-        Phase.BODY: BODY_S,
-        Phase.WORK: WORK_S,
-        Phase.ANSWER: ANSWER_S,
-        Phase.IDLE: IDLE_S,
-        Phase.CLOSING: ANSWER_S,
-    }[phase]
-
-
-class Crowd:
-    """The connections of one server that wait for their client, each phase in the order of its beginning."""
-
-    EVICTED: Final = (Phase.IDLE, Phase.HEAD, Phase.BODY)
-    """Who goes first when places are short: the longest idle, then the slowest. An honest request takes moments."""
-
-    def __init__(self) -> None:
-        self.body_bytes = 0
-        self._waiting: dict[Phase, dict[BoundedProtocol, None]] = {phase: {} for phase in self.EVICTED}
-
-    def move(self, connection: "BoundedProtocol", old: Phase, new: Phase | None) -> None:
-        """Note that a connection went from one phase to another; None: it is gone."""
-        if old in self._waiting:
-            self._waiting[old].pop(connection, None)
-        if new in self._waiting:
-            self._waiting[new][connection] = None
-
-    def waiting(self, *phases: Phase) -> Iterator["BoundedProtocol"]:
-        """Yield the connections in these phases, the longest waiting first, as often as there still is one."""
-        for phase in phases:
-            while self._waiting[phase]:
-                yield next(iter(self._waiting[phase]))
 
 
 _CROWDS: "WeakKeyDictionary[ServerState, Crowd]" = WeakKeyDictionary()
@@ -127,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Begin to wait for a head. When all places are taken, who has kept one the longest without need goes."""
         super().connection_made(transport)
-        if len(self.connections) > most_connections():
+        if len(self.connections) > phases.most_connections():
             longest = next(self._crowd.waiting(*Crowd.EVICTED), self)
             longest.evict()
         self._watch()
@@ -323,10 +265,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if not end and (opened := _OPEN_END.search(head)):
             head, self._held_back = head[: opened.start()], head[opened.start() :]
         return _UPGRADE.sub(b"\r\nignored", head) + end + rest
-
-
-@cache
-def most_connections() -> int:
-    """Return how many connections a process holds at once; for one more, another one goes."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, soft - SPARE_FILES))

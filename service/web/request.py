@@ -1,22 +1,84 @@
-"""Starlette's requests and responses, as far as this service looks at them.
+"""Starlette's requests and responses, as far as this service looks at them: read once, into plain values.
 
-Law: reads what a request says and sends what a reply says; decides nothing about either.
+Invariant: reads what a request says and sends what a reply says; decides nothing about either. No other module looks
+into a request.
 """
 
-from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.lib import caller, origin
-from service.lib.caller import Network
+from service.config.service import Service
+from service.lib import network, origin
+from service.lib.secret import unshown
 from service.model.form import Form
 from service.model.problem import Code, Problems, refuse
 from service.replies import reply, wording
 from service.replies.reply import Reply
 from service.replies.wording import Voice
-from service.submission import body
+from service.submission import body, webflow
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who sends a request and how they are answered: all that is looked at of it, but its body.
+
+    `address` is the one that the request counts for; `origin` None: none was sent; `own_origins` are those of the
+    service itself, the best first. `language` is the one that the address asks for, `accepted` the browser's choice.
+    `session` is what Formspree's clients tell of their page; `timestamp` and `signature` are Webflow's.
+    """
+
+    method: str = "POST"
+    address: str = network.UNKNOWN
+    origin: str | None = None
+    own_origins: tuple[str, ...] = ()
+    referer: str = ""
+    content_type: str = ""
+    wants_page: bool = False
+    language: str = ""
+    accepted: str = ""
+    session: str = ""
+    idempotency_key: str = ""
+    timestamp: str = ""
+    signature: str = ""
+
+    __repr__ = unshown
+
+    @property
+    def is_submission(self) -> bool:
+        """Whether something was sent to be kept."""
+        return self.method == "POST"
+
+    def voice(self, form: Form | None, asked: str = "") -> Voice:
+        """Return how to speak to this visitor of a form; `asked` is the language that was named in the body."""
+        return wording.of(form, asked=asked or self.language, accepted=self.accepted)
+
+
+def read_visitor(request: Request, service: Service) -> Visitor:
+    """Read a request but for its body; `service` names the public URL and whose `X-Forwarded-For` is believed."""
+    headers, query = request.headers, request.query_params
+    content_type = headers.get("content-type", "")
+    return Visitor(
+        method=request.method,
+        address=network.address_of(
+            request.client.host if request.client else "", headers.getlist("x-forwarded-for"), service.trusted_proxies
+        ),
+        origin=headers.get("origin"),
+        own_origins=origin.own(request.url.scheme, headers.get("host", ""), service.public_url),
+        referer=headers.get("referer", ""),
+        content_type=content_type,
+        wants_page=reply.wants_page(
+            headers.get("accept", ""), headers.get("x-requested-with", ""), is_json_body=body.is_json(content_type)
+        ),
+        language=query.get("_language") or query.get("language", ""),
+        accepted=", ".join(headers.getlist("accept-language")),
+        session=headers.get("formspree-session-data", ""),
+        idempotency_key=headers.get("idempotency-key", "").strip(),
+        timestamp=headers.get(webflow.TIMESTAMP, ""),
+        signature=headers.get(webflow.SIGNATURE, ""),
+    )
 
 
 async def read_body(request: Request) -> bytes | Problems:
@@ -41,38 +103,9 @@ async def read_body(request: Request) -> bytes | Problems:
     return bytes(raw)
 
 
-def address_of(request: Request, trusted: Sequence[Network]) -> str:
-    """Return the address that a request counts for, as `caller.address_of` has it."""
-    peer = request.client.host if request.client else ""
-    return caller.address_of(peer, request.headers.getlist("x-forwarded-for"), trusted)
-
-
-def own_origins(request: Request, public_url: str | None) -> tuple[str, ...]:
-    """Return the origins of the service itself, as `origin.own` has them."""
-    return origin.own(request.url.scheme, request.headers.get("host", ""), public_url)
-
-
-def content_type(request: Request) -> str:
-    """Return the content type as it was sent, "" without one."""
-    return request.headers.get("content-type", "")
-
-
-def wants_page(request: Request) -> bool:
-    """Tell whether the answer to this request is a page and not JSON."""
-    headers, is_json = request.headers, body.is_json(content_type(request))
-    return reply.wants_page(headers.get("accept", ""), headers.get("x-requested-with", ""), is_json_body=is_json)
-
-
-def voice_of(request: Request, form: Form | None, asked: str = "") -> Voice:
-    """Return how to speak to who sent a request: `asked` is the language named in its body, else its address may."""
-    query = request.query_params
-    wanted = asked or query.get("_language") or query.get("language", "")
-    return wording.of(form, asked=wanted, accepted=", ".join(request.headers.getlist("accept-language")))
-
-
 def respond(request: Request, answer: Reply) -> Response:
     """Send a reply; below `/f/` any page may read it, whatever it says."""
     is_shared = request.url.path.startswith("/f/")
     shared = reply.cors(request.headers.get("origin")) if is_shared else {}
-    varies = ", ".join(each["Vary"] for each in (shared, answer.headers) if "Vary" in each)
+    varies = ", ".join(headers["Vary"] for headers in (shared, answer.headers) if "Vary" in headers)
     return Response(answer.body, answer.status, {**answer.headers, **shared, **({"Vary": varies} if varies else {})})

@@ -1,13 +1,11 @@
-"""One POST to a form, from its bytes to what came of it.
+"""One POST to a form, from its bytes to what became of it.
 
-Law: asks in one order, and leaves at the first no: its origin, its body, a limit, the form's fields, the store. What it
-came to is returned; nothing is answered, logged or counted here.
+Invariant: asks in one order, and leaves at the first no: its origin, its body, a limit, the form's fields, the store.
+What became of it is returned; nothing is answered, logged or counted here.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-
-from starlette.requests import Request
 
 from service.config.read import Config
 from service.intake.intake import Caller, Intake, Taken, Unavailable, Used
@@ -15,29 +13,22 @@ from service.lib import origin
 from service.lib.secret import Secret
 from service.model import languages
 from service.model.form import Form
+from service.model.lead import Source
 from service.model.problem import Code, Problems, refuse
 from service.store.records import Limited
 from service.submission import body, captcha, check, consent, source, spam, webflow
 from service.submission.check import Checked
+from service.submission.field_match import Matched, match
 from service.submission.form_data import Posted
 from service.submission.person import keyed_hash
 from service.web.challenge import Challenger
 from service.web.limiter import Limiter
-from service.web.request import address_of, content_type, own_origins, read_body, voice_of
+from service.web.request import Visitor
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """One POST to a known form, as far as it got: `posted` is None until its body was read."""
-
-    form: Form
-    came_of: Taken | Unavailable | Problems
-    posted: Posted | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """Takes POSTs for every form of a configuration. `clock` tells the time in ms."""
+class Context:
+    """What every submission of an installation meets. `secret` keys its hashes; `clock` tells the time in ms."""
 
     config: Config
     intake: Intake
@@ -46,95 +37,48 @@ class Reception:
     clock: Callable[[], int]
     limiter: Limiter
 
-    def address(self, request: Request, form: Form) -> str:
-        """Return the hash of the address that a request counts for at a form, "" for none: no more of it is kept."""
-        address = address_of(request, self.config.service.trusted_proxies)
-        return keyed_hash(self.secret, "address", form.name, address) if address else ""
+    def address(self, visitor: Visitor, form: Form) -> str:
+        """Return the hash of the address that a request counts for at a form: no more of it is kept."""
+        return keyed_hash(self.secret, "address", form.name, visitor.address)
 
-    def own(self, request: Request) -> tuple[str, ...]:
-        """Return the origins of the service itself, as this request found it."""
-        return own_origins(request, self.config.service.public_url)
 
-    def check_may(self, request: Request, form: Form) -> Problems | None:
-        """Say why this address may check no phone number now, None if it may."""
-        wait = self.limiter.check(form, self.address(request, form), self.clock())
-        return _too_many(wait) if wait else None
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one POST says: its texts, which of them is which field, and where it came from."""
 
-    async def take(self, request: Request, form: Form) -> Visit:
-        """Take a POST as far as it gets."""
-        sent_origin = request.headers.get("origin")
-        if not may_post(form, sent_origin, self.own(request)):
-            return Visit(form, refuse(Code.ORIGIN_NOT_ALLOWED, origin=(sent_origin or "")[: origin.MAX_LENGTH]))
-        raw = await read_body(request)
-        if isinstance(raw, Problems):
-            return Visit(form, raw)
-        event = webflow.read(raw, form) if body.is_json(content_type(request)) else None
-        if event:
-            return await self._take_event(request, form, event, raw)
-        return await self._take_form(request, form, raw)
+    posted: Posted
+    matched: Matched
+    source: Source
 
-    async def _take_form(self, request: Request, form: Form, raw: bytes) -> Visit:
-        caller = Caller(self.address(request, form))
-        wait = self.limiter.post(form, caller.address, self.clock())
-        posted = body.read(content_type(request), raw)
-        if isinstance(posted, Problems):
-            return Visit(form, _too_many(wait) if wait else posted)
-        if wait:
-            return Visit(form, _too_many(wait), posted)
-        posted, token = captcha.split(form, posted)
-        shown = await self.challenger.prove(form, token, check.check(form, posted))
-        if isinstance(shown, Problems):
-            return Visit(form, shown, posted)
-        session = request.headers.get("formspree-session-data", "")
-        visit = spam.of_visit(form, posted.control, session, secret=self.secret, now=self.clock())
-        checked = replace(shown.checked, signals={**shown.checked.signals, **visit})
-        language = voice_of(request, form, posted.control.language).language.code
-        shown = replace(shown, checked=self._with_consent(form, checked, language))
-        key = request.headers.get("idempotency-key", "").strip() or posted.control.id.strip()
-        page_url = request.headers.get("referer", "")
-        return await self._keep(form, posted, shown, key=key, page_url=page_url, caller=caller)
 
-    async def _take_event(self, request: Request, form: Form, event: webflow.Event, raw: bytes) -> Visit:
-        checked = check.check(form, event.posted, lenient=True)
-        if isinstance(checked, Problems):
-            return Visit(form, checked, event.posted)
-        checked = self._with_consent(form, checked, languages.own(form.language))
-        timestamp, signed = (request.headers.get(name, "") for name in (webflow.TIMESTAMP, webflow.SIGNATURE))
-        if form.webflow_secret and webflow.is_authentic(form.webflow_secret, timestamp, signed, raw, self.clock()):
-            shown = captcha.Shown(checked)
-            return await self._keep(form, event.posted, shown, key=event.id, page_url=event.page, caller=None)
-        caller = Caller(self.address(request, form), is_thanked=True)
-        doubts = ["webflow-signature"] if form.webflow_secret else []
-        # Anybody can write what looks like Webflow's; a challenge is not got round so.
-        doubts += ["captcha"] if form.captcha and not form.webflow_secret else []
-        doubts += ["rate"] if self.limiter.post(form, caller.address, self.clock()) else []
-        shown = captcha.Shown(replace(checked, quarantine=(*checked.quarantine, *doubts)))
-        return await self._keep(form, event.posted, shown, key=event.id, page_url=event.page, caller=caller)
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One POST to a known form, as far as it got: `said` is None until its body was read."""
 
-    async def _keep(
-        self, form: Form, posted: Posted, shown: captcha.Shown, *, key: str, page_url: str, caller: Caller | None
-    ) -> Visit:
-        checked = shown.checked
-        content = replace(checked.content, source=source.of(posted, page_url))
-        came_of = await self.intake.submit(
-            form,
-            content,
-            key=key or None,
-            quarantine=checked.quarantine,
-            signals=checked.signals,
-            once=shown.once,
-            caller=caller,
-        )
-        match came_of:
-            case Limited(wait):
-                return Visit(form, _too_many(wait), posted)
-            case Used():
-                return Visit(form, Problems((captcha.failed(form),)), posted)
-            case _:
-                return Visit(form, came_of, posted)
+    form: Form
+    came_of: Taken | Unavailable | Problems
+    said: Said | None = None
 
-    def _with_consent(self, form: Form, checked: Checked, language: str) -> Checked:
-        return replace(checked, content=consent.noted(form, checked.content, language=language, now=self.clock()))
+
+async def submit(
+    context: Context, visitor: Visitor, form: Form, read_body: Callable[[], Awaitable[bytes | Problems]]
+) -> Visit:
+    """Take a POST as far as it gets; `read_body` is called once its page may post."""
+    if not may_post(form, visitor.origin, visitor.own_origins):
+        return Visit(form, refuse(Code.ORIGIN_NOT_ALLOWED, origin=(visitor.origin or "")[: origin.MAX_LENGTH]))
+    raw = await read_body()
+    if isinstance(raw, Problems):
+        return Visit(form, raw)
+    event = webflow.read(raw, form) if body.is_json(visitor.content_type) else None
+    if event:
+        return await _submit_event(context, visitor, form, event, raw)
+    return await _submit_form(context, visitor, form, raw)
+
+
+def may_check(context: Context, visitor: Visitor, form: Form) -> Problems | None:
+    """Say why this visitor may check no phone number now, None if they may."""
+    wait = context.limiter.check(form, context.address(visitor, form), context.clock())
+    return _too_many(wait) if wait else None
 
 
 def may_post(form: Form, sent: str | None, own_origins: Collection[str]) -> bool:
@@ -142,7 +86,78 @@ def may_post(form: Form, sent: str | None, own_origins: Collection[str]) -> bool
     if form.origins is None or sent is None or sent == "null":
         return True
     page = origin.normalise(sent)
-    return page is not None and (page in own_origins or page in {origin.normalise(each) for each in form.origins})
+    return page is not None and (page in own_origins or page in {origin.normalise(listed) for listed in form.origins})
+
+
+async def _submit_form(context: Context, visitor: Visitor, form: Form, raw: bytes) -> Visit:
+    caller = Caller(context.address(visitor, form))
+    now = context.clock()
+    wait = context.limiter.post(form, caller.address, now)
+    posted = body.read(visitor.content_type, raw)
+    if isinstance(posted, Problems):
+        return Visit(form, _too_many(wait) if wait else posted)
+    posted, token = captcha.split(form, posted)
+    said = _said(form, posted, visitor.referer)
+    if wait:
+        return Visit(form, _too_many(wait), said)
+    shown = await context.challenger.prove(form, token, check.check(form, posted, said.matched))
+    if isinstance(shown, Problems):
+        return Visit(form, shown, said)
+    now = context.clock()
+    seen = spam.of_visit(form, posted.control, visitor.session, secret=context.secret, now=now)
+    checked = replace(shown.checked, signals={**shown.checked.signals, **seen})
+    language = visitor.voice(form, posted.control.language).language.code
+    shown = replace(shown, checked=_with_consent(form, checked, language, now))
+    key = visitor.idempotency_key or posted.control.id.strip()
+    return await _keep(context, form, said, shown, key=key, caller=caller)
+
+
+async def _submit_event(context: Context, visitor: Visitor, form: Form, event: webflow.Event, raw: bytes) -> Visit:
+    said, now = _said(form, event.posted, event.page), context.clock()
+    checked = check.check(form, event.posted, said.matched, lenient=True)
+    if isinstance(checked, Problems):
+        return Visit(form, checked, said)
+    checked = _with_consent(form, checked, languages.own(form.language), now)
+    secret = form.webflow_secret
+    if secret and webflow.is_authentic(secret, visitor.timestamp, visitor.signature, raw, now):
+        return await _keep(context, form, said, captcha.Shown(checked), key=event.id, caller=None)
+    caller = Caller(context.address(visitor, form), is_thanked=True)
+    doubts = ["webflow-signature"] if secret else []
+    # Anybody can write what looks like Webflow's; a challenge is not got round so.
+    doubts += ["captcha"] if form.captcha and not secret else []
+    doubts += ["rate"] if context.limiter.post(form, caller.address, now) else []
+    shown = captcha.Shown(replace(checked, quarantine=(*checked.quarantine, *doubts)))
+    return await _keep(context, form, said, shown, key=event.id, caller=caller)
+
+
+async def _keep(
+    context: Context, form: Form, said: Said, shown: captcha.Shown, *, key: str, caller: Caller | None
+) -> Visit:
+    checked = shown.checked
+    came_of = await context.intake.submit(
+        form,
+        replace(checked.content, source=said.source),
+        key=key or None,
+        quarantine=checked.quarantine,
+        signals=checked.signals,
+        once=shown.once,
+        caller=caller,
+    )
+    match came_of:
+        case Limited(wait):
+            return Visit(form, _too_many(wait), said)
+        case Used():
+            return Visit(form, Problems((captcha.failed(form),)), said)
+        case _:
+            return Visit(form, came_of, said)
+
+
+def _said(form: Form, posted: Posted, page_url: str) -> Said:
+    return Said(posted, match(form, posted), source.of(posted, page_url))
+
+
+def _with_consent(form: Form, checked: Checked, language: str, now: int) -> Checked:
+    return replace(checked, content=consent.noted(form, checked.content, language=language, now=now))
 
 
 def _too_many(wait: int) -> Problems:

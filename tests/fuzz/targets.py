@@ -14,7 +14,7 @@ from service.config import read
 from service.config.read import Config, Mistakes
 from service.fields import phone
 from service.intake.drain import Drain
-from service.lib import caller, origin
+from service.lib import network, origin
 from service.lib.secret import Secret
 from service.model import languages
 from service.model.form import Altcha, Field, Form
@@ -22,7 +22,7 @@ from service.model.problem import Problems
 from service.replies import next_url, page, reply, wording
 from service.store.cipher import Cipher, UnreadableError
 from service.store.records import Line
-from service.submission import body, captcha, check, source, spam, webflow
+from service.submission import body, captcha, check, field_match, source, spam, webflow
 from service.submission.check import Checked
 from service.submission.form_data import Posted, gather
 
@@ -101,7 +101,8 @@ def answer(form: Form, posted: Posted) -> None:
     came_from = source.text_of(source.of(posted, ""))
     if isinstance(checked, Problems):
         goes_to = next_url.resolve(posted.control.next, form, referer="", own=OWN)
-        page.again(form, told, posted, checked, next_url=goes_to, source=came_from).encode()
+        matched = field_match.match(form, posted)
+        page.again(form, told, posted, matched, checked, next_url=goes_to, source=came_from).encode()
         reply.failure(checked, told)
 
 
@@ -166,7 +167,7 @@ def read_doubts(data: bytes) -> None:
     left, solution = captcha.split(PUZZLED, posted)
     assert "altcha" not in left.fields
     assert isinstance(captcha.look(PUZZLED, solution, check.check(FORM, left), SECRET, now=NOW), Problems)
-    assert isinstance(caller.address_of("127.0.0.1", [token, session], [caller.network("127.0.0.0/8")]), str)
+    assert isinstance(network.address_of("127.0.0.1", [token, session], [network.network("127.0.0.0/8")]), str)
 
 
 def read_sealed(data: bytes) -> None:

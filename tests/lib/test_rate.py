@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from service.lib.caller import Network, address_of
+from service.lib.network import UNKNOWN, Network, address_of
 from service.lib.rate import MOST_KEYS, Meter, Rate
 from service.model.form import Form, Limits
 from service.web.limiter import CHECKS_A_POST, Limiter
@@ -57,8 +57,8 @@ def test_a_meter_is_bounded_and_forgets_first_what_is_over() -> None:
         ("::ffff:198.51.100.7", [], "198.51.100.7"),
         ("::ffff:127.0.0.1", ["198.51.100.1"], "198.51.100.1"),
         ("fe80::1%eth0", [], "fe80::/64"),
-        ("", ["198.51.100.1"], ""),
-        ("/run/leads.sock", [], ""),
+        ("", ["198.51.100.1"], UNKNOWN),
+        ("/run/leads.sock", [], UNKNOWN),
         ("127.0.0.1", [""], "127.0.0.1"),
     ],
 )

@@ -16,7 +16,8 @@ from service.model.form import Field, Form, Messages
 from service.model.problem import CATALOGUE, Code, Problem, Problems
 from service.replies import next_url, page, reply, wording
 from service.replies.wording import Voice
-from service.submission.form_data import gather
+from service.submission.field_match import match
+from service.submission.form_data import Posted, gather
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -31,6 +32,10 @@ ATTACKS = (
 )
 SCRIPT = {"src": "/lead-form.js", "defer": None}
 LINKS = ("#field-", "/f/")
+
+
+def again(form: Form, voice: Voice, posted: Posted, problems: Problems, *, next_url: str, **more: str) -> str:
+    return page.again(form, voice, posted, match(form, posted), problems, next_url=next_url, **more)
 
 
 class Seen(HTMLParser):
@@ -84,7 +89,7 @@ def refusals(form: Form, told: Voice, typed: str) -> Iterator[str]:
     items = [Problem(Code.NOT_A_CHOICE, name, values, suggestion=typed) for name in form.fields]
     for code in CATALOGUE:
         problems = Problems((Problem(code, "", values), *items))
-        yield page.again(form, told, posted, problems, next_url="https://www.example.com/", source=typed)
+        yield again(form, told, posted, problems, next_url="https://www.example.com/", source=typed)
         yield page.refusal(problems, told, form)
 
 
@@ -104,7 +109,7 @@ def test_no_text_on_a_page_becomes_a_part_of_the_page(attack: str) -> None:
 @given(st.text(min_size=1, max_size=40))
 def test_whatever_is_typed_comes_back_as_it_was(typed: str) -> None:
     form = Form("a", {"name": Field("name"), "phone": Field("phone", "phone")}, ())
-    html = page.again(
+    html = again(
         form, wording.of(form), gather([("name", typed)]), Problems((Problem(Code.EMPTY),)), next_url="", source=typed
     )
     seen = Seen(html)
@@ -115,7 +120,7 @@ def test_whatever_is_typed_comes_back_as_it_was(typed: str) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_the_demo_crm_received_is_text(attack: str) -> None:
-    templates = Environment(loader=PackageLoader("service.replies"), autoescape=True)
+    templates = Environment(loader=PackageLoader("service.demo"), autoescape=True)
 
     def show(text: str) -> Seen:
         book = Book(None)

@@ -14,7 +14,9 @@ from service.model import languages
 from service.model.form import Field, Form, Theme
 from service.model.problem import Code, Problem, Problems, refuse
 from service.replies import assets, page, wording
-from service.submission.form_data import gather
+from service.replies.wording import Voice
+from service.submission.field_match import match
+from service.submission.form_data import Posted, gather
 
 FORM = Form(
     "get-in-touch",
@@ -31,6 +33,10 @@ FORM = Form(
     title="Get In Touch",
 )
 VOICE = wording.of(FORM)
+
+
+def again(form: Form, voice: Voice, posted: Posted, problems: Problems, *, next_url: str, **more: str) -> str:
+    return page.again(form, voice, posted, match(form, posted), problems, next_url=next_url, **more)
 
 
 class Inputs(HTMLParser):
@@ -80,8 +86,8 @@ def test_the_hosted_form_is_made_from_the_configuration() -> None:
 
 def test_the_token_of_a_page_is_a_hidden_field() -> None:
     posted = gather([("phone", "895")])
-    again = page.again(FORM, VOICE, posted, refuse(Code.EMPTY), next_url="", token="1-a")
-    for html in (page.hosted(FORM, VOICE, token="1-a"), again):
+    shown_again = again(FORM, VOICE, posted, refuse(Code.EMPTY), next_url="", token="1-a")
+    for html in (page.hosted(FORM, VOICE, token="1-a"), shown_again):
         token = Inputs(html).inputs["_token"]
         assert (token["type"], token["value"]) == ("hidden", "1-a")
 
@@ -111,7 +117,7 @@ def test_the_page_shows_what_was_typed_and_each_problem_beside_its_field() -> No
             Problem(Code.TOO_LONG, "zip", {"n": "5000"}),
         )
     )
-    html = page.again(FORM, VOICE, posted, problems, next_url="https://www.example.com/thanks")
+    html = again(FORM, VOICE, posted, problems, next_url="https://www.example.com/thanks")
     seen = Inputs(html)
     assert seen.inputs["Name"]["value"] == '"><script>alert(1)</script>'
     assert seen.inputs["phone"]["aria-invalid"] == "true"
@@ -132,18 +138,16 @@ def test_the_page_shows_what_was_typed_and_each_problem_beside_its_field() -> No
 
 def test_a_doubtful_number_is_asked_for_once() -> None:
     posted = gather({"name": "A", "Phone": " +1 999 "}.items())
-    doubtful = page.again(
-        FORM, VOICE, posted, Problems((Problem(Code.PHONE_INVALID_BUT_POSSIBLE, "Phone"),)), next_url=""
-    )
+    doubtful = again(FORM, VOICE, posted, Problems((Problem(Code.PHONE_INVALID_BUT_POSSIBLE, "Phone"),)), next_url="")
     inputs = Inputs(doubtful).inputs
     assert inputs["_confirm"]["value"] == inputs["Phone"]["value"] == "+1 999"
-    assert "_confirm" not in Inputs(page.again(FORM, VOICE, posted, refuse(Code.EMPTY), next_url="")).inputs
+    assert "_confirm" not in Inputs(again(FORM, VOICE, posted, refuse(Code.EMPTY), next_url="")).inputs
 
 
 def test_a_corrected_number_is_not_beaten_by_the_hidden_one() -> None:
     posted = gather({"name": "A", "phone": "895", "phone_full": "+91895"}.items())
     inputs = Inputs(
-        page.again(FORM, VOICE, posted, refuse(Code.PHONE_TOO_SHORT, "phone", country="IN", n="10"), next_url="")
+        again(FORM, VOICE, posted, refuse(Code.PHONE_TOO_SHORT, "phone", country="IN", n="10"), next_url="")
     ).inputs
     assert "phone_full" not in inputs
     assert inputs["phone"]["value"] == "+91895"
@@ -207,7 +211,7 @@ def test_the_summary_leads_to_each_field_with_a_problem() -> None:
             Problem(Code.UNKNOWN_FIELD, "zip"),
         )
     )
-    html = page.again(FORM, VOICE, posted, problems, next_url="")
+    html = again(FORM, VOICE, posted, problems, next_url="")
     ids = {name: each.get("id") for name, each in Inputs(html).inputs.items()}
     assert re.findall('<li><a href="#([^"]+)">([^<]+)</a></li>', html) == [
         (ids["name"], "Your name: This field must not be empty."),
@@ -219,7 +223,7 @@ def test_the_summary_leads_to_each_field_with_a_problem() -> None:
 
 
 def test_where_a_submission_came_from_is_carried_along() -> None:
-    html = page.again(FORM, VOICE, gather([("name", "A")]), refuse(Code.EMPTY), next_url="", source='{"page":"/a"}')
+    html = again(FORM, VOICE, gather([("name", "A")]), refuse(Code.EMPTY), next_url="", source='{"page":"/a"}')
     assert Inputs(html).inputs["_source"]["value"] == '{"page":"/a"}'
     assert Inputs(page.hosted(FORM, VOICE, referrer="https://a.example/")).inputs["_referrer"]["value"]
     assert not {"_source", "_referrer"} & Inputs(page.hosted(FORM, VOICE)).inputs.keys()
@@ -231,7 +235,7 @@ def test_a_page_is_in_one_language(code: str) -> None:
     speaks = wording.of(form)
     posted = gather({"name": "", "phone": "895"}.items())
     short = Problem(Code.PHONE_TOO_SHORT, "phone", {"country": "IN", "n": "10"}, "+918951047001")
-    html = page.again(form, speaks, posted, Problems((Problem(Code.REQUIRED_FIELD_EMPTY, "name"), short)), next_url="")
+    html = again(form, speaks, posted, Problems((Problem(Code.REQUIRED_FIELD_EMPTY, "name"), short)), next_url="")
     assert f'<html lang="{code}" dir="ltr">' in html
     texts = re.sub("<style>.*?</style>|<option>.*?</option>", "", html, flags=re.DOTALL)
     seen = [text.strip() for text in re.findall(">([^<]+)<", texts) if text.strip()]

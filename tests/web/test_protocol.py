@@ -13,19 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from service.web import protocol
-from service.web.protocol import (
-    ANSWER_S,
-    BODIES_BYTES,
-    BODY_S,
-    HEAD_BYTES,
-    HEAD_S,
-    IDLE_S,
-    MOST_AHEAD,
-    WIRE_BYTES,
-    WORK_S,
-    BoundedProtocol,
-)
+from service.web import phases, protocol
+from service.web.phases import ANSWER_S, BODY_S, HEAD_S, IDLE_S, WORK_S
+from service.web.protocol import BODIES_BYTES, HEAD_BYTES, MOST_AHEAD, WIRE_BYTES, BoundedProtocol
 
 pytestmark = pytest.mark.anyio
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
@@ -53,9 +43,9 @@ class Quiet(uvicorn.Server):
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(protocol, "HEAD_S", 0.3)
-    monkeypatch.setattr(protocol, "BODY_S", 0.3)
-    monkeypatch.setattr(protocol, "IDLE_S", 1.0)
+    monkeypatch.setattr(phases, "HEAD_S", 0.3)
+    monkeypatch.setattr(phases, "BODY_S", 0.3)
+    monkeypatch.setattr(phases, "IDLE_S", 1.0)
     app = Starlette(
         routes=[Route("/", echo, methods=["POST"]), Route("/back", back, methods=["POST"]), Route("/large", large)]
     )
@@ -227,7 +217,7 @@ async def test_nothing_behind_a_head_that_was_cut_off_is_answered(port: int) -> 
 
 
 async def test_who_does_not_read_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "ANSWER_S", 0.3)
+    monkeypatch.setattr(phases, "ANSWER_S", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
     writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's own transport has it
     ask = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -245,9 +235,9 @@ async def test_who_does_not_read_is_not_waited_for(port: int, monkeypatch: pytes
 async def test_for_one_connection_beyond_the_limit_the_longest_idle_goes(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "most_connections", lambda: 10)
-    monkeypatch.setattr(protocol, "HEAD_S", 30.0)
-    monkeypatch.setattr(protocol, "IDLE_S", 30.0)
+    monkeypatch.setattr(phases, "most_connections", lambda: 10)
+    monkeypatch.setattr(phases, "HEAD_S", 30.0)
+    monkeypatch.setattr(phases, "IDLE_S", 30.0)
     silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
     idle, idle_writer = await asyncio.open_connection("127.0.0.1", port)
     idle_writer.write(POST % (1, b"a"))
@@ -273,7 +263,7 @@ async def test_what_comes_behind_an_answer_gets_no_time_of_its_own(port: int) ->
 async def test_bodies_of_all_connections_together_are_bounded_and_the_slowest_goes(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "BODY_S", 30.0)
+    monkeypatch.setattr(phases, "BODY_S", 30.0)
     monkeypatch.setattr(protocol, "BODIES_BYTES", 100_000)
     before = set(protocol._CROWDS.values())
     begin = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"a" * 50_000

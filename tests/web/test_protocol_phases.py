@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from service.web.protocol import BoundedProtocol, Phase, seconds_of
+from service.web.phases import Phase, seconds_of
+from service.web.protocol import BoundedProtocol
 
 
 class Transport(asyncio.Transport):

@@ -41,7 +41,7 @@ from service.process.settings import SUPPORTED_URLS
 from service.replies.reply import REQUEST_HEADERS
 from service.submission import body
 from service.submission.multipart import MAX_PARTS
-from service.web import protocol
+from service.web import phases, protocol
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "service"
@@ -325,19 +325,19 @@ def test_the_limits_are_told_in_numbers() -> None:
     table = {what: most for what, most, _ in re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)}
     kib, mib = 1024, 1024 * 1024
     told = {
-        "request line and headers": f"{protocol.HEAD_BYTES // kib} KiB, {protocol.HEAD_S:.0f} s",
-        "a body": f"{body.MAX_BYTES // kib} KiB, {protocol.BODY_S:.0f} s",
+        "request line and headers": f"{protocol.HEAD_BYTES // kib} KiB, {phases.HEAD_S:.0f} s",
+        "a body": f"{body.MAX_BYTES // kib} KiB, {phases.BODY_S:.0f} s",
         "a body on the wire, chunk extensions and all": f"{protocol.WIRE_BYTES // mib} MiB",
         "fields, values": f"{body.MAX_FIELDS}, {body.MAX_VALUES:,}",
         "parts of a multipart body": f"{MAX_PARTS:,}",
         "depth of JSON": f"{MAX_DEPTH}",
         "combining marks on one sign": f"{MOST_MARKS}",
         "requests sent ahead on a connection": f"{protocol.MOST_AHEAD}",
-        "waiting for somebody to read an answer": f"{protocol.ANSWER_S:.0f} s",
+        "waiting for somebody to read an answer": f"{phases.ANSWER_S:.0f} s",
         "all bodies together that are not answered yet": f"{protocol.BODIES_BYTES // mib} MiB",
-        "our own work on a request": f"{protocol.WORK_S:.0f} s",
-        "a connection between two requests": f"{protocol.IDLE_S:.0f} s",
-        "connections": f"{protocol.MOST_CONNECTIONS:,}, and {protocol.SPARE_FILES} fewer",
+        "our own work on a request": f"{phases.WORK_S:.0f} s",
+        "a connection between two requests": f"{phases.IDLE_S:.0f} s",
+        "connections": f"{phases.MOST_CONNECTIONS:,}, and {phases.SPARE_FILES} fewer",
         "an answer of a CRM": f"{READ_AT_MOST // kib} KiB",
     }
     assert all(table[what].startswith(most) for what, most in told.items())

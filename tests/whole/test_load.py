@@ -14,7 +14,7 @@ import pytest
 from processes import Process, Processes, post
 from workshop import destination, form
 
-from service.web.protocol import HEAD_S
+from service.web.phases import HEAD_S
 
 pytestmark = pytest.mark.long
 IDLE, SLOW, WAVES = 1_000, 100, 8
