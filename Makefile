@@ -5,6 +5,9 @@ PORT ?= 8000
 DATA ?= .data
 SECONDS ?= 600
 MINUTES ?= 10
+AGAINST ?=
+ROUNDS ?= 3
+WINDOW ?= 4
 
 # The environment is made anew when the locks, the project's file or the Python change.
 KEY := $(shell { cat requirements-dev.lock pyproject.toml; $(PYTHON) --version; } 2>&1 | cksum | tr -d ' ')
@@ -13,7 +16,7 @@ RUN := .venv/bin/python -m
 # Most tests wait for a server: two at a time take half as long.
 BOTH := --numprocesses 2 --dist loadgroup
 
-.PHONY: run test test-long fuzz soak bench lint format lock
+.PHONY: run test test-long fuzz soak bench profile lint format lock
 
 run: $(READY)
 	@$(RUN) service dev --port $(PORT) --data $(DATA)
@@ -35,7 +38,10 @@ soak: $(READY)
 	@PYTHONPATH=tests/faults:tests/support .venv/bin/python tests/long/soak.py --seconds $(SECONDS)
 
 bench: $(READY)
-	@PYTHONPATH=tests/support .venv/bin/python tests/long/bench.py
+	@.venv/bin/python tests/long/bench.py --against "$(AGAINST)" --rounds $(ROUNDS) --window $(WINDOW)
+
+profile: $(READY)
+	@.venv/bin/python tests/long/flames.py
 
 lint: $(READY)
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
