@@ -207,7 +207,7 @@ def _signals_as_text(signals: Mapping[str, int]) -> str:
 
 
 def _content_as_text(content: Content) -> list[str]:
-    lines = [f"  {name}: {one_line(str(answer.value))}" for name, answer in content.fields.items()]
+    lines = [f"  {name}: {one_line(answer.text)}" for name, answer in content.fields.items()]
     lines += [f"  {name} (extra): {one_line(text)}" for name, text in content.extra.items()]
     if agreed := content.consent:
         what = "agreed to" if agreed.agreed else "did not agree to"

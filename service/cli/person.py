@@ -74,7 +74,7 @@ def person(
     for each in held.quarantined:
         typer.echo(f"{each.id} in quarantine of form {each.form} since {at(each.at)}: {', '.join(each.reasons)}")
         for name, answer in each.content.fields.items():
-            typer.echo(f"  {name}: {one_line(str(answer.value))}")
+            typer.echo(f"  {name}: {one_line(answer.text)}")
     typer.echo(f"Held: {_many(held.leads, 'lead')}, and {len(held.quarantined)} in quarantine.")
 
 

@@ -28,10 +28,12 @@ from service.config.table import (
 )
 from service.config.theme import read_theme
 from service.config.validators import duration, one_of, page_origin, region, show
+from service.fields.types import TYPES
 from service.model import languages
 from service.model.form import Field, FieldType, Form, Messages, fold
+from service.submission.form_data import CONTROLS
 
-FIELD_TYPES: Final[tuple[FieldType, ...]] = ("text", "email", "phone", "choice", "number", "boolean")
+FIELD_TYPES: Final = tuple(TYPES)
 MOST_FIELDS: Final = 64
 _LONGEST_NAME: Final = 64
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
@@ -65,6 +67,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         quiet=keys.read("quiet", duration("0s", "3650d"), min(_DEFAULT.quiet, window)),
         repeat=keys.read("repeat", one_of(_REPEATS), _DEFAULT.repeat),
         allow_extra=keys.read("allow_extra", flag, _DEFAULT.allow_extra),
+        honeypot=_honeypot(keys, fields),
         junk=keys.read("junk", one_of(_JUNK), _DEFAULT.junk),
         spam=read_spam(keys),
         fields=fields,
@@ -85,6 +88,16 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
 
 def _title(name: str) -> str:
     return " ".join(word.capitalize() for word in name.split("-") if word)
+
+
+def _honeypot(keys: Table, fields: Mapping[str, Field]) -> str:
+    name = keys.read("honeypot", text(_LONGEST_NAME), _DEFAULT.honeypot)
+    names = {fold(known): field.name for field in fields.values() for known in (field.name, *field.aliases)}
+    if owner := names.get(fold(name)) if not name.startswith("_") else None:
+        keys.add(f"is the field {say(owner)}, which people fill in", "honeypot")
+    elif name.startswith("_") and name.casefold().removeprefix("_") in CONTROLS - {"gotcha"}:
+        keys.add(f"{say(name)} means something else here", "honeypot")
+    return name
 
 
 def _origins(keys: Table) -> Names | None:
@@ -168,8 +181,8 @@ def _field(name: str, fields: Table) -> Field:
         label=keys.read("label", text(200), ""),
         webflow=keys.read("webflow", text(200), None),
     )
-    if field.multiline and kind != "text":
-        keys.add("is for a field of type `text` only", "multiline")
+    if field.multiline and not TYPES[kind].may_have_lines:
+        keys.add(f"is for a field of type {_types_with('may_have_lines')} only", "multiline")
     keys.finish()
     return field
 
@@ -186,15 +199,19 @@ def _problem_of_name(name: str) -> str | None:
 def _choices(keys: Table, kind: FieldType) -> Names:
     none: Names = ()
     unknown = keys.keys.get("type") not in FIELD_TYPES
-    if kind != "choice" and not unknown and "choices" in keys.keys:
-        keys.add("is for a field of type `choice` only", "choices")
-    if kind == "choice":
+    if not TYPES[kind].has_choices and not unknown and "choices" in keys.keys:
+        keys.add(f"is for a field of type {_types_with('has_choices')} only", "choices")
+    if TYPES[kind].has_choices:
         choices = keys.need("choices", several(text(500), at_least=1), none, "a list of what can be chosen")
     else:
         choices = keys.read("choices", lambda _: none, none)
     if len(set(choices)) < len(choices):
         keys.add("names a choice twice", "choices")
     return choices
+
+
+def _types_with(trait: str) -> str:
+    return " or ".join(f"`{name}`" for name, kind in TYPES.items() if getattr(kind, trait))
 
 
 def _look_for_collisions(keys: Table, fields: Mapping[str, Field]) -> None:

@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.intake.spool import Spool
 from service.lib.secret import Secret, unshown
+from service.lib.signature import keyed_hash
 from service.model.form import Form
 from service.model.lead import Content
 from service.store.cipher import PLAIN, Cipher
@@ -25,7 +26,8 @@ from service.store.connection import ANSWER_WITHIN_S
 from service.store.health import FAILURES, sentence_of, verdict
 from service.store.leads import Store
 from service.store.records import Accepted, Limit, Limited, Line, Result
-from service.submission.person import facts, idempotency_key, identities, keyed_hash, person_keys, receipt_of, text_hash
+from service.submission.facts import facts
+from service.submission.person import idempotency_key, identities, person_keys, receipt_of, text_hash
 
 REPORT_REFUSALS_EVERY_S: Final = 0.5
 SILENCE_S: Final = 1.0

@@ -29,6 +29,11 @@ def clean(text: str, *, multiline: bool) -> str:
     return trimmed if any(unicodedata.category(sign) not in _UNSEEN for sign in trimmed) else ""
 
 
+def fold_blanks(text: str) -> str:
+    """Return a text in NFC with single blanks: what counts when two are compared."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def normalise(form: Literal["NFC", "NFKC"], text: str) -> str:
     """Return a text in a normal form, in time proportional to its length.
 

@@ -13,7 +13,7 @@ from service.lib.secret import Secret
 from service.lib.text import normalise
 from service.model import languages
 
-FieldType = Literal["text", "email", "phone", "choice", "number", "boolean"]
+FieldType = Literal["text", "email", "phone", "choice", "choices", "number", "boolean", "date"]
 MAX_LENGTH = 5_000
 _LONG_NAME = 1_000
 
@@ -133,7 +133,8 @@ class Agreement:
 class Form:
     """One entry `[forms.NAME]`. `origins` None: any page may post; `window` and `quiet` in ms.
 
-    `language` is a code or "auto"; `messages` are of its own language, `translations` of others by their code.
+    `honeypot` is a name that only robots fill in. `language` is a code or "auto"; `messages` are of its own language,
+    `translations` of others by their code.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Form:
     quiet: int = 3_600_000
     repeat: Literal["update", "drop"] = "update"
     allow_extra: bool = True
+    honeypot: str = "_gotcha"
     junk: Literal["accept", "quarantine", "reject"] = "accept"
     spam: Spam = field(default_factory=Spam)
     language: str = languages.DEFAULT

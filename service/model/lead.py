@@ -12,7 +12,7 @@ import msgspec
 
 from service.lib.secret import unshown
 
-Value = str | int | float | bool
+Value = str | int | float | bool | tuple[str, ...]
 
 
 class Phone(msgspec.Struct, frozen=True, omit_defaults=False):
@@ -44,6 +44,11 @@ class Answer(msgspec.Struct, frozen=True):
     phone: Phone | None = None
 
     __repr__ = unshown
+
+    @property
+    def text(self) -> str:
+        """The value as people read it: several choices with commas between them."""
+        return ", ".join(self.value) if isinstance(self.value, tuple) else str(self.value)
 
 
 class Touch(msgspec.Struct, frozen=True, omit_defaults=True):

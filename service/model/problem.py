@@ -25,6 +25,7 @@ class Code(StrEnum):
     TYPE_EMAIL = auto()
     TYPE_NUMERIC = auto()
     TYPE_TEXT = auto()
+    TYPE_DATE = auto()
     TOO_LONG = auto()
     NOT_A_CHOICE = auto()
     UNKNOWN_FIELD = auto()
@@ -60,6 +61,7 @@ CATALOGUE: Final[Mapping[Code, int]] = MappingProxyType(
         Code.TYPE_EMAIL: 422,
         Code.TYPE_NUMERIC: 422,
         Code.TYPE_TEXT: 422,
+        Code.TYPE_DATE: 422,
         Code.TOO_LONG: 422,
         Code.NOT_A_CHOICE: 422,
         Code.UNKNOWN_FIELD: 422,

@@ -3,10 +3,11 @@
 Law: pure; tells a form's fields and nothing else of the configuration.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from service import __version__
+from service.fields.types import TYPES
 from service.model.form import Altcha, Field, Form
 from service.model.languages import AUTO, codes
 from service.model.problem import CATALOGUE, Code
@@ -106,15 +107,7 @@ def _fields(form: Form) -> Json:
 
 
 def _field(field: Field) -> Json:
-    kinds: Mapping[str, Json] = {
-        "text": {"type": "string", "maxLength": field.max_length},
-        "email": {"type": "string", "format": "email", "maxLength": field.max_length},
-        "phone": {"type": ["string", "number"], "maxLength": field.max_length},
-        "choice": {"type": "string", "examples": list(field.choices), "description": "One of these, in any case."},
-        "number": {"type": ["number", "string"]},
-        "boolean": {"type": ["boolean", "string"]},
-    }
-    return kinds[field.type] | {"title": field.label or field.words}
+    return {**TYPES[field.type].schema(field), "title": field.label or field.words}
 
 
 def _ref(name: str) -> Json:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from service.fields.types import TYPES, choices_of, is_yes, shown
 from service.lib.secret import unshown
 from service.lib.text import clean
 from service.model.form import Altcha, Field, Form, Turnstile, fold
@@ -18,7 +19,6 @@ from service.model.problem import Code, Problem, Problems
 from service.replies import assets
 from service.replies.next_url import own_path
 from service.replies.wording import Voice
-from service.submission.check import YES, choice_of
 from service.submission.field_match import Match, Matched
 from service.submission.form_data import Posted
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _HERE: Final = Path(__file__).parent
-_KINDS: Final = {"email": "email", "phone": "tel", "number": "number", "choice": "select", "boolean": "checkbox"}
-_INPUTMODES: Final = {"email": "email", "phone": "tel", "number": "decimal"}
 # What a browser may fill in (HTML, "Autofill"), by what counts of a field's name.
 _AUTOCOMPLETE: Final = {
     "name": "name", "fullname": "name", "yourname": "name", "firstname": "given-name", "lastname": "family-name",
@@ -35,7 +33,6 @@ _AUTOCOMPLETE: Final = {
     "city": "address-level2", "state": "address-level1", "country": "country-name", "postcode": "postal-code",
     "pincode": "postal-code", "zip": "postal-code", "zipcode": "postal-code", "postalcode": "postal-code",
 }  # fmt: skip
-_AUTOCOMPLETE_BY_TYPE: Final = {"email": "email", "phone": "tel"}
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -50,6 +47,7 @@ class _Input:
     required: bool
     max_length: int
     choices: Sequence[str]
+    chosen: Sequence[str]
     autocomplete: str
     inputmode: str
     problem: str
@@ -59,7 +57,7 @@ class _Input:
 
     @property
     def checked(self) -> bool:
-        return self.value.strip().casefold() in YES
+        return is_yes(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def _form(
     form: Form, voice: Voice, matched: Matched, problems: Sequence[Problem], *, hidden: Pairs, **traps: str
 ) -> str:
     inputs = [
-        _input(number, field, matched.fields.get(field.name), problems, voice)
+        _input(form, field, matched.fields.get(field.name), problems, voice, number=number)
         for number, field in enumerate(_labelled(form, voice), start=1)
     ]
     by_name, title = {each.name: each for each in inputs}, _title(form)
@@ -140,6 +138,7 @@ def _form(
         inputs=inputs,
         hidden=[*hidden, *language],
         **traps,
+        honeypot=form.honeypot,
         failure=voice.failure,
         told=told,
         altcha=isinstance(form.captcha, Altcha),
@@ -155,34 +154,42 @@ def _labelled(form: Form, voice: Voice) -> Sequence[Field]:
     return [replace(each, label=text) if each.name == name else each for each in form.fields.values()]
 
 
-def _input(number: int, field: Field, given: Match | None, problems: Sequence[Problem], voice: Voice) -> _Input:
-    name, value = (given.sent, _shown(field, given.text)) if given else (field.name, "")
+def _input(
+    form: Form, field: Field, given: Match | None, problems: Sequence[Problem], voice: Voice, *, number: int
+) -> _Input:
+    kind = TYPES[field.type]
+    name, value = (given.sent, shown(form, field, given.text)) if given else (field.name, "")
+    chosen = _chosen(field, given) if given and field.type == "choices" else [value] if value else []
     wrong = next((problem for problem in problems if problem.field == name), None)
     return _Input(
         id=f"field-{number}",
         name=name,
         label=field.label or voice.language.labels.get(fold(field.name)) or field.words,
-        kind=_kind(field, is_wrong=wrong is not None),
+        kind=_input_of(field, is_wrong=wrong is not None),
         value=value,
         required=field.required,
         max_length=field.max_length,
-        choices=field.choices if not value or value in field.choices else (*field.choices, value),
-        autocomplete=_AUTOCOMPLETE_BY_TYPE.get(field.type) or _AUTOCOMPLETE.get(fold(field.name), ""),
-        inputmode=_INPUTMODES.get(field.type, ""),
+        choices=tuple(dict.fromkeys((*field.choices, *chosen))) if kind.has_choices else (),
+        chosen=chosen,
+        autocomplete=kind.autocomplete or _AUTOCOMPLETE.get(fold(field.name), ""),
+        inputmode=kind.inputmode,
         problem=_sentence(wrong, voice) if wrong else "",
         is_phone=field.type == "phone",
     )
 
 
-def _shown(field: Field, text: str) -> str:
-    typed = clean(text, multiline=field.multiline)
-    return (choice_of(field, typed) or typed) if field.type == "choice" else typed
+def _chosen(field: Field, given: Match) -> Sequence[str]:
+    """Return what was ticked, in the spelling of the form where it is a choice of it."""
+    return [
+        choice or clean(named, multiline=False) for named, choice in choices_of(field, given.texts or (given.text,))
+    ]
 
 
-def _kind(field: Field, *, is_wrong: bool) -> str:
-    if field.type == "number" and is_wrong:
-        return "text"  # a number input shows nothing of what is no number
-    return "textarea" if field.type == "text" and field.multiline else _KINDS.get(field.type, "text")
+def _input_of(field: Field, *, is_wrong: bool) -> str:
+    kind = TYPES[field.type]
+    if kind.is_blank_when_wrong and is_wrong:
+        return "text"
+    return "textarea" if kind.may_have_lines and field.multiline else kind.input
 
 
 def _sentence(problem: Problem, voice: Voice) -> str:

@@ -16,7 +16,7 @@ from service.store.cipher import PLAIN, Cipher
 from service.store.leads import EXCERPT, Facts, base_of, delivery_of, open_facts
 from service.store.records import Attempt, Line, Record, Said, Version
 from service.store.server import Server
-from service.submission.person import content_of
+from service.submission.facts import content_of
 from service.submission.spam import by_weight
 
 STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "erased", "not owed"]] = {

@@ -59,7 +59,7 @@ from service.store.records import (
     Version,
 )
 from service.store.server import Server
-from service.submission.person import content_of, label_of
+from service.submission.facts import content_of, label_of
 
 WAKE = "leads:wake"
 EXCERPT = "excerpt"

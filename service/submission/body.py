@@ -12,8 +12,8 @@ from python_multipart.multipart import parse_options_header
 from service.lib import json_text
 from service.lib.text import decode, is_unicode
 from service.model.problem import Code, Problems, refuse
-from service.submission.form_data import Posted, gather, is_control
-from service.submission.multipart import MAX_PARTS, Part, read_parts
+from service.submission.form_data import HONEYPOT, Posted, gather, is_control
+from service.submission.multipart import MAX_PARTS, Piece, read_parts
 
 MAX_BYTES: Final = 256 * 1024
 MAX_FIELDS: Final = 64
@@ -27,8 +27,11 @@ TOO_LARGE: Final = refuse(Code.BODY_TOO_LARGE, n=str(MAX_BYTES // 1024))
 Pairs = list[tuple[str, str]]
 
 
-def read(content_type: str, raw: bytes) -> Posted | Problems:
-    """Read a body of one of the three kinds of DESIGN.md; at most 256 KiB and 64 names, all of it UTF-8."""
+def read(content_type: str, raw: bytes, *, honeypot: str = HONEYPOT) -> Posted | Problems:
+    """Read an urlencoded, multipart or JSON body; at most 256 KiB and 64 names, all of it UTF-8.
+
+    `honeypot` is the form's name for what only robots fill in.
+    """
     if len(raw) > MAX_BYTES:
         return TOO_LARGE
     if not raw:
@@ -38,11 +41,11 @@ def read(content_type: str, raw: bytes) -> Posted | Problems:
         return _UNREADABLE
     match kind:
         case b"multipart/form-data":
-            posted = _multipart(options.get(b"boundary", b""), raw)
+            posted = _multipart(options.get(b"boundary", b""), raw, honeypot)
         case b"application/x-www-form-urlencoded":
-            posted = _urlencoded(raw)
+            posted = _urlencoded(raw, honeypot)
         case _:
-            posted = _json(raw) if is_json(content_type) else refuse(Code.UNSUPPORTED_MEDIA_TYPE)
+            posted = _json(raw, honeypot) if is_json(content_type) else refuse(Code.UNSUPPORTED_MEDIA_TYPE)
     return posted
 
 
@@ -57,19 +60,19 @@ def _media_type(content_type: str) -> tuple[bytes, dict[bytes, bytes]]:
     return kind.strip(), options
 
 
-def _urlencoded(raw: bytes) -> Posted | Problems:
+def _urlencoded(raw: bytes, honeypot: str) -> Posted | Problems:
     text = decode(raw)
     if text is None:
         return _UNREADABLE
     if raw.count(b"&") >= MAX_VALUES:
         return _TOO_MANY
     try:
-        return _posted(parse_qsl(text, keep_blank_values=True, errors="strict"))
+        return _posted(parse_qsl(text, keep_blank_values=True, errors="strict"), honeypot)
     except UnicodeDecodeError:
         return _UNREADABLE
 
 
-def _multipart(boundary: bytes, raw: bytes) -> Posted | Problems:
+def _multipart(boundary: bytes, raw: bytes, honeypot: str) -> Posted | Problems:
     parts = read_parts(boundary, raw) if boundary else None
     if parts is None:
         return _UNREADABLE
@@ -79,17 +82,17 @@ def _multipart(boundary: bytes, raw: bytes) -> Posted | Problems:
     pairs = [(name, text) for name, text in texts if name is not None and text is not None]
     if len(pairs) < len(texts):
         return _UNREADABLE
-    posted = _posted(pairs)
+    posted = _posted(pairs, honeypot)
     return posted if isinstance(posted, Problems) else replace(posted, files=_files(parts))
 
 
-def _files(parts: list[Part]) -> tuple[str, ...]:
+def _files(parts: list[Piece]) -> tuple[str, ...]:
     """Return the names of the file inputs that were filled."""
     filled = (part for part in parts if part.filename or (part.filename is not None and part.content))
     return tuple(dict.fromkeys(part.name.decode("utf-8", "replace") for part in filled))
 
 
-def _json(raw: bytes) -> Posted | Problems:
+def _json(raw: bytes, honeypot: str) -> Posted | Problems:
     found = json_text.parse_object(decode(raw) or "")
     if found is None:
         return _UNREADABLE
@@ -105,12 +108,12 @@ def _json(raw: bytes) -> Posted | Problems:
             # null is a field left out; so is a control field that is false, such as a honeypot not ticked
             if isinstance(scalar, str) or (isinstance(scalar, bool) and (scalar or not is_control(name)))
         ]
-    return _posted(pairs, booleans)
+    return _posted(pairs, honeypot, booleans)
 
 
-def _posted(pairs: Pairs, booleans: list[str] | None = None) -> Posted | Problems:
+def _posted(pairs: Pairs, honeypot: str, booleans: list[str] | None = None) -> Posted | Problems:
     if not all(is_unicode(name) and is_unicode(text) for name, text in pairs):
         return _UNREADABLE
     if len(pairs) > MAX_VALUES or len({name for name, _ in pairs}) > MAX_FIELDS:
         return _TOO_MANY
-    return gather(pairs, booleans=booleans or ())
+    return gather(pairs, booleans=booleans or (), honeypot=honeypot)

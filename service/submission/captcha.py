@@ -16,11 +16,11 @@ from urllib.parse import parse_qs
 import msgspec
 
 from service.lib.secret import Secret, unshown
+from service.lib.signature import keyed_hash
 from service.model.form import Altcha, Form
 from service.model.problem import Code, Problem, Problems
 from service.submission.check import Checked
 from service.submission.form_data import Posted
-from service.submission.person import keyed_hash
 
 RANDOM_BYTES: Final = 28
 _ALGORITHM: Final = "SHA-256"

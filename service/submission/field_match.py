@@ -19,10 +19,14 @@ from service.submission.form_data import Posted
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The text that counts for a field, and the name to tell the browser: that of the input its visitor sees."""
+    """The text that counts for a field, and the name to tell the browser: that of the input its visitor sees.
+
+    `texts` are its values one by one.
+    """
 
     sent: str
     text: str
+    texts: tuple[str, ...] = ()
 
     __repr__ = unshown
 
@@ -51,6 +55,7 @@ class _Found:
     rank: _Rank
     sent: str
     text: str
+    texts: tuple[str, ...]
 
     __repr__ = unshown
 
@@ -65,7 +70,7 @@ def match(form: Form, posted: Posted) -> Matched:
         if known is None:
             extra[sent] = text
         else:
-            found.setdefault(known[0], []).append(_Found(known[1], sent, text))
+            found.setdefault(known[0], []).append(_Found(known[1], sent, text, posted.several.get(sent, (text,))))
     return Matched({name: _choose(each, found[name]) for name, each in form.fields.items() if name in found}, extra)
 
 
@@ -76,7 +81,7 @@ def _choose(field: Field, found: list[_Found]) -> Match:
     if field.type == "phone":
         # A page's phone widget may send the full number under an alias, beside what was typed.
         best = next((each for each in found if _spells_out(each.text, best.text)), best)
-    return Match(visible.sent if best.rank is _Rank.HIDDEN else best.sent, best.text)
+    return Match(visible.sent if best.rank is _Rank.HIDDEN else best.sent, best.text, best.texts)
 
 
 def _spells_out(full: str, typed: str) -> bool:

@@ -12,7 +12,8 @@ from typing import Final
 from service.lib.secret import unshown
 from service.model.lead import CLICK_IDS, UTM
 
-_CONTROLS: Final = frozenset({"gotcha", "next", "id", "confirm", "language", "remark", "token", "elapsed", "webdriver"})
+HONEYPOT: Final = "_gotcha"
+CONTROLS: Final = frozenset({"gotcha", "next", "id", "confirm", "language", "remark", "token", "elapsed", "webdriver"})
 _PLACES: Final = frozenset({"source", "page", "referrer", *CLICK_IDS, *(f"utm_{name}" for name in UTM)})
 _BRACKETED: Final = re.compile(r"source((?:\[\w+\])+)")
 
@@ -44,6 +45,8 @@ class Control:
 class Posted:
     """Texts by the name they were sent under, in the order they were sent; a repeated name is joined.
 
+    `several` has the texts of a repeated name one by one.
+
     `booleans` are the names whose value was JSON true or false. `known` says of a name which configured
     field it is, where something better than its spelling tells (Webflow's element ids). `files` are the names of
     inputs that held a file, which is never read.
@@ -51,6 +54,7 @@ class Posted:
 
     fields: Mapping[str, str]
     control: Control = field(default_factory=Control)
+    several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     booleans: frozenset[str] = frozenset()
     known: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
@@ -63,8 +67,9 @@ def gather(
     *,
     booleans: Iterable[str] = (),
     known: Mapping[str, str] | None = None,
+    honeypot: str = HONEYPOT,
 ) -> Posted:
-    """Make a `Posted` of what was sent, one pair a value.
+    """Make a `Posted` of what was sent, one pair a value; `honeypot` is the form's name for what robots fill in.
 
     Values of one name are joined with ", ", blank ones left out (a hidden default before a checkbox says
     nothing). A value without a name is dropped, as browsers do (HTML, "constructing the entry list").
@@ -73,10 +78,14 @@ def gather(
     for name, text in pairs:
         values.setdefault(name, []).append(text)
     joined = {name: _join(texts) for name, texts in values.items() if name.strip()}
+    trap = honeypot.casefold()
+    traps = [joined.pop(name) for name in [*joined] if name.strip().casefold() == trap]
     control = {name.strip().casefold()[1:]: text for name, text in joined.items() if is_control(name)}
+    control["gotcha"] = _join([*traps, control.get("gotcha", "")])
     return Posted(
         {name: text for name, text in joined.items() if not is_control(name)},
         _control(control),
+        {name: tuple(texts) for name, texts in values.items() if len(texts) > 1},
         frozenset(booleans),
         known or {},
     )
@@ -84,7 +93,7 @@ def gather(
 
 def _control(sent: Mapping[str, str]) -> Control:
     places = {place: text for name, text in sent.items() if (place := _place(name)) in _PLACES}
-    return Control(**{name: text for name, text in sent.items() if name in _CONTROLS}, source=places)
+    return Control(**{name: text for name, text in sent.items() if name in CONTROLS}, source=places)
 
 
 def _place(name: str) -> str:

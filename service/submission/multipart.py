@@ -19,8 +19,8 @@ _SILENCE: Final = logging.Logger("silence", level=logging.CRITICAL + 1)  # noqa:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One part. `filename` is None where the part is no file input."""
+class Piece:
+    """One part of a multipart body. `filename` is None where the part is no file input."""
 
     name: bytes
     filename: bytes | None
@@ -29,7 +29,7 @@ class Part:
     __repr__ = unshown
 
 
-def read_parts(boundary: bytes, raw: bytes) -> list[Part] | None:
+def read_parts(boundary: bytes, raw: bytes) -> list[Piece] | None:
     """Return the parts in order, of more than 1,000 the first 1,001; None if the body is broken or ends early."""
     reading = _Reading()
     try:
@@ -49,7 +49,7 @@ class _EnoughError(Exception):
 
 @dataclass(slots=True)
 class _Reading:
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Piece] = field(default_factory=list)
     headers: dict[bytes, bytes] = field(default_factory=dict)
     name: bytearray = field(default_factory=bytearray)
     value: bytearray = field(default_factory=bytearray)
@@ -84,7 +84,7 @@ class _Reading:
         encoding = self.headers.get(b"content-transfer-encoding", b"").lower()
         if kind != b"form-data" or b"name" not in options or encoding not in _PLAIN:
             raise ValueError("no form field")
-        self.parts.append(Part(options[b"name"], options.get(b"filename"), bytes(self.content)))
+        self.parts.append(Piece(options[b"name"], options.get(b"filename"), bytes(self.content)))
 
     def end(self) -> None:
         self.is_whole = True

@@ -7,7 +7,6 @@ nobody. Nothing here decides; `accept.lua` adds up, and knows the one signal tha
 import binascii
 import hmac
 import re
-import unicodedata
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -18,7 +17,7 @@ import msgspec
 
 from service.lib.secret import Secret
 from service.lib.signature import hmac_hex
-from service.lib.text import clean
+from service.lib.text import clean, fold_blanks
 from service.model.form import Field, Form, fold
 from service.model.lead import Content
 from service.submission.form_data import Control
@@ -55,7 +54,7 @@ class _Session(msgspec.Struct, frozen=True):
 def of_content(form: Form, control: Control, content: Content) -> dict[str, int]:
     """Return the signals that stand in what was sent."""
     links = len({each.lower() for text in _searched(form, content) for each in _LINK.findall(text)})
-    addresses = (str(each.value) for name, each in content.fields.items() if _is(form, name, "email"))
+    addresses = (each.text for name, each in content.fields.items() if _is(form, name, "email"))
     phones = (each.phone for each in content.fields.values() if each.phone)
     return _weighed(form, {
         "honeypot": bool(clean(control.gotcha, multiline=True)),
@@ -107,7 +106,7 @@ def renew_token(secret: Secret, form: Form, token: str, now: int) -> str:
 
 def long_text(form: Form, content: Content) -> str | None:
     """Return what counts of the longest text in the form's fields; None if it is too short to be known again."""
-    texts = (_folded(str(each.value)) for name, each in content.fields.items() if _is(form, name, "text"))
+    texts = (_folded(each.text) for name, each in content.fields.items() if _is(form, name, "text"))
     longest = max(texts, key=len, default="")
     return longest if len(longest) >= LONG_TEXT else None
 
@@ -148,7 +147,7 @@ def _asks_for_address(field: Field) -> bool:
 
 
 def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    return fold_blanks(text).casefold()
 
 
 def _is_disposable(address: str) -> bool:

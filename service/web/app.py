@@ -170,7 +170,7 @@ class _Site:
         if problems := may_check(self.context, visitor, form):
             return _refusal(visitor, problems, form)
         raw = await read_body(request)
-        posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw)
+        posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw, honeypot=form.honeypot)
         asked = "" if isinstance(posted, Problems) else posted.control.language or posted.fields.get("language", "")
         return reply.phone_check(visitor.voice(form, asked), _verdict(form, posted))
 

@@ -17,12 +17,12 @@ import msgspec
 from service.config.captcha import is_loopback
 from service.lib.network import host_of
 from service.lib.secret import Secret
+from service.lib.signature import keyed_hash
 from service.model.form import Altcha, Form, Turnstile
 from service.model.problem import Problems
 from service.submission import captcha
 from service.submission.captcha import Shown
 from service.submission.check import Checked
-from service.submission.person import keyed_hash
 
 if TYPE_CHECKING:
     from service.delivery.sender import Answer, Sender

@@ -11,16 +11,16 @@ from service.config.read import Config
 from service.intake.intake import Caller, Intake, Taken, Unavailable, Used
 from service.lib import origin
 from service.lib.secret import Secret
+from service.lib.signature import keyed_hash
 from service.model import languages
 from service.model.form import Form
 from service.model.lead import Source
 from service.model.problem import Code, Problems, refuse
 from service.store.records import Limited
-from service.submission import body, captcha, check, consent, source, spam, webflow
+from service.submission import body, captcha, check, source, spam, webflow
 from service.submission.check import Checked
 from service.submission.field_match import Matched, match
 from service.submission.form_data import Posted
-from service.submission.person import keyed_hash
 from service.web.challenge import Challenger
 from service.web.limiter import Limiter
 from service.web.request import Visitor
@@ -93,7 +93,7 @@ async def _submit_form(context: Context, visitor: Visitor, form: Form, raw: byte
     caller = Caller(context.address(visitor, form))
     now = context.clock()
     wait = context.limiter.post(form, caller.address, now)
-    posted = body.read(visitor.content_type, raw)
+    posted = body.read(visitor.content_type, raw, honeypot=form.honeypot)
     if isinstance(posted, Problems):
         return Visit(form, _too_many(wait) if wait else posted)
     posted, token = captcha.split(form, posted)
@@ -157,7 +157,7 @@ def _said(form: Form, posted: Posted, page_url: str) -> Said:
 
 
 def _with_consent(form: Form, checked: Checked, language: str, now: int) -> Checked:
-    return replace(checked, content=consent.noted(form, checked.content, language=language, now=now))
+    return replace(checked, content=check.with_consent(form, checked.content, language=language, now=now))
 
 
 def _too_many(wait: int) -> Problems:

@@ -27,7 +27,7 @@ from service.cli import main as cli
 from service.lib.times import at
 from service.process import wiring
 from service.store.cipher import Cipher
-from service.submission import check, consent
+from service.submission import check
 from service.submission.check import Checked
 from service.submission.form_data import gather
 from service.up.embedded import Embedded
@@ -609,7 +609,7 @@ def test_show_tells_what_was_agreed_to_and_what_is_to_be_known_of_the_lead(leads
         to = shop.config.forms["get-in-touch"]
         checked = check.check(to, gather({"phone": "8951047001", "ok": "yes"}.items()))
         assert isinstance(checked, Checked)
-        content = consent.noted(to, checked.content, language="en", now=1_795_344_127_120)
+        content = check.with_consent(to, checked.content, language="en", now=1_795_344_127_120)
         return await shop.intake.submit(to, replace(content, flags=("captcha_unverified",)))
 
     leads.config(text)

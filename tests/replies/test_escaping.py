@@ -67,6 +67,8 @@ def form_of(text: str) -> Form:
         "branch": Field("branch", "choice", choices=("Bangalore", text), label=text),
         "visits": Field("visits", "number", label=text),
         "again": Field("again", "boolean", label=text),
+        "parts": Field("parts", "choices", choices=("Knee", text), label=text),
+        "day": Field("day", "date", label=text),
         "message": Field("message", multiline=True, label=text),
     }
     return Form("get-in-touch", fields, ("crm",), title=text, messages=Messages(text, text, text))
@@ -85,7 +87,7 @@ def pages_of(form: Form, typed: str) -> Iterator[str]:
 def refusals(form: Form, told: Voice, typed: str) -> Iterator[str]:
     names = [*form.fields, "extra", "_id", "_gotcha", "_confirm", "_language"]
     posted = gather([(name, typed) for name in names])
-    values = dict.fromkeys(("n", "choices", "country", "code", "origin", "method", "allowed"), typed)
+    values = dict.fromkeys(("n", "choices", "country", "code", "origin", "method", "allowed", "example"), typed)
     items = [Problem(Code.NOT_A_CHOICE, name, values, suggestion=typed) for name in form.fields]
     for code in CATALOGUE:
         problems = Problems((Problem(code, "", values), *items))

@@ -15,7 +15,7 @@ from ledger import DAY, FORM, HOUR, MINUTE, SECOND, SECRET, START, Ledger, conte
 from service.model.lead import Consent, Content
 from service.store.archive import Archive
 from service.store.connection import connect
-from service.submission.person import facts
+from service.submission.facts import facts
 
 pytestmark = pytest.mark.anyio
 

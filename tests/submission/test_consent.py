@@ -14,10 +14,9 @@ from service.model.form import Form
 from service.model.lead import Consent, Content, Delivery, Lead
 from service.model.problem import Code, Problem, Problems
 from service.replies import page, wording
-from service.submission import consent
-from service.submission.check import Checked, check
+from service.submission.check import Checked, check, with_consent
+from service.submission.facts import content_of, facts
 from service.submission.form_data import Posted, gather
-from service.submission.person import content_of, facts
 
 NOW = 1_795_344_127_120
 AT = "2026-11-22T10:42:07.120Z"
@@ -54,7 +53,7 @@ def digest(text: str) -> str:
 def said(to: Form = FORM, *, language: str = "en", **fields: str) -> Content:
     checked = check(to, gather({"phone": "8951047001", **fields}.items()))
     assert isinstance(checked, Checked), checked
-    return consent.noted(to, checked.content, language=language, now=NOW)
+    return with_consent(to, checked.content, language=language, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,7 @@ def test_a_no_is_told_too_and_nothing_where_nothing_was_answered_or_asked() -> N
     assert given is not None
     assert given.agreed is False
     assert said().consent is None
-    assert consent.noted(Form("b", {}, ()), said(), language="en", now=NOW).consent is None
+    assert with_consent(Form("b", {}, ()), said(), language="en", now=NOW).consent is None
 
 
 def test_whoever_must_agree_is_told_what_to_do() -> None:
@@ -103,7 +102,7 @@ def test_who_was_thanked_already_is_not_refused_and_said_no() -> None:
     strict = form(", required = true")
     checked = check(strict, gather({"phone": "8951047001", "ok": "no"}.items()), lenient=True)
     assert isinstance(checked, Checked)
-    given = consent.noted(strict, checked.content, language="en", now=NOW).consent
+    given = with_consent(strict, checked.content, language="en", now=NOW).consent
     assert given is not None
     assert (given.agreed, checked.content.fields["ok"].flags) == (False, ("CONSENT_REQUIRED",))
 

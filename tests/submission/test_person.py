@@ -10,18 +10,12 @@ from hypothesis import strategies as st
 from ledger import FORM, SECRET, content_of
 
 from service.lib.secret import Secret
+from service.lib.signature import keyed_hash
 from service.model.form import Field
 from service.model.lead import Answer, Content, Source
-from service.submission.person import content_of as content_read_back
-from service.submission.person import (
-    facts,
-    idempotency_key,
-    identities,
-    keyed_hash,
-    person_hash,
-    person_keys,
-    receipt_of,
-)
+from service.submission.facts import content_of as content_read_back
+from service.submission.facts import facts
+from service.submission.person import idempotency_key, identities, person_hash, person_keys, receipt_of
 
 OTHER_SECRET = Secret("what only another clinic knows")
 OTHER_FORM = replace(FORM, name="other")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.lib.secret import Secret
 from service.model.form import SIGNALS, Field, Form, Spam
+from service.replies import page, wording
 from service.submission import spam
 from service.submission.check import Checked, check
 from service.submission.form_data import Control, gather
@@ -272,3 +273,14 @@ def test_blanks_that_only_some_readers_know_break_nothing_around_a_time(blank: s
     expected = {"too_fast": SIGNALS["too_fast"]}
     assert visit(Control(elapsed=f"{blank}10{blank}")) == expected
     assert visit(Control(elapsed=f"1{blank}0")) == {}
+
+
+@pytest.mark.parametrize("sent", ["url2", " URL2 ", "_gotcha"])
+def test_a_form_may_name_its_own_honeypot(sent: str) -> None:
+    form = Form("a", {"phone": Field("phone", "phone")}, (), honeypot="url2")
+    posted = gather([("phone", "8951047001"), (sent, "x")], honeypot=form.honeypot)
+    checked = check(form, posted)
+    assert isinstance(checked, Checked)
+    assert checked.quarantine == ("honeypot",)
+    assert checked.content.extra == {}
+    assert f'name="{form.honeypot}"' in page.hosted(form, wording.of(form))

@@ -28,8 +28,9 @@ from service.store.leads import Order, Settled, Store, base_of
 from service.store.records import Accepted, Attempt, Claim, Line, Record
 from service.store.server import Server
 from service.submission.check import Checked, check
+from service.submission.facts import facts
 from service.submission.form_data import gather
-from service.submission.person import facts, idempotency_key, person_keys, receipt_of, text_hash
+from service.submission.person import idempotency_key, person_keys, receipt_of, text_hash
 
 SECOND: Final = 1_000
 MINUTE: Final = 60 * SECOND

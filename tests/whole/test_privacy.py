@@ -28,8 +28,9 @@ from service.model.form import Field, Form
 from service.model.lead import Delivery, Lead
 from service.replies import reply, wording
 from service.store.records import Attempt, Claim, Line, Version
-from service.submission import body, check, field_match, person, source, webflow
+from service.submission import body, check, field_match, source, webflow
 from service.submission.check import Checked
+from service.submission.facts import facts
 from service.submission.form_data import Posted, gather
 from service.up.embedded import Embedded
 
@@ -211,7 +212,7 @@ def test_no_repr_of_what_carries_a_visitors_words_tells_them() -> None:
     assert isinstance(checked, Checked)
     refused = check.check(form_of, gather([("phone", f"{NUMBERS[0]}1{MARK}"), ("email", f"{MARK}@gmial")]))
     content = replace(checked.content, source=source.of(posted, MARK))
-    line = Line("1", "open", 0, "r", "l", {}, person.facts(secret, form_of, content))
+    line = Line("1", "open", 0, "r", "l", {}, facts(secret, form_of, content))
     lead = Lead("lead_1", "open", 1, content, 0, 0, 0, 1)
     delivery = Delivery(lead, "lead.created")
     sent = {"triggerType": "form_submission", "payload": {"id": MARK, "data": {"Name": MARK}}}

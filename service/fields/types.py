@@ -1,0 +1,272 @@
+"""The types of fields: what was typed ► an answer or a problem, and how each type looks on a page and in a schema.
+
+Invariant: one row of `TYPES` is all that the service knows of a type; a test holds it to `form.FieldType`. Whatever
+depends on a type elsewhere asks its row.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from service.fields import dates, email, phone
+from service.lib.secret import unshown
+from service.lib.text import clean
+from service.model.form import Field, FieldType, Form
+from service.model.lead import Answer, Phone
+from service.model.problem import Code, Problem
+
+MAX_DIGITS: Final = 15
+YES: Final = frozenset({"on", "true", "1", "yes"})
+NO: Final = frozenset({"off", "false", "0", "no"})
+
+_LONGEST_NUMBER: Final = 200
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_SPLIT_BY: Final = re.compile(r"\s*[,;\n]\s*")
+
+Schema: TypeAlias = "Mapping[str, object]"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One field that was given something: clean `text`, its single `texts`, and what else its reading depends on.
+
+    `sent` is the name that the browser gave it; `confirm` is the number that the visitor sent a second time.
+    """
+
+    form: Form
+    field: Field
+    sent: str
+    text: str
+    texts: Sequence[str] = ()
+    confirm: str = ""
+    is_boolean: bool = False
+
+    __repr__ = unshown
+
+    def problem(self, code: Code, *, suggestion: str | None = None, **values: str) -> Problem:
+        """Return what is wrong with this field."""
+        return Problem(code, self.sent, values, suggestion)
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """One type of fields.
+
+    `input` is the kind of input on a page: a type of HTML's `input`, "textarea", "select", "checkbox" or "checkboxes";
+    one that shows nothing of a wrong value is a text input then (`is_blank_when_wrong`). `schema` is JSON Schema, of
+    what may be sent; `example` fills the field of a made-up lead; `compared` is what counts of an answer when two are
+    compared, beside phones and addresses, which count by their person.
+    """
+
+    read: Callable[[Given], Answer | Problem]
+    input: str
+    schema: Callable[[Field], Schema]
+    example: Callable[[Field], Answer]
+    inputmode: str = ""
+    autocomplete: str = ""
+    has_choices: bool = False
+    may_have_lines: bool = False
+    is_blank_when_wrong: bool = False
+    compared: Callable[[Answer], str] = lambda answer: answer.text
+
+
+def choice_of(field: Field, text: str) -> str | None:
+    """Return the configured spelling of the choice that `text` names, whatever its case and blanks."""
+    meant = _fold_choice(text)
+    return next((choice for choice in field.choices if _fold_choice(choice) == meant), None)
+
+
+def choices_of(field: Field, texts: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each thing that `texts` name and the choice that it is, None if it is none.
+
+    A text may name several, with commas between them; a choice that has commas itself is found whole, and so is a
+    text that names no choice at all.
+    """
+    for text in filter(str.strip, texts):
+        found = list(_split(field, text))
+        yield from found if any(choice for _, choice in found) else [(text.strip(), None)]
+
+
+def _split(field: Field, text: str) -> Iterator[tuple[str, str | None]]:
+    pieces = [piece for piece in _SPLIT_BY.split(text.strip()) if piece]
+    while pieces:
+        known = (size for size in range(len(pieces), 0, -1) if choice_of(field, ", ".join(pieces[:size])))
+        size = next(known, 1)
+        named = ", ".join(pieces[:size])
+        yield named, choice_of(field, named)
+        del pieces[:size]
+
+
+def shown(form: Form, field: Field, text: str) -> str:
+    """Return what was typed as the input of its type shows it on a page."""
+    typed = clean(text, multiline=field.multiline)
+    if field.type == "choice":
+        return choice_of(field, typed) or typed
+    day = dates.read(typed, form.country) if field.type == "date" else None
+    return day.isoformat() if day else typed
+
+
+def is_yes(text: str) -> bool:
+    """Tell whether a text ticks a box."""
+    return text.strip().casefold() in YES
+
+
+def _text(given: Given) -> Answer | Problem:
+    return given.problem(Code.TYPE_TEXT) if given.is_boolean else Answer(given.text)
+
+
+def _email(given: Given) -> Answer | Problem:
+    found = email.read(given.text)
+    if found is None:
+        return given.problem(Code.TYPE_EMAIL, suggestion=email.suggest(given.text))
+    return Answer(found.address, ("typo",) if found.suggestion else ())
+
+
+def _phone(given: Given) -> Answer | Problem:
+    form = given.form
+    verdict = phone.read(given.text, country=form.country, countries=form.countries, confirm=given.confirm or None)
+    if verdict.phone is None or verdict.phone.e164 is None or not verdict.valid:
+        return Problem(verdict.code, given.sent, verdict.values, verdict.suggestion)
+    if form.junk == "reject" and "junk" in verdict.phone.flags:
+        return given.problem(Code.PHONE_UNSUPPORTED_TYPE)
+    return Answer(verdict.phone.e164, verdict.phone.flags, verdict.phone)
+
+
+def _choice(given: Given) -> Answer | Problem:
+    choice = choice_of(given.field, given.text)
+    if choice is None:
+        return given.problem(Code.NOT_A_CHOICE, choices=", ".join(given.field.choices))
+    return Answer(choice)
+
+
+def _choices(given: Given) -> Answer | Problem:
+    found = list(choices_of(given.field, given.texts or (given.text,)))
+    chosen = tuple(dict.fromkeys(choice for _, choice in found if choice is not None))
+    if not chosen or any(choice is None for _, choice in found):
+        return given.problem(Code.NOT_A_CHOICE, choices=", ".join(given.field.choices))
+    return Answer(chosen)
+
+
+def _boolean(given: Given) -> Answer | Problem:
+    # A hidden "0" before a checkbox "1" is joined to "0, 1": the last one is what the visitor did.
+    word = given.text.rpartition(",")[2].strip().casefold()
+    if word in NO and given.field.required and given.form.consent and given.form.consent.field == given.field.name:
+        return given.problem(Code.CONSENT_REQUIRED)
+    if word in YES | NO:
+        return Answer(word in YES)
+    return given.problem(Code.NOT_A_CHOICE, choices="yes, no")
+
+
+def _number(given: Given) -> Answer | Problem:
+    number = None if given.is_boolean else _exact(given.text)
+    return given.problem(Code.TYPE_NUMERIC) if number is None else Answer(number)
+
+
+def _exact(text: str) -> int | float | None:
+    """Return a number of at most 15 digits, which every receiver's floats keep; None for any other text."""
+    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+        return None
+    number = Decimal(text)
+    if not number:
+        return 0
+    digits = "".join(map(str, number.as_tuple().digits)).rstrip("0")
+    if len(digits) > MAX_DIGITS or not -MAX_DIGITS <= number.adjusted() < MAX_DIGITS:
+        return None
+    return int(number) if number == int(number) else float(number)
+
+
+def _date(given: Given) -> Answer | Problem:
+    day = None if given.is_boolean else dates.read(given.text, given.form.country)
+    if day is None:
+        return given.problem(Code.TYPE_DATE, example=dates.example(given.form.country))
+    return Answer(day.isoformat())
+
+
+def _fold_choice(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _long(field: Field) -> Schema:
+    return {"type": "string", "maxLength": field.max_length}
+
+
+_TEXTS: Final = {"name": "Asha Rao (test)", "message": "This is a test of the website's form."}
+_NUMBERED: Final = Phone("089510 47001", "+918951047001", "089510 47001", "+91 89510 47001", "IN", "MOBILE", ("test",))
+
+TYPES: Final[Mapping[FieldType, Type]] = MappingProxyType(
+    {
+        "text": Type(
+            read=_text,
+            input="text",
+            may_have_lines=True,
+            schema=_long,
+            example=lambda field: Answer(
+                _TEXTS.get(field.name, f"{field.label or field.name} (test)")[: field.max_length]
+            ),
+        ),
+        "email": Type(
+            read=_email,
+            input="email",
+            inputmode="email",
+            autocomplete="email",
+            schema=lambda field: {**_long(field), "format": "email"},
+            example=lambda _: Answer("asha@example.com"),
+        ),
+        "phone": Type(
+            read=_phone,
+            input="tel",
+            inputmode="tel",
+            autocomplete="tel",
+            schema=lambda field: {**_long(field), "type": ["string", "number"]},
+            example=lambda _: Answer(_NUMBERED.e164 or "", (), _NUMBERED),
+        ),
+        "choice": Type(
+            read=_choice,
+            input="select",
+            has_choices=True,
+            schema=lambda field: {
+                "type": "string",
+                "examples": list(field.choices),
+                "description": "One of these, in any case.",
+            },
+            example=lambda field: Answer(field.choices[0]),
+        ),
+        "choices": Type(
+            read=_choices,
+            input="checkboxes",
+            has_choices=True,
+            schema=lambda field: {
+                "type": ["array", "string"],
+                "items": {"type": "string"},
+                "examples": [list(field.choices)],
+                "description": "Some of these, in any case.",
+            },
+            example=lambda field: Answer(field.choices[:2]),
+            compared=lambda answer: ", ".join(sorted(answer.value)) if isinstance(answer.value, tuple) else answer.text,
+        ),
+        "number": Type(
+            read=_number,
+            input="number",
+            inputmode="decimal",
+            is_blank_when_wrong=True,
+            schema=lambda _: {"type": ["number", "string"]},
+            example=lambda _: Answer(1),
+        ),
+        "boolean": Type(
+            read=_boolean,
+            input="checkbox",
+            schema=lambda _: {"type": ["boolean", "string"]},
+            example=lambda _: Answer(value=True),
+        ),
+        "date": Type(
+            read=_date,
+            input="date",
+            is_blank_when_wrong=True,
+            schema=lambda _: {"type": "string", "examples": ["2000-01-31"]},
+            example=lambda _: Answer("2000-01-31"),
+        ),
+    }
+)

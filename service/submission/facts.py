@@ -1,0 +1,81 @@
+"""What is said, as the store keeps it: facts, each a fingerprint to compare and a value to read back.
+
+Invariant: what `facts` writes, `content_of` reads, also what an earlier version of the service wrote.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from service.lib.secret import Secret
+from service.lib.signature import keyed_hash
+from service.lib.text import fold_blanks
+from service.model.form import Form
+from service.model.lead import Answer, Consent, Content, Source
+from service.submission.person import canonical
+
+
+def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, str]]:
+    """Return each thing said as (fingerprint, value): two are the same news when their fingerprints are equal.
+
+    The value is opaque to the store; `content_of` reads it. Source, consent and flags have no fingerprint: they are
+    never news. A consent or flag that a later submission does not have stands as it was. The name of an extra, which
+    a visitor may choose, stands in its value alone, and is hashed where it names the fact.
+    """
+    said = {
+        f"fields.{name}": (canonical(form, name, answer), _packed(answer)) for name, answer in content.fields.items()
+    }
+    said |= {
+        _name_of_extra(secret, form, name): (fold_blanks(text), f"x{msgspec.json.encode((name, text)).decode()}")
+        for name, text in content.extra.items()
+    }
+    printed = {name: (_fingerprint(secret, form, name, same), value) for name, (same, value) in said.items()}
+    beside = {"source": content.source, "consent": content.consent, "flags": content.flags}
+    return printed | {name: ("", f"j{msgspec.json.encode(each).decode()}") for name, each in beside.items() if each}
+
+
+def content_of(form: Form, packed: Mapping[str, str]) -> Content:
+    """Read back a content from the values that `facts` made: fields in the form's order, extras by name.
+
+    A field that the form no longer has comes last.
+    """
+    order = {name: place for place, name in enumerate(form.fields)}
+    kept = sorted(name.removeprefix("fields.") for name in packed if name.startswith("fields."))
+    kept.sort(key=lambda name: order.get(name, len(order)))
+    extra = sorted(_extra(value) for name, value in packed.items() if name.startswith("extra."))
+    source = msgspec.json.decode(packed["source"][1:], type=Source) if "source" in packed else Source()
+    consent = msgspec.json.decode(packed["consent"][1:], type=Consent) if "consent" in packed else None
+    flags = msgspec.json.decode(packed["flags"][1:], type=tuple[str, ...]) if "flags" in packed else ()
+    return Content(
+        {name: _unpacked(packed[f"fields.{name}"]) for name in kept},
+        dict(extra),
+        source,
+        consent,
+        flags,
+    )
+
+
+def label_of(name: str, packed: str) -> str:
+    """Return how a delivery names a fact: `phone` for a field, `extra.colour` for an extra, whose value is `packed`."""
+    return f"extra.{_extra(packed)[0]}" if name.startswith("extra.") else name.removeprefix("fields.")
+
+
+def _name_of_extra(secret: Secret, form: Form, name: str) -> str:
+    return f"extra.{keyed_hash(secret, 'extra', form.name, name)[:16]}"
+
+
+def _extra(packed: str) -> tuple[str, str]:
+    return msgspec.json.decode(packed[1:], type=tuple[str, str])
+
+
+def _fingerprint(secret: Secret, form: Form, name: str, canonical: str) -> str:
+    return keyed_hash(secret, "fact", form.name, name, canonical)[:16]
+
+
+def _packed(answer: Answer) -> str:
+    is_plain = isinstance(answer.value, str) and not answer.flags and answer.phone is None
+    return f"s{answer.value}" if is_plain else f"j{msgspec.json.encode(answer).decode()}"
+
+
+def _unpacked(value: str) -> Answer:
+    return Answer(value[1:]) if value.startswith("s") else msgspec.json.decode(value[1:], type=Answer)
