@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from service.config.read import Config
+from service.config.config import Config
 from service.lib.errors import CannotStart
 from service.process.settings import config_path, redis_url
 from service.process.wiring import cipher_of, load_config, with_server

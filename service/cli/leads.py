@@ -12,7 +12,7 @@ import typer
 
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
 from service.cli.csv_export import sheet
-from service.config.read import Config
+from service.config.config import Config
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
 from service.lib.text import one_line

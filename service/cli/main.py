@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from service.cli import leads, person, quarantine, sending
-from service.config.read import Config, guessable
+from service.config.advice import guessable
+from service.config.config import Config
 from service.intake.spool import open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret

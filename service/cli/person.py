@@ -13,7 +13,7 @@ import typer
 
 from service.cli.context import archive_on, ask, configuration
 from service.cli.leads import lead_as_text
-from service.config.read import Config
+from service.config.config import Config
 from service.fields import email, phone
 from service.intake.drain import Drain
 from service.intake.spool import Spool

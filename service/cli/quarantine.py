@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration
-from service.config.read import Config
+from service.config.config import Config
 from service.lib.errors import CannotStart
 from service.lib.text import one_line
 from service.lib.times import at

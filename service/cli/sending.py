@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
-from service.config.read import Config
+from service.config.config import Config
 from service.config.table import Wrong
 from service.config.validators import duration
 from service.destinations.destination import Destination

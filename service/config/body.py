@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Final
 
 from service.config.env_secrets import Environment, asks_for_secret
-from service.config.form import FIELD_TYPES, raw_fields
+from service.config.field import FIELD_TYPES, raw_fields
 from service.config.table import Keys, Table, Wrong, guess, listing, say, what
 from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
 from service.destinations.template import Name, Node, Placeholder, Stray, Template, split

@@ -1,23 +1,16 @@
-"""Where leads go: one file a kind.
+"""What the service asks of a kind of destination: the plug that every CRM fits into.
 
-To add a kind of destination, say a CRM's own API:
-
-1. Write `destinations/NAME.py` with a frozen dataclass that has what `Destination` below asks for. `request` turns a
-   delivery into an `httpx.Request`: a pure function of the delivery, the configuration and `now`, the body without
-   `now`, so that a retry repeats it byte for byte. `judge` reads the answer; `service.outcome.judge` knows what HTTP
-   statuses commonly mean, add only what this CRM means differently. Neither sends anything.
-2. Write `NAME_table.py` beside `webhook_table.py`, which reads `[destinations.…]` with `type = "NAME"` into it, and
-   name it in `config._KINDS`.
-3. Test it with tables, as `tests/test_webhook.py` does, and describe it in the README.
-
-Law: pure. `httpx` is imported where a request is built, since the web part reads the configuration but never sends.
+Invariant: pure. `httpx` is imported where a request is built, since the web part reads the configuration but never
+sends. A kind is a frozen dataclass here that has what `Destination` asks for, and a reader of its table in
+`config/NAME.py`, which `config/read.KINDS` names; CONTRIBUTING.md has the steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from service.destinations.outcome import Outcome
 from service.lib.rate import Rate
+from service.lib.secret import Secret
 from service.model.lead import Delivery
 
 if TYPE_CHECKING:
@@ -55,6 +48,14 @@ class Destination(Protocol):
 
     def preview(self, delivery: Delivery, now: int) -> str:
         """Return the same request as text, with `***` for every secret."""
+        ...
+
+    def remarks(self) -> Iterator[tuple[str, str]]:
+        """Yield what is no mistake in its configuration and still worth telling: a key of its table and a sentence."""
+        ...
+
+    def own_secrets(self) -> Iterator[tuple[str, Secret]]:
+        """Yield the secrets that are made for this service alone, so that nobody may guess them, by their key."""
         ...
 
     def judge(self, status: int, headers: Mapping[str, str], excerpt: str, now: int) -> Outcome:

@@ -4,7 +4,7 @@ Law: pure. It builds a request and reads an answer; it never sends.
 Source of the headers: https://github.com/standard-webhooks/standard-webhooks
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlencode, urlsplit
@@ -15,8 +15,9 @@ from service import __version__
 from service.destinations import outcome
 from service.destinations.envelope import envelope, erasure, flat, values
 from service.destinations.outcome import Outcome
-from service.destinations.template import Node, as_text, fill_table
+from service.destinations.template import Node, Template, as_text, fill_table
 from service.lib import signature
+from service.lib.network import host_of, is_private
 from service.lib.rate import Rate
 from service.lib.secret import MASK, Secret, Text, mask, reveal
 from service.model.lead import Delivery
@@ -95,6 +96,29 @@ class Webhook:
             now=now,
         )
 
+    def remarks(self) -> Iterator[tuple[str, str]]:
+        """Yield what is no mistake and still worth telling: a key of its table and a sentence."""
+        url = urlsplit(mask(self.url))
+        host = None if any(isinstance(part, Secret) for part in self.url) else host_of(url)
+        if host and url.scheme == "http" and not is_private(host):
+            yield "url", "is http:// to a public host: whoever is on the way can read the leads"
+        if host and not self.allow_private and is_private(host):
+            yield "url", "looks like a private address, which is never sent to without `allow_private = true`"
+        if not self._proves_itself:
+            yield "secret", "is not set, and nothing else proves to the receiver that a lead comes from this service"
+        if not self.retry:
+            yield "retry", "is empty: a lead that cannot be delivered at once is dead"
+
+    def own_secrets(self) -> Iterator[tuple[str, Secret]]:
+        """Yield the secrets that sign, which are this service's alone."""
+        yield from (("secret", secret) for secret in self.secrets)
+
+    @property
+    def _proves_itself(self) -> bool:
+        texts = [self.url, *self.headers.values()]
+        is_named = any(isinstance(part, Secret) for text in texts for part in text)
+        return bool(self.secrets) or is_named or _has_secret([*(self.body or {}).values()])
+
     def _headers(self, delivery: Delivery, content: bytes | None, now: int) -> list[tuple[str, Text]]:
         """Return the headers in order; a preview has no `content` to sign."""
         own: list[tuple[str, Text]] = [
@@ -141,3 +165,16 @@ def _encode(value: object) -> bytes:
 def _urlencode(pairs: Mapping[str, str]) -> bytes:
     """Encode pairs by https://url.spec.whatwg.org/#urlencoded-serializing; a preview's `***` stays readable."""
     return urlencode(pairs, safe="*").encode()
+
+
+def _has_secret(nodes: list[Node]) -> bool:
+    while nodes:
+        node = nodes.pop()
+        match node:
+            case Template(parts) if any(isinstance(part, Secret) for part in parts):
+                return True
+            case tuple():
+                nodes += node
+            case Mapping():
+                nodes += node.values()
+    return False

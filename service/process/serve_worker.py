@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.config.read import Config
+from service.config.config import Config
 from service.lib.errors import CannotStart
 from service.process.lifetime import watch_stdin
 from service.process.log import catch_faults, open_log

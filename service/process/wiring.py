@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import typer
 
-from service.config.read import Config, Mistakes, parse
+from service.config.config import Config, Mistakes
+from service.config.read import parse
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.process.settings import encryption_keys, read_file

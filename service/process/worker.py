@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
-from service.config.read import Config
+from service.config.config import Config
 from service.delivery.courier import LEASE_BEYOND_TIMEOUT, Attempted, Courier
 from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.sender import Sender

@@ -3,7 +3,7 @@
 Law: only reads; each form in one step. Times in the sentences are UTC.
 """
 
-from service.config.read import Config
+from service.config.config import Config
 from service.lib.times import at
 from service.store.accounts import Accounts
 from service.store.breaker import Gate, Pace

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.config.read import Config
+from service.config.config import Config
 from service.fields import phone
 from service.intake.intake import Intake, Taken, Unavailable
 from service.lib import origin

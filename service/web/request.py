@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.config.service import Service
+from service.config.config import Service
 from service.lib import network, origin
 from service.lib.secret import unshown
 from service.model.form import Form

@@ -7,7 +7,7 @@ What became of it is returned; nothing is answered, logged or counted here.
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
-from service.config.read import Config
+from service.config.config import Config
 from service.intake.intake import Caller, Intake, Taken, Unavailable, Used
 from service.lib import origin
 from service.lib.secret import Secret

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.config.read import Config, Mistakes, parse
+from service.config.config import Config, Mistakes
+from service.config.read import parse
 from service.config.table import spell
 from service.config.validators import show
-from service.destinations.webhook import RETRY
+from service.destinations.webhook import RETRY, Webhook
 from service.lib.rate import Rate
 from service.lib.secret import Secret, reveal
 from service.model.form import MAX_LENGTH, SIGNALS, Form, Messages, Spam, Theme, fold
@@ -88,6 +89,12 @@ def config(text: str) -> Config:
     return found
 
 
+def webhook(found: Config, name: str = "crm") -> Webhook:
+    destination = found.destinations[name]
+    assert isinstance(destination, Webhook)
+    return destination
+
+
 def mistakes(text: str, environ: Mapping[str, str] = ENVIRON) -> list[tuple[str, str]]:
     found = read(text, environ)
     assert isinstance(found, Mistakes), found
@@ -112,7 +119,7 @@ def test_what_is_left_out_is_as_the_documentation_says() -> None:
     assert (form.language, form.messages, form.translations, form.theme) == ("en", Messages(), {}, None)
     field = form.fields["phone"]
     assert (field.required, field.max_length, field.label, field.aliases) == (False, MAX_LENGTH, "", ())
-    crm = config(SMALLEST).destinations["crm"]
+    crm = webhook(config(SMALLEST))
     assert (crm.timeout, crm.retry, crm.concurrency) == (15_000, RETRY, 8)
     assert (crm.rate, crm.allow_private, crm.updates, crm.format, crm.body) == (None, False, True, "json", None)
     assert crm.secrets == ()
@@ -121,7 +128,7 @@ def test_what_is_left_out_is_as_the_documentation_says() -> None:
 
 def test_the_example_of_the_documentation_is_taken() -> None:
     found = config(EXAMPLE)
-    form, crm, other = found.forms["get-in-touch"], found.destinations["crm"], found.destinations["other-crm"]
+    form, crm, other = found.forms["get-in-touch"], webhook(found), webhook(found, "other-crm")
     assert form.title == "Get In Touch"
     assert form.fields["name"].aliases == ("full name", "your name")
     assert form.fields["branch"].choices == ("Bangalore", "Hyderabad")
@@ -419,7 +426,7 @@ def test_an_address_that_cannot_be_posted_to_is_a_mistake_and_not_repeated(url: 
     ],
 )
 def test_an_address_may_be_or_hold_a_name_from_the_environment(url: str, sent: str) -> None:
-    assert reveal(config(SMALLEST.replace("https://crm.example.com/leads", url)).destinations["crm"].url) == sent
+    assert reveal(webhook(config(SMALLEST.replace("https://crm.example.com/leads", url))).url) == sent
 
 
 @pytest.mark.parametrize(
@@ -560,7 +567,7 @@ def test_a_secret_comes_from_a_file_that_the_environment_names() -> None:
     files = {"/run/secrets/new": SIGNING + "\n"}
     found = parse(text, {"NEW_FILE": "/run/secrets/new", "CRM": SIGNING}, files.__getitem__)
     assert isinstance(found, Config)
-    assert found.destinations["crm"].secrets == (Secret(SIGNING), Secret(SIGNING))
+    assert webhook(found).secrets == (Secret(SIGNING), Secret(SIGNING))
     [(path, message)] = mistakes(text, {"NEW_FILE": "/run/secrets/gone", "CRM": SIGNING})
     assert (path, message) == ("destinations.crm.secret", "item 1: the file that NEW_FILE names cannot be read")
 
@@ -787,6 +794,6 @@ def test_any_nonsense_is_taken_or_refused_and_never_breaks_the_reading(
 def test_an_address_that_is_taken_is_one_that_httpx_takes(url: str) -> None:
     found = parse(SMALLEST.replace('"https://crm.example.com/leads"', '"$U"'), {"U": url or "x"}, no_files)
     if isinstance(found, Config):
-        request = httpx.Request("POST", reveal(found.destinations["crm"].url))
+        request = httpx.Request("POST", reveal(webhook(found).url))
         assert request.url.host
         assert request.url.scheme in {"http", "https"}

@@ -8,7 +8,8 @@ import pytest
 from crm import Answer, Crm, Received
 from workshop import ENVIRON, Workshop, form, until
 
-from service.config.read import Config, Mistakes, parse
+from service.config.config import Config, Mistakes
+from service.config.read import parse
 from service.process.settings import read_file
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Reference
 
 import service
-from service.config.read import Config, Mistakes, parse
+from service.config.config import Config, Mistakes
+from service.config.read import parse
 from service.destinations import envelope
 from service.destinations.outcome import Delivered, Rejected, Retry
 from service.destinations.template import fill_table
@@ -71,7 +72,9 @@ def from_file(lines: str, **environ: str) -> Webhook:
     text = text if "url =" in lines else f'{text}\nurl = "https://crm.example.com"'
     found = parse(text, environ, lambda _: "")
     assert isinstance(found, Config), found
-    return found.destinations["crm"]
+    webhook = found.destinations["crm"]
+    assert isinstance(webhook, Webhook)
+    return webhook
 
 
 def body(lines: str, given: Delivery | None = None, **environ: str) -> Any:

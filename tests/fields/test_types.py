@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from service.destinations.envelope import envelope, flat
 from service.fields import dates
 from service.fields.types import TYPES, Given, choices_of, shown
-from service.model.form import Field, FieldType, Form
 from service.lib.secret import Secret
+from service.model.form import Field, FieldType, Form
 from service.model.lead import Answer, Delivery, Lead
 from service.model.problem import Problem
 from service.submission import body

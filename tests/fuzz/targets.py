@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from service.config import read
-from service.config.read import Config, Mistakes
+from service.config.config import Config, Mistakes
 from service.fields import phone
 from service.intake.drain import Drain
 from service.lib import network, origin

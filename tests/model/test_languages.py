@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.config.read import Config, parse
+from service.config.config import Config
+from service.config.read import parse
 from service.model import languages
 from service.model.form import Form, Messages
 from service.model.problem import Code, Problem

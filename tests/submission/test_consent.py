@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from service.config.read import Config, parse
+from service.config.config import Config
+from service.config.read import parse
 from service.destinations.envelope import envelope, flat, values
 from service.destinations.sample import sample_delivery
 from service.lib.secret import Secret

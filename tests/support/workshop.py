@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 import structlog
 from crm import Crm
 
-from service.config.read import Config, Mistakes, parse
+from service.config.config import Config, Mistakes
+from service.config.read import parse
 from service.intake.intake import Intake, Taken
 from service.lib.secret import Secret
 from service.process.settings import read_file

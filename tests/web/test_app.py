@@ -15,8 +15,7 @@ import httpx
 import pytest
 from altcha import v1
 
-from service.config.read import Config
-from service.config.service import Service
+from service.config.config import Config, Service
 from service.intake.intake import Caller, Intake, Readiness, Taken, Unavailable, Used
 from service.lib.secret import Secret
 from service.model.form import Agreement, Altcha, Field, Form, Turnstile

@@ -14,8 +14,7 @@ import pytest
 from ledger import DAY, FORM, HOUR, MINUTE, SECOND, Ledger, open_ledger
 from starlette.applications import Starlette
 
-from service.config.read import Config
-from service.config.service import Service
+from service.config.config import Config, Service
 from service.intake.intake import Intake
 from service.intake.spool import Spool
 from service.lib.rate import Rate

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.config.read import Config
+from service.config.config import Config
 from service.intake.intake import Taken, Unavailable, Used
 from service.lib.rate import Rate
 from service.lib.secret import Secret

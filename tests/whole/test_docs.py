@@ -22,8 +22,8 @@ import typer.main
 
 from service.cli.main import app
 from service.config.body import _PATHS as TEMPLATE_PATHS
-from service.config.read import Config, Mistakes, parse
-from service.config.service import Service
+from service.config.config import Config, Mistakes, Service
+from service.config.read import parse
 from service.config.validators import show
 from service.delivery.sender import READ_AT_MOST
 from service.destinations import outcome

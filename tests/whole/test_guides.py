@@ -23,7 +23,8 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from processes import Processes
 from workshop import SIGNING
 
-from service.config.read import Config, parse
+from service.config.config import Config
+from service.config.read import parse
 from service.lib.secret import Secret
 from service.lib.signature import webflow_signature
 

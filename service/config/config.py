@@ -1,0 +1,58 @@
+"""A whole configuration as values, and what may be said about one.
+
+Invariant: what stands here was checked by `read`, and is never checked again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from service.config.table import Mistake
+from service.destinations.destination import Destination
+from service.lib.network import Network
+from service.model.form import Form
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that is no mistake and still worth telling: the path of the setting and a sentence."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`[service]`: `replicas` must have a lead on their disks before its visitor is thanked.
+
+    `public_url` is the origin under which visitors find the service, None if the request's `Host` tells it.
+    `trusted_proxies` may say whose request they hand on. `retention` (ms): how long what is settled is kept, None: for
+    good.
+    """
+
+    replicas: int = 0
+    public_url: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    retention: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration without a mistake, forms and destinations by name in the order of the file."""
+
+    forms: Mapping[str, Form]
+    destinations: Mapping[str, Destination]
+    warnings: tuple[Remark, ...] = ()
+    service: Service = field(default_factory=Service)
+
+    @property
+    def forms_by_destination(self) -> dict[str, tuple[Form, ...]]:
+        """For each destination the forms that deliver to it; none for one that nobody uses."""
+        forms = self.forms.values()
+        return {name: tuple(form for form in forms if name in form.deliver) for name in self.destinations}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """Why a configuration is refused: every mistake, in the order of the file."""
+
+    items: tuple[Mistake, ...]

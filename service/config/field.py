@@ -1,0 +1,127 @@
+"""`[forms.NAME.fields]` ► fields, each a row of `fields.types`.
+
+Invariant: every mistake goes to the table's report, and what comes back is only used if there is none.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from service.config.table import Keys, Table, flag, is_one_line, listing, say, several, table, text, whole
+from service.config.validators import one_of
+from service.fields.types import TYPES
+from service.model.form import Field, FieldType, fold
+
+FIELD_TYPES: Final = tuple(TYPES)
+MOST_FIELDS: Final = 64
+LONGEST_NAME: Final = 64
+_TEXT: Final[FieldType] = "text"
+
+Names = tuple[str, ...]
+
+
+def read_fields(keys: Table) -> Mapping[str, Field]:
+    """Return the fields of the form at `keys` by name, in the order of the file."""
+    none: Keys = {}
+    given = keys.need("fields", table, none, "a table with the fields of the form, a phone or an email among them")
+    if not given:
+        if given == keys.keys.get("fields"):
+            keys.add("must name at least one field", "fields")
+        return {}
+    if len(given) > MOST_FIELDS:
+        keys.add(f"must not be more than {MOST_FIELDS}: a submission has no room for more", "fields")
+    below = keys.below("fields")
+    fields = {name: _field(name, below) for name in given}
+    _look_for_collisions(below, fields)
+    _look_for_a_person(below)
+    return fields
+
+
+def _field(name: str, fields: Table) -> Field:
+    problem = _problem_of_name(name)
+    if problem:
+        fields.add(problem, name)
+    keys = fields.below(name)
+    if not isinstance(fields.keys[name], dict):
+        return Field(name)
+    kind = keys.need("type", one_of(FIELD_TYPES), _TEXT, f"one of {listing(FIELD_TYPES)}")
+    field = Field(
+        name=name,
+        type=kind,
+        required=keys.read("required", flag, default=False),
+        max_length=keys.read("max_length", whole(1, 100_000), Field(name).max_length),
+        multiline=keys.read("multiline", flag, default=False),
+        choices=_choices(keys, kind),
+        aliases=keys.read("aliases", several(text(200)), ()),
+        label=keys.read("label", text(200), ""),
+        webflow=keys.read("webflow", text(200), None),
+    )
+    if field.multiline and not TYPES[kind].may_have_lines:
+        keys.add(f"is for a field of type {_types_with('may_have_lines')} only", "multiline")
+    keys.finish()
+    return field
+
+
+def _problem_of_name(name: str) -> str | None:
+    if name.startswith("_"):
+        return "is no name for a field: names that begin with `_` are control fields and never forwarded"
+    fits = len(name) <= LONGEST_NAME and is_one_line(name) and name == name.strip() and not set(name) & set(".{}")
+    if not fits or not fold(name):
+        return "is no name for a field: use 1 to 64 characters, a letter or digit among them, and no `.`, `{` or `}`"
+    return None
+
+
+def _choices(keys: Table, kind: FieldType) -> Names:
+    none: Names = ()
+    unknown = keys.keys.get("type") not in FIELD_TYPES
+    if not TYPES[kind].has_choices and not unknown and "choices" in keys.keys:
+        keys.add(f"is for a field of type {_types_with('has_choices')} only", "choices")
+    if TYPES[kind].has_choices:
+        choices = keys.need("choices", several(text(500), at_least=1), none, "a list of what can be chosen")
+    else:
+        choices = keys.read("choices", lambda _: none, none)
+    if len(set(choices)) < len(choices):
+        keys.add("names a choice twice", "choices")
+    return choices
+
+
+def _types_with(trait: str) -> str:
+    return " or ".join(f"`{name}`" for name, kind in TYPES.items() if getattr(kind, trait))
+
+
+def _look_for_collisions(keys: Table, fields: Mapping[str, Field]) -> None:
+    """Report two names for one field: names and aliases are compared as a submission's are."""
+    owners: dict[str, str] = {}
+    elements: dict[str, str] = {}
+    for name in fields:
+        owner = owners.setdefault(fold(name), name)
+        if owner != name:
+            keys.add(f"is the same name as {say(owner)}: case, spaces, `-`, `_`, `[` and `]` do not count", name)
+    for name, field in fields.items():
+        for alias in field.aliases:
+            problem = _problem_of_alias(alias, owners.setdefault(fold(alias), name), name)
+            if problem:
+                keys.add(problem, name, "aliases")
+        if field.webflow and elements.setdefault(field.webflow, name) != name:
+            keys.add(f"is already the element of the field {say(elements[field.webflow])}", name, "webflow")
+
+
+def _problem_of_alias(alias: str, owner: str, name: str) -> str | None:
+    if alias.startswith("_") or not fold(alias):
+        return (
+            f"{say(alias)} can never match: it begins with `_`, or has nothing in it but `-`, `_`, `[`, `]` and spaces"
+        )
+    if owner != name:
+        return f"{say(alias)} already means the field {say(owner)}: case, spaces, `-`, `_`, `[` and `]` do not count"
+    return None
+
+
+def _look_for_a_person(fields: Table) -> None:
+    types = [each.get("type") if isinstance(each, dict) else None for each in fields.keys.values()]
+    if all(each in FIELD_TYPES for each in types) and not {"phone", "email"} & set(types):
+        fields.add("needs a field of type `phone` or `email`, or every visitor would be one person")
+
+
+def raw_fields(form: object) -> Keys:
+    """Return the fields of a form as they stand in the file, mistakes and all; nothing if they cannot be told."""
+    fields = form.get("fields") if isinstance(form, dict) else None
+    return fields if isinstance(fields, dict) else {}
