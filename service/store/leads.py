@@ -109,10 +109,7 @@ class Store:
     async def _take(self, form: Form, line: bytes, limits: Sequence[Limit], asked: str, above: str) -> Sequence[Any]:
         said = (line, _policy(form), self.server.now(), asked, msgspec.json.encode(limits), above)
         key = base_of(form.name)
-        if self._replicas:
-            answer = await self.server.run_and_sync("accept", key, *said, replicas=self._replicas)
-        else:
-            answer = await self.server.run("accept", key, *said)
+        answer = await self.server.run("accept", key, *said, replicas=self._replicas)
         return cast("Sequence[Any]", answer)
 
     async def release(self, form: Form, submission: str) -> Accepted | None:

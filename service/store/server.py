@@ -13,16 +13,16 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from service.lib.errors import CannotStart
+from service.store.batch import Argument, Batches
 from service.store.connection import ANSWER_WITHIN_S, connect_beside
 from service.store.health import (
     FAILURES,
     SCHEMA,
     Failure,
     Finding,
-    NotReplicatedError,
     durability_of,
     finding_of,
     findings_of,
@@ -33,13 +33,7 @@ from service.store.health import (
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-FSYNC_ON_REPLICAS_MS = (2, 8, 30, 80, 180)
-"""How long the replicas' fsync is waited for, 300 ms in all. A replica answers the question with what it had fsynced
-before the write that came with it, and then says nothing for a second: so the question is put again, in growing slices.
-"""
 SCHEMA_KEY = "leads:schema"
-SYNCED = "synced"
-"""Behind a script's key, the key that is written after it while replicas are waited for."""
 MEASURE_CLOCK_EVERY_S = 60.0
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
 CLOCK_STEPS_MS = 2
@@ -69,6 +63,7 @@ class Server:
         self.client = client
         self._clock = clock
         self._offset = 0
+        self._batches: dict[int, Batches] = {}
 
     def now(self) -> int:
         """Return the server's time in ms, as far as the last measurement tells."""
@@ -95,39 +90,14 @@ class Server:
                 troubled(error)
             await asyncio.sleep(MEASURE_CLOCK_EVERY_S)
 
-    async def run(self, name: str, key: str, *args: str | bytes | float) -> Any:  # noqa: ANN401 -- each script has its own result
-        """Run a script on the keys under `key`; loads it if the server does not know it (after a restart)."""
-        text, sha = script(name)
-        try:
-            return await self.client.evalsha(sha, 1, key, *args)
-        except NoScriptError:
-            return await self.client.eval(text, 1, key, *args)
-
-    async def run_and_sync(self, name: str, key: str, *args: str | bytes | float, replicas: int) -> Any:  # noqa: ANN401 -- the same
-        """Run a script and wait until so many replicas have what it wrote on their disks.
+    async def run(self, name: str, key: str, *args: Argument, replicas: int = 0) -> Any:  # noqa: ANN401 -- each script has its own result
+        """Run a script on the keys under `key`, and wait until so many replicas have what it wrote on their disks.
 
         Raises NotReplicatedError if that takes longer than 300 ms: the write stands here, and may be lost with here.
         """
-        text, sha = script(name)
-        result, *rest = await self._run_then_sync(key, ("EVALSHA", sha, 1, key, *args), replicas)
-        if isinstance(result, NoScriptError):
-            result, *rest = await self._run_then_sync(key, ("EVAL", text, 1, key, *args), replicas)
-        for answer in (result, *rest):
-            if isinstance(answer, Exception):
-                raise answer
-        if int(rest[-1][1]) < replicas:
-            raise NotReplicatedError
-        return result
-
-    async def _run_then_sync(self, key: str, command: tuple[str | bytes | float, ...], replicas: int) -> list[Any]:
-        # WAITAOF speaks of what its own connection wrote, so both go down one, and the next caller takes another.
-        pipe = self.client.pipeline(transaction=False)
-        pipe.execute_command(*command)
-        # A script that was run before writes nothing; WAITAOF would then be content with replicas that lack its work.
-        pipe.set(f"{key}{SYNCED}", 1)
-        for slice_ms in FSYNC_ON_REPLICAS_MS:
-            pipe.execute_command("WAITAOF", 0, replicas, slice_ms)
-        return list(await pipe.execute(raise_on_error=False))
+        if replicas not in self._batches:
+            self._batches[replicas] = Batches(lambda: self.client, replicas=replicas)
+        return await self._batches[replicas].run(*script(name), key, args)
 
     async def inspect(self, *, replicas: int = 0) -> tuple[Finding, ...]:
         """Look at everything that decides whether a thanked visitor is safe here; never raises for what it finds.
@@ -179,7 +149,9 @@ class Server:
         return findings
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once what is under way has been answered."""
+        for batches in self._batches.values():
+            await batches.close()
         await self.client.aclose(close_connection_pool=True)
 
 

@@ -28,6 +28,7 @@ class Proxy:
         self._socket = socket
         self._to_lose: set[str] = set()
         self._nth = 0
+        self._is_half = False
         self._flows: dict[Way, asyncio.Event] = {}
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -48,9 +49,13 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
-    def lose_reply_to(self, name: str) -> None:
-        """Let the next command that holds `name` be executed, and reset its connection instead of replying."""
+    def lose_reply_to(self, name: str, *, half: bool = False) -> None:
+        """Let the next command that holds `name` be executed, and reset its connection instead of replying.
+
+        `half`: in the middle of the reply.
+        """
         self._to_lose.add(name)
+        self._is_half = half
 
     def lose_nth_reply(self, number: int) -> None:
         """Reset the connection instead of the `number`-th reply from now, of whichever command."""
@@ -118,6 +123,10 @@ class Proxy:
         self._to_lose.discard(found or "")
         return found
 
+    def rest_of(self, reply: bytes) -> bytes:
+        """Return what of a lost reply still comes through."""
+        return reply[: len(reply) // 2] if self._is_half else b""
+
     def is_nth(self) -> bool:
         self._nth -= 1
         return self._nth == 0
@@ -137,6 +146,8 @@ class _Link:
             await self._flows[way].wait()
             if way == "replies" and (lost := self._loses or ("nth" if self._proxy.is_nth() else None)):
                 self._proxy.lost[lost] += 1
+                writer.write(self._proxy.rest_of(text))
+                await writer.drain()
                 return
             writer.write(text)
             await writer.drain()

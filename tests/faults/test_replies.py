@@ -43,7 +43,8 @@ def has_lost(proxy: Proxy, what: str, times: int) -> bool:
     return proxy.lost[what] >= times
 
 
-def test_the_reply_to_each_script_lost_once_loses_and_doubles_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_the_reply_to_each_script_lost_once_loses_and_doubles_nothing(tmp_path: Path, half: bool) -> None:
     with Crm() as crm, behind_a_proxy(tmp_path, crm) as (site, proxy):
         crm.decide = failing_one_in(ONE_FAILS_IN)
         with Load(site, seed=seed(9)) as load:
@@ -52,7 +53,7 @@ def test_the_reply_to_each_script_lost_once_loses_and_doubles_nothing(tmp_path: 
             until(lambda: site.counts().get("rejected") == 1, "the refusal is counted")
             for name in SCRIPTS:
                 sha = script(name)[1]
-                proxy.lose_reply_to(sha)
+                proxy.lose_reply_to(sha, half=half)
                 if name == "refuse":
                     assert post(site.web.port, {"phone": "12"}) == 422
                 until(partial(has_lost, proxy, sha, 1), f"a reply to {name} is lost")
