@@ -1,6 +1,6 @@
 """What the commands that ask about leads share: which configuration, which server, which lead is meant.
 
-Law: prints nothing.
+Invariant: prints nothing.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Leads as a spreadsheet: the CSV that `leads list --csv` prints.
 
-Law: decides nothing about leads and prints nothing. No cell is a formula: programs that open a CSV take what begins
-with `=`, `+`, `-` or `@` for one (OWASP, "CSV Injection"), so such a cell gets a `'` before it, numbers too.
+Invariant: decides nothing about leads and prints nothing. No cell is a formula: programs that open a CSV take what
+begins with `=`, `+`, `-` or `@` for one (OWASP, "CSV Injection"), so such a cell gets a `'` before it, numbers too.
 """
 
 import csv

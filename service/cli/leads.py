@@ -1,33 +1,32 @@
 """The commands that ask about leads and their deliveries, or set them going again.
 
-Law: prints; what is kept is read by `archive`, what is counted by `store`. Times are shown in UTC.
+Invariant: prints; what is kept is read by `archive`, what is counted by `store`. Times are shown in UTC.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-import msgspec
 import typer
 
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
 from service.cli.csv_export import sheet
+from service.cli.render import lead_as_text
 from service.config.config import Config
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
+from service.lib.json_text import pretty
 from service.lib.text import one_line
 from service.lib.times import at
 from service.model.form import Form
-from service.model.lead import Content
 from service.process.settings import spool_path
 from service.process.wiring import clock
 from service.store.accounts import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
-from service.store.archive import DeadDelivery, KeptDelivery, KeptLead
+from service.store.archive import DeadDelivery, KeptLead
 from service.store.cipher import UnreadableError
 from service.store.leads import Store
 from service.store.overview import read_accounts, read_pauses, read_waits
 from service.store.server import Server
-from service.submission.spam import by_weight
 from service.up.installation import environment_of
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -58,7 +57,7 @@ def status(
     except CannotStart as error:
         raise CannotStart(f"{error} {spooled} submissions lie in the spool." if folder else str(error)) from None
     as_text = _accounts_as_text(accounts, {name: until for name, until in waits.items() if until > clock()})
-    typer.echo(msgspec.json.format(msgspec.json.encode(accounts)).decode() if json else as_text)
+    typer.echo(pretty(accounts) if json else as_text)
     if aside:
         typer.echo(f"Lines of the spool could not be taken and wait for a person: {', '.join(aside)}", err=True)
     if check and (gaps := accounts.gaps()):
@@ -100,7 +99,7 @@ def dead(json: Json = False) -> None:
 
     found = ask(read)
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        typer.echo(pretty(found))
         return
     for each in found:
         typer.echo(f"{at(each.at)}  {each.destination}  {each.lead}.{each.version}  {each.reason}")
@@ -118,22 +117,28 @@ def list_leads(
     """List the leads of a form, newest first: when, which, and how each delivery stands."""
     if json and csv:
         raise CannotStart("Choose one of --json and --csv.")
-    config = configuration()
-    if form is not None and form not in config.forms:
-        raise CannotStart(f"There is no form {form}; there is {', '.join(config.forms)}.")
-
-    forms = [config.forms[each] for each in ([form] if form else config.forms)]
+    forms = _forms_named(form)
     leads, closed = ask(lambda server: _latest(server, forms, limit))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(leads)).decode())
+        typer.echo(pretty(leads))
     elif csv:
         typer.echo(sheet(leads, forms), nl=False)
     else:
-        for each in leads:
-            states = "  ".join(f"{one.destination}: {one.state}" for one in each.deliveries)
-            typer.echo(f"{at(each.first_seen_at)}  {each.form}  {each.id}  {_version_of(each)}  {states}")
+        for lead in leads:
+            states = "  ".join(f"{delivery.destination}: {delivery.state}" for delivery in lead.deliveries)
+            typer.echo(f"{at(lead.first_seen_at)}  {lead.form}  {lead.id}  {_version_of(lead)}  {states}")
     if closed:
         raise CannotStart("\n".join(f"{lead} is not listed: {why}" for lead, why in closed.items()))
+
+
+def _forms_named(name: str | None) -> list[Form]:
+    """Return the form of this name, all of them for None."""
+    config = configuration()
+    if name is None:
+        return list(config.forms.values())
+    if name not in config.forms:
+        raise CannotStart(f"There is no form {name}; there is {', '.join(config.forms)}.")
+    return [config.forms[name]]
 
 
 async def _latest(server: Server, forms: Sequence[Form], limit: int) -> tuple[list[KeptLead], dict[str, str]]:
@@ -167,66 +172,10 @@ def show(name: Annotated[str, typer.Argument(metavar="RECEIPT|LEAD")], json: Jso
     lead = ask(read)
     if lead is None:
         raise CannotStart(f"{name} is no longer kept.")
-    typer.echo(msgspec.json.format(msgspec.json.encode(lead)).decode() if json else lead_as_text(lead))
+    typer.echo(pretty(lead) if json else lead_as_text(lead))
 
 
 async def _obstacles(server: Server, config: Config, lead: KeptLead) -> dict[str, str]:
     """Say why nothing is sent to a destination of this lead: it is paused, or configured no longer."""
     gone = [each.destination for each in lead.deliveries if each.destination not in config.destinations]
     return dict.fromkeys(gone, "it is not in the configuration") | await read_pauses(server, config)
-
-
-def lead_as_text(lead: KeptLead) -> str:
-    """Tell everything about a lead, a line for each thing."""
-    if lead.erased_at is not None:
-        lines = [f"{lead.id} at form {lead.form} was erased {at(lead.erased_at)}; these have yet to be told"]
-        return "\n".join(lines + [line for delivery in lead.deliveries for line in _delivery_as_text(delivery)])
-    lines = [f"{lead.id} at form {lead.form}, first seen {at(lead.first_seen_at)}, last {at(lead.last_seen_at)}"]
-    lines += ["submissions"]
-    lines += [
-        f"  {at(each.at)}  {each.result}, version {each.version}, receipt {each.receipt}" for each in lead.submissions
-    ]
-    for version in lead.versions:
-        lines += [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
-        lines += _content_as_text(version.content)
-        lines += [f"  looks like spam: {_signals_as_text(version.signals)}"] if version.signals else []
-    if lead.goes_out_at is not None:
-        lines += [f"known since; goes out as one update at {at(lead.goes_out_at)}, by this person's limit"]
-    elif lead.unforwarded:
-        lines += ["known since, and not forwarded"]
-    if lead.unforwarded:
-        lines += _content_as_text(lead.unforwarded)
-    for delivery in lead.deliveries:
-        lines += _delivery_as_text(delivery)
-    return "\n".join(lines)
-
-
-def _signals_as_text(signals: Mapping[str, int]) -> str:
-
-    return f"{sum(signals.values())} ({', '.join(f'{name} {signals[name]}' for name in by_weight(signals))})"
-
-
-def _content_as_text(content: Content) -> list[str]:
-    lines = [f"  {name}: {one_line(answer.text)}" for name, answer in content.fields.items()]
-    lines += [f"  {name} (extra): {one_line(text)}" for name, text in content.extra.items()]
-    if agreed := content.consent:
-        what = "agreed to" if agreed.agreed else "did not agree to"
-        lines += [f"  consent: {what} version {agreed.version} ({agreed.language}) at {agreed.at}"]
-        lines += [f"  consent: SHA-256 of its text {agreed.text_sha256}"]
-    return lines + [f"  flag: {each}" for each in content.flags]
-
-
-def _delivery_as_text(delivery: KeptDelivery) -> list[str]:
-    states = ", ".join(f"version {number} {state}" for number, state in delivery.states.items())
-    lines = [f"{delivery.destination}: {states}"]
-    for each in delivery.attempts:
-        status = f" {each.status}" if each.status else ""
-        attempt = f"version {each.version}: {each.result}{status}, took {each.took} ms"
-        lines += [f"  {at(each.at)}  {attempt}  {each.reason}".rstrip()]
-        lines += [f"    it answered: {one_line(each.excerpt)}"] if each.excerpt else []
-    if delivery.due_at is not None and delivery.paused and not delivery.leased:
-        lines += [f"  waits: {delivery.paused}"]
-    elif delivery.due_at is not None:
-        what = "an attempt is under way, and given up" if delivery.leased else "next try"
-        lines += [f"  {what} at {at(delivery.due_at)}, {delivery.tries} tries so far"]
-    return lines

@@ -1,6 +1,6 @@
-"""The command line `leads`: the commands that run something. `cli_leads` has those that ask about leads.
+"""The command line `leads`: the commands that run something. `leads` has those that ask about leads.
 
-Law: wiring. Whatever cannot be done ends with sentences on standard error and status 1, never with a traceback.
+Invariant: wiring. Whatever cannot be done ends with sentences on standard error and status 1, never with a traceback.
 """
 
 import asyncio
@@ -13,26 +13,24 @@ from typing import Annotated
 
 import typer
 
-from service.cli import leads, person, quarantine, sending
+from service.cli import check, leads, person, quarantine, sending
+from service.cli.check import troubles_of_keys
 from service.config.advice import guessable
 from service.config.config import Config
 from service.intake.spool import open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.lib.signature import PREFIX
-from service.lib.weak_secrets import HOW_TO_MAKE, weakness
-from service.process.settings import config_path, encryption_keys, look_up, read_settings, redis_url, secret_of
+from service.lib.weak_secrets import weakness
+from service.process.settings import look_up, read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
-from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
-from service.store.cipher import listed_in
-from service.store.connection import connect
-from service.store.health import FAILURES, Finding
-from service.store.server import Server
+from service.store.health import FAILURES
+from service.store.server import agree_on_keys
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
+check.add_to(app)
 leads.add_to(app)
 sending.add_to(app)
 quarantine.add_to(app)
@@ -119,69 +117,6 @@ def demo(
 
 
 @app.command()
-def check(
-    redis: Annotated[bool, typer.Option("--redis", help="Also look whether Redis is durable.")] = False,
-) -> None:
-    """Read the configuration and the secrets and print every mistake in them; exit 1 if there is one."""
-    path, troubles = config_path(os.environ), list(_troubles_of_secrets())
-    try:
-        config = load_config(path, os.environ)
-    except CannotStart as error:
-        raise CannotStart("\n".join([str(error), *troubles])) from None
-    troubles += [f"{each.path}: {each.message}." for each in guessable(config)]
-    if troubles:
-        raise CannotStart("\n".join(troubles))
-    for remark in config.warnings:
-        typer.echo(f"worth a look: {remark.path}: {remark.message}")
-    if look_up(os.environ, "LEADS_SECRET") is None:
-        typer.echo("worth a look: LEADS_SECRET: is not set here, and `leads serve` and `leads work` need it")
-    if redis:
-        _check_redis(config)
-    typer.echo(f"{path} is fine: forms {', '.join(config.forms)}; destinations {', '.join(config.destinations)}.")
-
-
-def _troubles_of_secrets() -> Iterator[str]:
-    try:
-        secret = secret_of(os.environ)
-    except CannotStart as error:
-        secret = None
-        yield str(error)
-    if secret and (why := weakness(secret)):
-        yield f"LEADS_SECRET: it {why}. {HOW_TO_MAKE}"
-    try:
-        cipher_of(os.environ)
-    except CannotStart as error:
-        yield str(error)
-    else:
-        yield from _troubles_of_keys()
-
-
-def _troubles_of_keys() -> Iterator[str]:
-    listed = encryption_keys(os.environ)
-    for number, key in enumerate(listed_in(listed) if listed else (), 1):
-        # A key is the base64 of its bytes, as a webhook's secret is: both are looked at.
-        if why := weakness(Secret(f"{PREFIX}{key}")):
-            yield f"LEADS_ENCRYPTION_KEY: key {number} {why}. {HOW_TO_MAKE_KEY}"
-
-
-def _check_redis(config: Config) -> None:
-    async def look() -> tuple[Finding, ...]:
-        server = Server(connect(redis_url(os.environ).reveal()), clock=clock)
-        try:
-            return await server.inspect(replicas=config.service.replicas)
-        finally:
-            await server.close()
-
-    findings = asyncio.run(look())
-    for finding in findings:
-        typer.echo(f"redis: {finding.sentence}")
-    if any(each.level != "unknown" for each in findings):
-        raise CannotStart("Redis is not as it must be.")
-    if not findings:
-        typer.echo("redis: answers and is durable.")
-
-
-@app.command()
 def healthcheck(
     url: Annotated[str, typer.Argument(help="What to ask.")] = "http://127.0.0.1:8000/readyz",
 ) -> None:
@@ -205,7 +140,7 @@ def _prepare(*, is_web: bool) -> Config:
     config = load_config(settings.config, os.environ)
     if "LEADS_DEMO" not in os.environ:
         weak = ["LEADS_SECRET"] * bool(weakness(settings.secret))
-        weak += ["LEADS_ENCRYPTION_KEY"] * any(_troubles_of_keys())
+        weak += ["LEADS_ENCRYPTION_KEY"] * any(troubles_of_keys())
         for path in (*[each.path for each in guessable(config)], *weak):
             say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
 
@@ -219,7 +154,7 @@ def _prepare(*, is_web: bool) -> Config:
             settings.redis_url, wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.service.replicas
         )
         try:
-            await cipher.agree(server)
+            await agree_on_keys(server, cipher)
         except FAILURES:
             if not may_be_away:
                 raise

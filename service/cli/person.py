@@ -1,6 +1,7 @@
 """The commands about one person: what is held about them, and erase it everywhere.
 
-Law: prints; `index` in Redis finds, `erase.lua` deletes. The phone or email that is asked for is never printed back.
+Invariant: prints; `index` in Redis finds, `erase.lua` deletes. The phone or email that is asked for is never printed
+back.
 """
 
 import asyncio
@@ -12,19 +13,20 @@ import msgspec
 import typer
 
 from service.cli.context import archive_on, ask, configuration
-from service.cli.leads import lead_as_text
+from service.cli.render import lead_as_text
 from service.config.config import Config
 from service.fields import email, phone
 from service.intake.drain import Drain
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
+from service.lib.json_text import pretty
 from service.lib.secret import Secret
 from service.lib.text import one_line
 from service.lib.times import at
 from service.model.form import Form
 from service.process.settings import read_settings, spool_path
 from service.process.wiring import clock
-from service.store.archive import KeptLead, Quarantined
+from service.store.archive import Archive, KeptLead, Quarantined
 from service.store.erasure import Erased, ErasedLead, Eraser
 from service.store.health import sentence_of
 from service.store.leads import Store
@@ -67,7 +69,7 @@ def person(
 
     held = ask(read)
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(held)).decode())
+        typer.echo(pretty(held))
         return
     for lead in held.leads:
         typer.echo(lead_as_text(lead))
@@ -87,10 +89,15 @@ async def _holding(server: Server, config: Config, secret: Secret, said: Sequenc
     }
     for form in forms.values():
         found = await eraser.find(form.name, [person_hash(secret, form.name, *each) for each in said])
-        leads += [lead for each in found if each[0] != "?" and (lead := await archive.lead(form, each))]
-        held = {each[1:] for each in found if each[0] == "?"}
-        quarantined += [each for each in await archive.quarantined(form) if each.id in held] if held else []
+        held = {name.removeprefix("?") for name in found if name.startswith("?")}
+        ids = [name for name in found if not name.startswith("?")]
+        leads += [lead for name in ids if (lead := await archive.lead(form, name))]
+        quarantined += await _quarantined(archive, form, held)
     return Holding(leads, quarantined)
+
+
+async def _quarantined(archive: Archive, form: Form, held: set[str]) -> list[Quarantined]:
+    return [submission for submission in await archive.quarantined(form) if submission.id in held] if held else []
 
 
 def erase(number: Phone = None, address: Email = None) -> None:

@@ -1,17 +1,17 @@
 """The commands about what looked like spam: see it, let it through, delete it.
 
-Law: prints; `accept.lua` and `drop.lua` decide.
+Invariant: prints; `accept.lua` and `drop.lua` decide.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-import msgspec
 import typer
 
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration
 from service.config.config import Config
 from service.lib.errors import CannotStart
+from service.lib.json_text import pretty
 from service.lib.text import one_line
 from service.lib.times import at
 from service.model.form import Form
@@ -34,7 +34,7 @@ def quarantine(json: Annotated[bool, typer.Option("--json", help="For programs."
     config = configuration()
     found = ask(lambda server: _all(server, config))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        typer.echo(pretty(found))
         return
     for each in found:
         typer.echo(f"{at(each.at)}  {each.form}  {each.id}  {', '.join(each.reasons)}{_score(each)}")

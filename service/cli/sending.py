@@ -1,6 +1,6 @@
 """The commands that send something: what died or was lost again, a test, a look at what would be sent.
 
-Law: prints; what is sent is decided by `replay.lua`, `repair.lua` and the destination.
+Invariant: prints; what is sent is decided by `replay.lua`, `repair.lua` and the destination.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from service.model.lead import Delivery
 from service.process.wiring import clock
 from service.store.leads import Store
 from service.store.records import Mended
-from service.store.repair import walk
 from service.store.server import Server
+from service.store.upkeep import walk
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,8 +48,8 @@ def replay(
         )
     length = None if since is None else _length(since)
     config = configuration()
-    if destination is not None and destination not in config.destinations:
-        raise CannotStart(f"There is no destination {destination}; there is {', '.join(config.destinations)}.")
+    if destination is not None:
+        _destination(config, destination)
 
     async def send_again(server: Server) -> int:
         pairs = [pair for pair in await pairs_of(server, config) if destination in (None, pair[1])]
@@ -136,7 +136,7 @@ def _sample(config: Config, destination: Destination) -> Delivery:
 
 def test(destination: str) -> None:
     """Send a lead marked as a test to a destination and print what it answered; exit 1 if it was not delivered."""
-    from service.delivery.courier import attempt, describe  # noqa: PLC0415 -- httpx takes long to import
+    from service.delivery.attempt import attempt, describe  # noqa: PLC0415 -- httpx takes long to import
     from service.delivery.sender import Sender  # noqa: PLC0415 -- the same
 
     config = configuration()

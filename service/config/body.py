@@ -1,8 +1,9 @@
 """`body` of a destination ► templates, each path in it checked against the forms that deliver there.
 
-Law: pure; every mistake goes to the table's report. A literal value is never repeated: it may be a secret.
+Invariant: pure; every mistake goes to the table's report. A literal value is never repeated: it may be a secret.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -90,19 +91,22 @@ def _no(path: str) -> str:
 
 def reach(forms: Iterable[object]) -> Reach:
     """Return what these forms, as they stand in the file, can tell."""
-    tables = [form for form in forms if isinstance(form, dict) and raw_fields(form)]
+    tables = [(form, fields) for form in forms if isinstance(form, dict) and (fields := raw_fields(form))]
     if not tables:
         return Reach(None, phone=True, never_extra=frozenset())
-    fields = [raw_fields(form) for form in tables]
-    kinds = [each.get("type") for keys in fields for each in keys.values() if isinstance(each, dict)]
-    open_forms = [keys for form, keys in zip(tables, fields, strict=True) if form.get("allow_extra") is not False]
-    named = [frozenset(_spellings(keys)) for keys in open_forms]
+    named = [frozenset(_spellings(fields)) for form, fields in tables if form.get("allow_extra") is not False]
     return Reach(
-        fields=frozenset(name for keys in fields for name in keys),
-        phone=any(kind == "phone" or kind not in FIELD_TYPES for kind in kinds),
+        fields=frozenset(itertools.chain.from_iterable(fields for _, fields in tables)),
+        phone=any(_may_be_phone(field) for _, fields in tables for field in fields.values()),
         never_extra=named[0].intersection(*named[1:]) if named else None,
-        consent=any("consent" in form for form in tables),
+        consent=any("consent" in form for form, _ in tables),
     )
+
+
+def _may_be_phone(field: object) -> bool:
+    """Tell whether a field as it stands in the file is a phone, or so wrong that nobody knows."""
+    kind = field.get("type") if isinstance(field, dict) else ""
+    return kind == "phone" or (isinstance(field, dict) and kind not in FIELD_TYPES)
 
 
 def _spellings(fields: Keys) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """`captcha` and `consent` of a form ► Altcha, Turnstile, Agreement.
 
-Law: pure; every mistake goes to the table's report. A secret is never repeated.
+Invariant: pure; every mistake goes to the table's report. A secret is never repeated.
 """
 
 from collections.abc import Mapping

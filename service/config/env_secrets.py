@@ -1,6 +1,6 @@
 """What the file names as `$NAME`: secrets from the environment, or from the file that `NAME_FILE` names.
 
-Law: the environment and the reading of files are passed in. No message ever holds a value.
+Invariant: the environment and the reading of files are passed in. No message ever holds a value.
 """
 
 import re

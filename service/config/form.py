@@ -1,6 +1,6 @@
 """`[forms.NAME]` ► Form.
 
-Law: pure; every mistake goes to the table's report, and what comes back is only used if there is none.
+Invariant: pure; every mistake goes to the table's report, and what comes back is only used if there is none.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,7 @@
 """`leads.toml` ► Config, or every mistake in it at once.
 
-Law: pure; the text, the environment and the reading of files are passed in. Nothing starts with a mistake in it, and
-no message repeats what may be a secret. A value is checked here, once, and never again.
+Invariant: pure; the text, the environment and the reading of files are passed in. Nothing starts with a mistake in
+it, and no message repeats what may be a secret. A value is checked here, once, and never again.
 """
 
 import tomllib

@@ -1,6 +1,6 @@
 """One table of the configuration while it is read: every mistake in it is collected, none ends the reading.
 
-Law: knows TOML's values and nothing of forms or destinations. A mistake names a value only where `say` is used,
+Invariant: knows TOML's values and nothing of forms or destinations. A mistake names a value only where `say` is used,
 which is never for a value that may be a secret.
 """
 

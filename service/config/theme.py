@@ -1,6 +1,6 @@
 """`theme` of a form ► how its pages look.
 
-Law: pure; takes nothing but colours, lengths and names of fonts, so that a theme can never be other CSS.
+Invariant: pure; takes nothing but colours, lengths and names of fonts, so that a theme can never be other CSS.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Kinds of settings: durations, rates, regions, origins, names; each text ► value, or what is wrong with it.
 
-Law: pure. A kind says what is allowed. Durations come out in milliseconds.
+Invariant: pure. A kind says what is allowed. Durations come out in milliseconds.
 """
 
 import re

@@ -1,6 +1,6 @@
 """`[destinations.NAME]` with `type = "webhook"` ► Webhook.
 
-Law: pure; every mistake goes to the table's report. Values of `url`, `secret` and `headers` are never repeated.
+Invariant: pure; every mistake goes to the table's report. Values of `url`, `secret` and `headers` are never repeated.
 """
 
 import re
@@ -62,22 +62,26 @@ def _url(value: object, environment: Environment) -> Text | Wrong:
 
 def _problem_of_url(url: Text) -> Wrong | None:
     """Say what is wrong with an address, without repeating it. What passes here, httpx takes."""
-    whole_text = reveal(url)
+    text = reveal(url)
     try:
-        parts = urlsplit(whole_text)
-        fits = parts.scheme in {"http", "https"} and _URL.fullmatch(whole_text) and parts.port != 0
-        host = host_of(parts)
+        parts = urlsplit(text)
+        is_address = parts.port != 0 and _URL.fullmatch(text) and parts.scheme in {"http", "https"} and host_of(parts)
     except ValueError:
         return wrong("must be an address such as `https://crm.example.com/hooks/leads`")
-    if not fits or host is None:
+    if not is_address:
         return wrong("must be an address that begins with `https://` or `http://` and a host, without spaces")
     if "@" in parts.netloc:
         return wrong('must not have a user and password in it: write headers = { Authorization = "Basic $NAME" }')
-    literal = "".join(part for part in url if not isinstance(part, Secret))
-    names = [key for key, text in parse_qsl(urlsplit(literal).query) if asks_for_secret(key) and text]
-    if names and not any(isinstance(part, Secret) for part in url):
+    if names := _literal_secrets(url):
         return wrong(f"holds a literal where a secret belongs, at {listing(names)}: write `$NAME` there")
     return None
+
+
+def _literal_secrets(url: Text) -> list[str]:
+    """Return the parameters of an address that ask for a secret and stand there in the open."""
+    if any(isinstance(part, Secret) for part in url):
+        return []
+    return [key for key, text in parse_qsl(urlsplit(reveal(url)).query) if asks_for_secret(key) and text]
 
 
 def _secrets(value: object, environment: Environment) -> tuple[Secret, ...] | Wrong:

@@ -1,59 +1,25 @@
 """One delivery on its way from its lease to what became of it.
 
-Law: the destination says what is sent and what an answer means, `conclude` what follows from that; the courier only
-carries it to the store and to the destination's gate. What happened is returned; nothing is logged or counted here.
+Invariant: what follows from an attempt is decided in `attempt`; the courier only carries it to the store and to the
+destination's gate. What happened is returned; nothing is logged or counted here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar, assert_never
+from typing import Final, TypeVar
 
-import httpx
-
-from service.delivery.sender import Answer, PrivateAddressError
+from service.delivery.attempt import Conclusion, Sends, attempt, conclude
 from service.destinations.destination import Destination
-from service.destinations.failure import judge_failure
-from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
-from service.lib.text import one_line
-from service.model.lead import Delivery
-from service.store.breaker import Gate, GateState, Report
-from service.store.cipher import UnreadableError
+from service.destinations.outcome import Outcome, Retry
+from service.store.breaker import Gate, GateState
 from service.store.health import FAILURES
 from service.store.leads import Settled, Store
-from service.store.records import Attempt, Claim
+from service.store.records import Claim
 
-LEASE_BEYOND_TIMEOUT: Final = 5_000
 KEEP_TRYING_S: Final = 60.0
 
-_REPORTS: Final[Mapping[Scope, Report]] = {
-    "delivery": "failed", "load": "load", "setup": "failed", "fault": "unused",
-}  # fmt: skip
-"""What an attempt that is put off tells the gate. One refused by a setup that others get through with is its own."""
-
 T = TypeVar("T")
-
-
-class Sends(Protocol):
-    """What a delivery needs of a sender."""
-
-    async def send(self, request: httpx.Request) -> Answer | httpx.RequestError | TimeoutError:
-        """Send a request and return what came of it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """What is to be written down after an attempt. `due` (ms) only of a retry; `wait` (ms) only of a `load` report.
-
-    `is_charged` False: it does not count against the retry list, because it was about the destination, not this lead.
-    """
-
-    attempt: Attempt
-    report: Report
-    due: int = 0
-    is_charged: bool = True
-    wait: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,81 +30,6 @@ class Attempted:
     conclusion: Conclusion
     settled: Settled
     state: GateState
-
-
-def conclude(
-    claim: Claim, outcome: Outcome, retry: tuple[int, ...], *, is_probe: bool, began: int, now: int, jitter: float
-) -> Conclusion:
-    """Decide what follows from an outcome. `retry` holds the pauses in ms, `jitter` is in [0, 1)."""
-    version, took = claim.delivery.lead.version, now - began
-    match outcome:
-        case Delivered(status):
-            return Conclusion(Attempt(began, version, "delivered", took, status), "delivered")
-        case Rejected(reason, status, excerpt):
-            # Without a status it was refused here, and the destination was not even asked.
-            report: Report = "unused" if status is None else "answered"
-            return Conclusion(Attempt(began, version, "dead", took, status, reason, excerpt), report)
-        case Retry(reason, _, "setup", status, excerpt) if is_probe or not claim.is_refused:
-            attempt = Attempt(began, version, "retry", took, status, reason, excerpt)
-            return Conclusion(attempt, "refused", due=now, is_charged=False)
-        case Retry(reason, after, scope, status, excerpt) if is_probe and scope != "fault":
-            attempt = Attempt(began, version, "retry", took, status, reason, excerpt)
-            return Conclusion(attempt, _REPORTS[scope], after or now, is_charged=False, wait=_wait(outcome, now))
-        case Retry():
-            return _put_off(claim, outcome, retry, began=began, now=now, jitter=jitter)
-    assert_never(outcome)
-
-
-def _put_off(
-    claim: Claim, outcome: Retry, retry: tuple[int, ...], *, began: int, now: int, jitter: float
-) -> Conclusion:
-    due = next_try(claim.tries + 1, retry, now, jitter, None if outcome.scope == "load" else outcome.after)
-    reason = outcome.reason if due is not None else f"no try is left; at the last one {outcome.reason}"
-    attempt = Attempt(
-        began, claim.delivery.lead.version, "dead" if due is None else "retry", now - began,
-        outcome.status, reason, outcome.excerpt,
-    )  # fmt: skip
-    return Conclusion(attempt, _REPORTS[outcome.scope], due or 0, wait=_wait(outcome, now))
-
-
-def _wait(outcome: Retry, now: int) -> int:
-    """Return how long everybody is to wait, ms: only an answer that speaks for everybody says so."""
-    return max(0, (outcome.after or now) - now) if outcome.scope == "load" else 0
-
-
-async def attempt(destination: Destination, sender: Sends, delivery: Delivery, clock: Callable[[], int]) -> Outcome:
-    """Send a delivery once and say what it came to. `clock` gives ms."""
-    try:
-        request = destination.request(delivery, clock())
-    except Exception as error:  # noqa: BLE001 -- a lead we cannot render must not be tried for ever, nor end the worker
-        return Rejected(f"we could not make a request of it ({type(error).__name__}); this is a fault of the service")
-    try:
-        answer = await sender.send(request)
-        return _judge(destination, answer, clock())
-    except Exception as error:  # noqa: BLE001 -- what breaks us here may break us each time, and is to end in a reason
-        return Retry(f"we broke on its answer ({type(error).__name__}); this is a fault of the service", scope="fault")
-
-
-def _judge(destination: Destination, answer: Answer | httpx.RequestError | TimeoutError, now: int) -> Outcome:
-    match answer:
-        case Answer(status, headers, text):
-            return destination.judge(status, headers, text, now)
-        case PrivateAddressError():
-            return Retry("its address is a private one, which needs `allow_private = true`", scope="setup")
-        case _:
-            return judge_failure(answer)
-
-
-def describe(outcome: Outcome) -> str:
-    """Say in a line or two what an outcome means, for whoever tries a destination out."""
-    match outcome:
-        case Delivered(status):
-            return f"delivered: it answered {status}"
-        case Retry(reason, _, _, _, excerpt):
-            return f"would be tried again: {reason}" + (f"\nit answered: {one_line(excerpt)}" if excerpt else "")
-        case Rejected(reason, _, excerpt):
-            return f"refused: {reason}" + (f"\nit answered: {one_line(excerpt)}" if excerpt else "")
-    assert_never(outcome)
 
 
 class Courier:
@@ -161,19 +52,15 @@ class Courier:
             claim, outcome, tuple(self._destination.retry),
             is_probe=is_probe, began=began, now=self._store.server.now(), jitter=self._jitter(),
         )  # fmt: skip
-        if conclusion.report == "refused":  # Nobody else may try before the gate is shut.
+        if conclusion.verdict == "refused":  # Nobody else may try before the gate is shut.
             state = await self._report(slot, conclusion, is_probe=is_probe)
             return Attempted(claim, conclusion, await self._settle(claim, conclusion), state)
         settled = await self._settle(claim, conclusion)
         return Attempted(claim, conclusion, settled, await self._report(slot, conclusion, is_probe=is_probe))
 
     async def _outcome(self, claim: Claim) -> Outcome:
-        if claim.fault == UnreadableError.__name__:
-            reason = "no key in LEADS_ENCRYPTION_KEY opens what is kept of it: add the one it was encrypted with"
-            return Retry(reason, scope="fault")
-        if claim.fault:
-            reason = f"we could not read what is kept of it ({claim.fault}); this is a fault of the service"
-            return Retry(reason, scope="fault")
+        if claim.unreadable:
+            return Retry(claim.unreadable, scope="fault")
         return await attempt(self._destination, self._sender, claim.delivery, self._store.server.now)
 
     async def _settle(self, claim: Claim, conclusion: Conclusion) -> Settled:
@@ -183,14 +70,14 @@ class Courier:
                 conclusion.attempt,
                 due=conclusion.due,
                 is_charged=conclusion.is_charged,
-                is_refused=conclusion.report == "refused",
+                is_refused=conclusion.verdict == "refused",
             )
         )
 
     async def _report(self, slot: str, conclusion: Conclusion, *, is_probe: bool) -> GateState:
         return await insist(
             lambda: self._gate.report(
-                slot, conclusion.report, is_probe=is_probe, wait=conclusion.wait, reason=conclusion.attempt.reason
+                slot, conclusion.verdict, is_probe=is_probe, wait=conclusion.wait, reason=conclusion.attempt.reason
             )
         )
 

@@ -1,6 +1,6 @@
 """One destination's loop: what is due there is claimed as fast as there are free senders, and no faster.
 
-Law: a fixed number of senders a destination (many requests queued on one httpx client collapse it), and a loop of
+Invariant: a fixed number of senders a destination (many requests queued on one httpx client collapse it), and a loop of
 its own for each, so that a slow destination delays no other.
 """
 
@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from service.delivery.courier import LEASE_BEYOND_TIMEOUT, Attempted, Courier
+from service.delivery.attempt import LEASE_BEYOND_TIMEOUT
+from service.delivery.courier import Attempted, Courier
 from service.destinations.destination import Destination
 from service.model.form import Form
 from service.store.breaker import Gate, Permit

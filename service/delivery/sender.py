@@ -1,6 +1,6 @@
 """The outgoing HTTP: sends one request, reads the beginning of the answer, keeps to a deadline.
 
-Law: knows no CRM and decides nothing: an answer comes back as it was, a failure as the exception it was.
+Invariant: knows no CRM and decides nothing: an answer comes back as it was, a failure as the exception it was.
 No redirects, no proxy from the environment, certificates checked, private addresses only where allowed.
 """
 

@@ -1,6 +1,6 @@
 """The demo: the clinic's page with its form, and a CRM that shows what it got and whether the signature held.
 
-Law: it is an outsider. It knows the service by its addresses alone and checks a signature as any receiver would;
+Invariant: it is an outsider. It knows the service by its addresses alone and checks a signature as any receiver would;
 nothing of the store or of the configuration is read here. It keeps at most `KEPT` requests.
 """
 

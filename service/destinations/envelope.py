@@ -1,6 +1,6 @@
 """What a delivery says, in its three shapes: our JSON envelope, values by path, and flat pairs.
 
-Law: pure; a delivery goes in, plain values come out, the same ones for the same delivery.
+Invariant: pure; a delivery goes in, plain values come out, the same ones for the same delivery.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """A request that got no answer: what the exception means for the delivery.
 
-Law: looks at exceptions, does no I/O. Every reason is our own sentence; an exception's text is never repeated.
+Invariant: looks at exceptions, does no I/O. Every reason is our own sentence; an exception's text is never repeated.
 """
 
 import socket

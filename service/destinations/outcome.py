@@ -1,6 +1,6 @@
 """What one attempt came to, and when to try again.
 
-Law: a failure says only whether, when and for whom to try again. Nothing here sends or keeps anything.
+Invariant: a failure says only whether, when and for whom to try again. Nothing here sends or keeps anything.
 A reason is for the person on call: our own words, never the destination's, which may echo what a visitor typed.
 """
 

@@ -1,6 +1,6 @@
 """Texts with `{path}` placeholders: a CRM's own words in `body`.
 
-Law: pure, and ignorant of leads: what a path means is a mapping that is passed in.
+Invariant: pure, and ignorant of leads: what a path means is a mapping that is passed in.
 `{{`, `}}` and `$$` stand for `{`, `}` and `$`; `$NAME` is a secret from the environment.
 """
 

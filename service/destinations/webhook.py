@@ -1,6 +1,6 @@
 """A destination that takes leads by webhook: our signed JSON envelope, or its own words.
 
-Law: pure. It builds a request and reads an answer; it never sends.
+Invariant: pure. It builds a request and reads an answer; it never sends.
 Source of the headers: https://github.com/standard-webhooks/standard-webhooks
 """
 

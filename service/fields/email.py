@@ -1,6 +1,6 @@
 """Raw text from an email field ► an address, or nothing.
 
-Law: pure; the syntax is what the package `email-validator` says it is, and no name server is asked.
+Invariant: pure; the syntax is what the package `email-validator` says it is, and no name server is asked.
 An address is never changed in what it means: the key may fold two spellings of one mailbox, and a
 suggestion is only ever told.
 """

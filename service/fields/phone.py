@@ -1,6 +1,6 @@
 """Raw text from a phone field ► a verdict: the number, or what to tell the visitor.
 
-Law: pure and total. Any text gets a verdict, none an exception, and the same text always the same
+Invariant: pure and total. Any text gets a verdict, none an exception, and the same text always the same
 one: nothing here remembers. The package `phonenumbers` (Google's libphonenumber) decides what can
 be decided; length is the hard test and the prefix a warning, because its metadata ages. Rules 1 to
 3 are in `phone_text`; 4, 5, 7, 8 and 10 in `phone_number`; 6 in `phone_repair`. Here they are put in

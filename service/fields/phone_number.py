@@ -1,6 +1,6 @@
 """One spelled number ► found or refused, as `phonenumbers` sees it.
 
-Law: the questions asked of the library's metadata, and none of its private names. Rules 4, 5, 7, 8
+Invariant: the questions asked of the library's metadata, and none of its private names. Rules 4, 5, 7, 8
 and 10 of the phone rules; nothing is repaired here.
 """
 

@@ -1,6 +1,6 @@
 """What stands in a phone field, before anybody asks whether it is a number.
 
-Law: characters only. Rules 1 to 3 of the phone rules live here: cleaning, two numbers in one
+Invariant: characters only. Rules 1 to 3 of the phone rules live here: cleaning, two numbers in one
 field, extensions, words. This module knows no country and no library; whatever a visitor types,
 it answers in time proportional to at most 64 characters.
 """

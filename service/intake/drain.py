@@ -1,7 +1,7 @@
 """The way back from the spool: each spooled submission goes through the same script as any other.
 
-Law: a file is drained in order, from its beginning, and removed only when every line of it was taken or set aside;
-what happened is returned.
+Invariant: a file is drained in order, from its beginning, and removed only when every line of it was taken or set
+aside; what happened is returned.
 """
 
 import asyncio

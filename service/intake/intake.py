@@ -1,6 +1,6 @@
 """One submission on its way from checked content to the disk.
 
-Law: decides nothing about a submission that `accept.lua` decides, and tells nobody; what happened is returned.
+Invariant: decides nothing about a submission that `accept.lua` decides, and tells nobody; what happened is returned.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The spool: submissions on the local disk while Redis is away.
 
-Law: a line is a whole submission and is fsynced before `append` returns; a file is locked by whoever writes or drains
-it, so the kernel knows of each file whether its process still lives. Nothing is ever dropped: what cannot be read is
-set aside beside the rest, under a name that ends in `.aside`.
+Invariant: a line is a whole submission and is fsynced before `append` returns; a file is locked by whoever writes or
+drains it, so the kernel knows of each file whether its process still lives. Nothing is ever dropped: what cannot be
+read is set aside beside the rest, under a name that ends in `.aside`.
 
 Files are named `TIME-RANDOM.jsonl` and readable by their owner alone. Draining a line twice is harmless, because the
 script that takes it knows the submission's id: so a file is drained from its beginning and removed when all of it is.

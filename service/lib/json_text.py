@@ -1,12 +1,14 @@
 """A JSON text read so that nothing in it is lost: numbers as they were written, repeated names as often as they stand.
 
-Law: pure, and safe on any text: a document that is broken, too deep or no object is None, never an exception.
+Invariant: pure, and safe on any text: a document that is broken, too deep or no object is None, never an exception.
 """
 
 import json
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NoReturn
+
+import msgspec
 
 from service.lib.secret import unshown
 
@@ -111,3 +113,8 @@ def _children(node: Node) -> list[Node]:
             return node
         case _:
             return []
+
+
+def pretty(value: object) -> str:
+    """Write a value as JSON that people read."""
+    return msgspec.json.format(msgspec.json.encode(value)).decode()

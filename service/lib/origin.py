@@ -1,6 +1,6 @@
 """Origins: which one is which, however it is spelled.
 
-Law: pure. An origin is `scheme://host[:port]` (RFC 6454) in one spelling: lower case, ASCII, no default port.
+Invariant: pure. An origin is `scheme://host[:port]` (RFC 6454) in one spelling: lower case, ASCII, no default port.
 """
 
 import re

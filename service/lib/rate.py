@@ -1,7 +1,7 @@
 """How often something may happen, and a meter that says when it may again.
 
-Law: pure; the time comes in. The meter is the generic cell rate algorithm (ITU-T I.371): it allows `requests` at once,
-then one each `per / requests`, and never more than `requests` beyond that pace.
+Invariant: pure; the time comes in. The meter is the generic cell rate algorithm (ITU-T I.371): it allows `requests`
+at once, then one each `per / requests`, and never more than `requests` beyond that pace.
 """
 
 from dataclasses import dataclass, field

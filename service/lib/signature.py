@@ -1,6 +1,6 @@
 """Signatures and keyed hashes: Standard Webhooks for what we send, Webflow's for what Webflow sends us.
 
-Law: pure. Bytes and a secret go in, a signature or a yes or no comes out; the clock is an argument.
+Invariant: pure. Bytes and a secret go in, a signature or a yes or no comes out; the clock is an argument.
 
 Sources: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 and https://developers.webflow.com/data/docs/working-with-webhooks

@@ -1,6 +1,6 @@
 """Text made clean: what every value goes through before it is measured, checked or kept.
 
-Law: pure; cleaning what is clean changes nothing. What is clean is NFC, has no blank at either end, and no
+Invariant: pure; cleaning what is clean changes nothing. What is clean is NFC, has no blank at either end, and no
 control character but, in text of several lines, LF.
 """
 

@@ -1,7 +1,7 @@
 """Whether a secret could be guessed by somebody who knows how secrets are made up.
 
-Law: pure, and no sentence holds the secret. It finds what was never random (a placeholder, a repeated sign, a text from
-a manual), not what is merely short: a secret made by chance is never suspected.
+Invariant: pure, and no sentence holds the secret. It finds what was never random (a placeholder, a repeated sign, a
+text from a manual), not what is merely short: a secret made by chance is never suspected.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """A form and its fields, as the configuration names them.
 
-Law: frozen values that cannot be wrong (`config` makes them). Durations are milliseconds.
+Invariant: frozen values that cannot be wrong (`config` makes them). Durations are milliseconds.
 """
 
 from collections.abc import Mapping

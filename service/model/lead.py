@@ -1,6 +1,6 @@
 """What a person told one form: an answer, a content, a submission, a lead, a delivery.
 
-Law: plain frozen values. Nothing here knows how they are checked, kept or sent.
+Invariant: plain frozen values. Nothing here knows how they are checked, kept or sent.
 Times are integers: milliseconds since 1970-01-01 UTC.
 """
 

@@ -1,8 +1,8 @@
 """The catalogue of everything that can be wrong with a request: a code and its HTTP status.
 
-Law: a code is stable for ever. Its sentence stands in `languages/`, a file a language; it tells the visitor what to
-do and may be reworded. `{…}` in a sentence is filled from `Problem.values`; `country` there is a region code ("IN")
-that the sentence names in its own language.
+Invariant: a code is stable for ever. Its sentence stands in `languages/`, a file a language; it tells the visitor
+what to do and may be reworded. `{…}` in a sentence is filled from `Problem.values`; `country` there is a region code
+("IN") that the sentence names in its own language.
 """
 
 from collections.abc import Mapping

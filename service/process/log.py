@@ -1,7 +1,7 @@
 """What happened ► one line each, as JSON or as text.
 
-Law: a line names form, receipt, lead, version, destination, result, duration and codes; nothing a visitor typed, no
-answer of a CRM and no exception's text ever reaches it.
+Invariant: a line names form, receipt, lead, version, destination, result, duration and codes; nothing a visitor
+typed, no answer of a CRM and no exception's text ever reaches it.
 """
 
 import logging

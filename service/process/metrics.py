@@ -1,6 +1,6 @@
 """What happened ► figures for Prometheus, safe over several processes.
 
-Law: no label that a visitor can choose: forms, destinations, results and codes are ours. The processes of one
+Invariant: no label that a visitor can choose: forms, destinations, results and codes are ours. The processes of one
 `leads serve` share the folder that PROMETHEUS_MULTIPROC_DIR names; the library reads that when it is first imported.
 """
 

@@ -35,6 +35,7 @@ from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
 from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
+from service.store.server import agree_on_keys
 from service.web.app import create_app
 from service.web.challenge import Challenger
 from service.web.protocol import BoundedProtocol
@@ -156,7 +157,7 @@ async def _get_acquainted(parts: _Parts) -> bool:
     while True:
         try:
             findings = await store.server.open(replicas=parts.config.service.replicas)
-            await parts.cipher.agree(store.server)
+            await agree_on_keys(store.server, parts.cipher)
             await store.remember_forms(parts.config.forms)
         except CannotStart as error:
             parts.log.error("redis cannot be used", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault

@@ -28,7 +28,7 @@ from service.process.worker import Worker
 from service.replies.reply import NO_PAGE
 from service.store.health import FAILURES, verdict
 from service.store.overview import read_accounts
-from service.store.server import Server
+from service.store.server import Server, agree_on_keys
 from service.web.protocol import BoundedProtocol
 
 
@@ -57,7 +57,7 @@ async def _work(config: Config, door: socket.socket | None, *, until_stdin_close
         watch_stdin(lambda: _call(loop, stop))
     cipher = cipher_of(os.environ)
     await server.open()
-    await cipher.agree(server)
+    await agree_on_keys(server, cipher)
     figures = WorkerFigures()
     log = open_log(settings.log, "worker")
     log.info("delivering", destinations=list(config.destinations), port=door.getsockname()[1] if door else 0)

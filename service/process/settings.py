@@ -1,6 +1,6 @@
 """The environment, read once into a value: where Redis is, the secret, the spool, how to log.
 
-Law: takes the environment as an argument; reads nothing by itself but the files that NAME_FILE names.
+Invariant: takes the environment as an argument; reads nothing by itself but the files that NAME_FILE names.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What every command needs: the configuration, the server, the time; or a sentence why it cannot be had.
 
-Law: with the other modules of its rung the only reader of the environment and of the real clock.
+Invariant: with the other modules of its rung the only reader of the environment and of the real clock.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The worker: a dispatcher for each destination, woken by submissions, and the repair beside them.
 
-Law: wires what others decide. Several workers may run; they share nothing but Redis.
+Invariant: wires what others decide. Several workers may run; they share nothing but Redis.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from service.config.config import Config
-from service.delivery.courier import LEASE_BEYOND_TIMEOUT, Attempted, Courier
+from service.delivery.attempt import LEASE_BEYOND_TIMEOUT
+from service.delivery.courier import Attempted, Courier
 from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.sender import Sender
 from service.destinations.destination import Destination
@@ -18,9 +19,10 @@ from service.store import upkeep
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
 from service.store.health import FAILURES, Failure, sentence_of
-from service.store.leads import WAKE, Store
-from service.store.repair import walk
+from service.store.keys import WAKE
+from service.store.leads import Store
 from service.store.server import Server
+from service.store.upkeep import walk
 
 FINISH_WITHIN_S: Final = 20.0
 REPAIR_EVERY_S: Final = 600.0

@@ -1,7 +1,7 @@
 """How the pages look, and what they are allowed to do.
 
-Law: pure but for the style sheet, read once. A theme is a few custom properties, checked when it was configured; the
-text on a button keeps its contrast whatever the accent.
+Invariant: pure but for the style sheet, read once. A theme is a few custom properties, checked when it was
+configured; the text on a button keeps its contrast whatever the accent.
 """
 
 import base64

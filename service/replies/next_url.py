@@ -1,6 +1,6 @@
 r"""Where a visitor may be sent after success: the `_next` rule.
 
-Law: pure; what is not clearly allowed is "". The answer is rebuilt from what was checked, so that no browser
+Invariant: pure; what is not clearly allowed is "". The answer is rebuilt from what was checked, so that no browser
 reads another address in it (WHATWG URL: `\` is `/`, tabs and line ends vanish, `https:host` is absolute).
 """
 

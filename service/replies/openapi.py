@@ -1,6 +1,6 @@
 """The HTTP surface as an OpenAPI 3.1 document, made from the catalogue and the configuration's forms.
 
-Law: pure; tells a form's fields and nothing else of the configuration.
+Invariant: pure; tells a form's fields and nothing else of the configuration.
 """
 
 from collections.abc import Iterable

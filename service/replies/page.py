@@ -1,7 +1,7 @@
 """The pages: a form as it is configured, the same form with its problems, thanks, and a refusal.
 
-Law: pure but for the templates, read once. Every text goes through jinja2's escaping; no script stands in a page, it
-loads our own. Every page works without one.
+Invariant: pure but for the templates, read once. Every text goes through jinja2's escaping; no script stands in a
+page, it loads our own. Every page works without one.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """What came of a request becomes what its browser sees: every status, header and byte of JSON.
 
-Law: pure. A success never says whether this person has written before. A success never carries `error` or
+Invariant: pure. A success never says whether this person has written before. A success never carries `error` or
 `errors`: widely used clients read their mere presence as failure.
 """
 

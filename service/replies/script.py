@@ -1,7 +1,8 @@
 """The scripts that a page may use: `/lead-form.js`, and `/lead-form-altcha.js` which that loads when it is needed.
 
-Law: pure but for the files, each read once. Any page of any website may load them, and a browser may keep them for an
-hour. They are written to be read and served without comments and blanks, which nobody's visitor should wait for.
+Invariant: pure but for the files, each read once. Any page of any website may load them, and a browser may keep them
+for an hour. They are written to be read and served without comments and blanks, which nobody's visitor should wait
+for.
 """
 
 import hashlib

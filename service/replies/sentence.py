@@ -1,6 +1,6 @@
 """A problem becomes the sentence that its visitor reads.
 
-Law: pure; every word comes from a language, every name of a country from Unicode's CLDR (by way of Babel).
+Invariant: pure; every word comes from a language, every name of a country from Unicode's CLDR (by way of Babel).
 """
 
 import re

@@ -1,6 +1,6 @@
 """In which language, and with which words of its owner, a form speaks to one visitor.
 
-Law: pure. Who speaks decides nothing about what is said.
+Invariant: pure. Who speaks decides nothing about what is said.
 """
 
 from collections.abc import Mapping

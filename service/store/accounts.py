@@ -1,26 +1,14 @@
 """The account of a form and of its destinations: every submission and every version owed stands in one column.
 
-Law: the numbers were counted where they arose, none is computed from the others here; `balanced` compares them.
+Invariant: the numbers were counted where they arose, none is computed from the others here; `balanced` compares them.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 SUBMISSIONS: Final = ("rejected", "quarantined", "repeated", "updated", "created", "erased")
 VERSIONS: Final = ("delivered", "waiting", "dead", "superseded", "erased")
-
-
-class Pause(msgspec.Struct, frozen=True):
-    """Why nothing but probes is sent to a destination: since when, the reason, and the next probe (ms).
-
-    "refused": it refuses everybody until somebody changes something; "failing": it may be back by itself.
-    """
-
-    kind: Literal["refused", "failing"]
-    since: int
-    reason: str
-    probe_at: int
 
 
 class DestinationAccount(msgspec.Struct, frozen=True, kw_only=True):

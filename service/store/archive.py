@@ -1,6 +1,6 @@
 """What is kept about leads, for a person who asks: one lead whole, the latest ones, the dead ones.
 
-Law: only reads. The keys are those of `service.store`.
+Invariant: only reads. The keys are those of `service.store`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,8 @@ from service.lib.secret import unshown
 from service.model.form import Form
 from service.model.lead import Content, Delivery
 from service.store.cipher import PLAIN, Cipher
-from service.store.leads import EXCERPT, Facts, base_of, delivery_of, open_facts
+from service.store.keys import EXCERPT, base_of
+from service.store.leads import Facts, delivery_of, open_facts
 from service.store.records import Attempt, Line, Record, Said, Version
 from service.store.server import Server
 from service.submission.facts import content_of

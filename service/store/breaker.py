@@ -1,6 +1,6 @@
 """A destination's gate: how many attempts may start now, over all forms and all workers.
 
-Law: what belongs to the destination as a whole (rate, slots in flight, not-before, pause) stands in its own keys:
+Invariant: what belongs to the destination as a whole (rate, slots in flight, not-before, pause) stands in its own keys:
 
 `leads:{destination:NAME}:slots`   sorted set: slot ► when its holder is taken for dead, ms
 `leads:{destination:NAME}:state`   hash: next_at (rate), limit and streak (concurrency after a 429), not_before,
@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from service.store.accounts import Pause
+import msgspec
+
 from service.store.server import Server
 
 SLOT_HELD_MS = 6_000
@@ -23,8 +24,20 @@ FAILURES_THAT_PAUSE = (10, 10_000)
 FAILING_PAUSES_MS = (10_000, 300_000)
 """The first and the longest pause after that: it may be back by itself."""
 
-Report = Literal["delivered", "answered", "failed", "load", "refused", "unused"]
+Verdict = Literal["delivered", "answered", "failed", "load", "refused", "unused"]
 GateState = Literal["opened", "paused", "closed", "open"]
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Why nothing but probes is sent to a destination: since when, the reason, and the next probe (ms).
+
+    "refused": it refuses everybody until somebody changes something; "failing": it may be back by itself.
+    """
+
+    kind: Literal["refused", "failing"]
+    since: int
+    reason: str
+    probe_at: int
 
 
 class Pace(NamedTuple):
@@ -66,7 +79,7 @@ class Gate:
         if held := tuple(slots):
             await self._server.run("keep", self._base, self._server.now() + SLOT_HELD_MS, *held)
 
-    async def report(self, slot: str, result: Report, *, is_probe: bool, wait: int = 0, reason: str = "") -> GateState:
+    async def report(self, slot: str, result: Verdict, *, is_probe: bool, wait: int = 0, reason: str = "") -> GateState:
         """Give a slot back and say what became of its attempt; the answer is the state of the destination now."""
         state: GateState = await self._server.run(
             "report", self._base, self._server.now(), slot, result, wait,

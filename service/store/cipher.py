@@ -1,7 +1,7 @@
 """What a person said, encrypted before it is kept and opened again when it is needed.
 
-Law: knows texts and keys, not what they mean. AES-256-GCM of the package `cryptography` (NIST SP 800-38D), a random
-nonce for each text; where a text belongs is authenticated with it, so that none can be put in another's place.
+Invariant: knows texts and keys, not what they mean. AES-256-GCM of the package `cryptography` (NIST SP 800-38D), a
+random nonce for each text; where a text belongs is authenticated with it, so that none can be put in another's place.
 Without a key a text is kept as it is; what was kept so before there was a key can still be read.
 """
 
@@ -14,7 +14,6 @@ from typing import Final
 
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.store.server import Server
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -71,24 +70,6 @@ class Cipher:
             return AESGCM(self._keys[name]).decrypt(nonce, raw[NAME_BYTES + NONCE_BYTES :], _spelled(place)).decode()
         except (KeyError, InvalidTag, ValueError) as error:
             raise UnreadableError(NO_KEY_OPENS) from error
-
-    async def agree(self, server: Server) -> None:
-        """See that our keys open what is kept on the server, and remember there which one seals from now on.
-
-        Raises CannotStart if they do not.
-        """
-        kept = await server.client.get(WITNESS)
-        if kept is None:
-            if self.is_on:
-                await server.client.set(WITNESS, self.seal(WITNESS, WITNESS))
-            return
-        if not self.is_on:
-            raise CannotStart(NO_KEY_GIVEN)
-        try:
-            self.open(str(kept), WITNESS)
-        except UnreadableError:
-            raise CannotStart(NO_KEY_OPENS) from None
-        await server.client.set(WITNESS, self.seal(WITNESS, WITNESS))
 
 
 PLAIN: Final = Cipher()

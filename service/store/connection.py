@@ -1,6 +1,7 @@
 """How the Redis server is reached: by address, by socket, or through sentinels that know the primary.
 
-Law: makes clients; nothing is sent yet. Every caller gets a connection of its own and waits for one if all are taken.
+Invariant: makes clients; nothing is sent yet. Every caller gets a connection of its own and waits for one if all are
+taken.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Takes out of Redis what must not be kept any longer: a person, what is too old, receipts of what is gone.
 
-Law: `erase.lua`, `expire.lua` and `sweep.lua` decide and delete; this module only asks them, slice by slice.
+Invariant: `erase.lua`, `expire.lua` and `sweep.lua` decide and delete; this module only asks them, slice by slice.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 from redis.exceptions import ResponseError
 
-from service.store.leads import base_of
+from service.store.keys import base_of
 from service.store.records import SLACK_MS
 from service.store.server import Server
 

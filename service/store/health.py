@@ -1,6 +1,6 @@
 """What a Redis server must be like, and what is wrong with one, in sentences that tell what to change.
 
-Law: reads what a server told, or the error it gave; asks it nothing.
+Invariant: reads what a server told, or the error it gave; asks it nothing.
 """
 
 import re

@@ -1,35 +1,6 @@
 """The leads of a form in Redis: accepted, claimed, settled, replayed, counted, each in one atomic script.
 
-Law: only this module and the scripts it runs write these keys; `archive` reads them too. All keys of a form share the
-hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed stands in no key. Times: ms of the server.
-
-`leads:{FORM}:lead:ID`        hash: version, first, last, enquiries, phone ("1": has one), persons (JSON hashes),
-                              index (lines: more hashes that find it), submissions (lines "at result version receipt"),
-                              kept (said since that version), pace (until when its person's limit is used up),
-                              v:N (a version, see `kept.Version`), d:DEST (delivery record, see shared/states.lua),
-                              a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,
-                              its v:N, and d:DEST and a:DEST of those that have yet to be told
-`leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
-`leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
-`leads:{FORM}:text:HASH`      sorted set: hash of who sent this text lately ► when, a few; runs out after a day
-`leads:{FORM}:index`          hash: person hash ► what is held of that person, see shared/index.lua
-`leads:{FORM}:erased:HASH`    when that person was erased; runs out when nothing of then can be on its way any more
-`leads:{FORM}:rate:NAME`      until when a limit is used up, see shared/rate.lua: NAME is "form" or "address:HASH"
-`leads:{FORM}:deferred`       sorted set: lead ► when its person's limit allows the next version
-`leads:{FORM}:once:HASH`       whose submission a challenge was solved for (hashes); runs out after the challenge
-`leads:{FORM}:receipts`       hash: receipt ► lead id, or "?submission id" of a quarantined one
-`leads:{FORM}:seen:DAY`       hash: submission id ► result, or id of a report of refusals ► ""; runs out later than any
-                              spool may lie
-`leads:{FORM}:synced`         written by `server` behind each script that replicas must have on disk; read by nobody
-`leads:{FORM}:leads`          sorted set: lead ► when its latest version came here
-`leads:{FORM}:due:DEST`       sorted set: lead ► due, or end of its lease
-`leads:{FORM}:waiting:DEST`   sorted set: lead ► acceptance of its oldest waiting version
-`leads:{FORM}:dead:DEST`      sorted set: lead ► time of its last death
-`leads:{FORM}:held`           hash: submission id ► quarantined submission, JSON; `quarantine`: the same by time
-`leads:{FORM}:count`          hash: received, rejected, …, DEST:owed, DEST:delivered, …
-`leads:forms`                 set: every form that was ever served
-`leads:wake`                  channel: the name of a destination that has something due now, or is open again
-`leads:schema`                the number of this map, written once by `server`; `{destination:…}` is the map of `gate`
+Invariant: only this room and the scripts it runs write the keys of `keys`. Times: ms of the server.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,8 +12,9 @@ from msgspec import structs
 from service.model.form import Form
 from service.model.lead import Content, Delivery, Lead
 from service.store.accounts import FormAccount, account_of
-from service.store.cipher import PLAIN, Cipher
+from service.store.cipher import PLAIN, Cipher, UnreadableError
 from service.store.health import Finding
+from service.store.keys import EXCERPT, FORMS, base_of
 from service.store.records import (
     IDEMPOTENCY_MS,
     ONCE_MS,
@@ -61,9 +33,7 @@ from service.store.records import (
 from service.store.server import Server
 from service.submission.facts import content_of, label_of
 
-WAKE = "leads:wake"
-EXCERPT = "excerpt"
-FORMS = "leads:forms"
+_NO_KEY = "no key in LEADS_ENCRYPTION_KEY opens what is kept of it: add the one it was encrypted with"
 PROMOTED = 100
 """At most so many leads in one step."""
 
@@ -208,16 +178,18 @@ class Store:
 
     def _claim(self, form: Form, destination: str, row: Sequence[Any], token: str) -> Claim:
         try:
-            delivery, fault = delivery_of(self._cipher, form, row), ""
+            delivery, unreadable = delivery_of(self._cipher, form, row), ""
+        except UnreadableError:
+            delivery, unreadable = _without_content(form, row), _NO_KEY
         except Exception as error:  # noqa: BLE001 -- what cannot be read must not hold up what was leased with it
-            unread = Lead(row[0], form.name, int(row[1]), Content({}, {}), 0, 0, int(row[3]), 0)
-            delivery, fault = Delivery(unread, "lead.created"), type(error).__name__
-        return Claim(form.name, destination, delivery, int(row[2]), row[4] == "1", token, fault)
+            delivery = _without_content(form, row)
+            unreadable = f"what is kept of it cannot be read ({type(error).__name__}); this is a bug of the service"
+        return Claim(form.name, destination, delivery, int(row[2]), row[4] == "1", token, unreadable)
 
 
-def base_of(form: str) -> str:
-    """Return what every key of a form begins with."""
-    return f"leads:{{{form}}}:"
+def _without_content(form: Form, row: Sequence[Any]) -> Delivery:
+    lead = Lead(row[0], form.name, int(row[1]), Content({}, {}), 0, 0, int(row[3]), 0)
+    return Delivery(lead, "lead.created")
 
 
 def _accepted(answer: Sequence[Any]) -> Accepted:

@@ -1,6 +1,6 @@
 """Every form's account at this moment, with why a destination is not sent to.
 
-Law: only reads; each form in one step. Times in the sentences are UTC.
+Invariant: only reads; each form in one step. Times in the sentences are UTC.
 """
 
 from service.config.config import Config

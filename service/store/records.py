@@ -1,6 +1,6 @@
 """What is kept, as it is written (a submission's line, a version, an attempt), and what the scripts in `lua/` answer.
 
-Law: plain records; nothing here reads or writes them.
+Invariant: plain records; nothing here reads or writes them.
 """
 
 from dataclasses import dataclass
@@ -138,8 +138,8 @@ class Limit(NamedTuple):
 class Claim:
     """A delivery leased to us under `token`, after `tries` charged attempts.
 
-    `is_refused`: it was refused before by a destination that then refused everybody. `fault`: the kind of error that
-    reading its content came to, "" for none; with one, `delivery` is without content and must not be sent.
+    `is_refused`: it was refused before by a destination that then refused everybody. `unreadable`: why its content
+    cannot be read, as a sentence, "" if it can; if not, `delivery` is without content and must not be sent.
     """
 
     form: str
@@ -148,7 +148,7 @@ class Claim:
     tries: int
     is_refused: bool
     token: str
-    fault: str = ""
+    unreadable: str = ""
 
 
 class Due(NamedTuple):

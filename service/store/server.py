@@ -1,6 +1,6 @@
 """The Redis server: how it is reached, what it must be like, what time it has, and how scripts run on it.
 
-Law: knows Redis and nothing about leads. Whatever is wrong with a server is said in a sentence that tells
+Invariant: knows Redis and nothing about leads. Whatever is wrong with a server is said in a sentence that tells
 what to change.
 """
 
@@ -17,6 +17,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from service.lib.errors import CannotStart
 from service.store.batch import Argument, Batches
+from service.store.cipher import NO_KEY_GIVEN, NO_KEY_OPENS, WITNESS, Cipher, UnreadableError
 from service.store.connection import ANSWER_WITHIN_S, connect_beside
 from service.store.health import (
     FAILURES,
@@ -162,3 +163,22 @@ async def _settings(client: "Redis") -> dict[str, str] | None:
     except ResponseError:
         return None
     return {str(name): str(value) for name, value in told.items()}
+
+
+async def agree_on_keys(server: Server, cipher: Cipher) -> None:
+    """See that our keys open what is kept on the server, and remember there which one seals from now on.
+
+    Raises CannotStart if they do not.
+    """
+    kept = await server.client.get(WITNESS)
+    if kept is None:
+        if cipher.is_on:
+            await server.client.set(WITNESS, cipher.seal(WITNESS, WITNESS))
+        return
+    if not cipher.is_on:
+        raise CannotStart(NO_KEY_GIVEN)
+    try:
+        cipher.open(str(kept), WITNESS)
+    except UnreadableError:
+        raise CannotStart(NO_KEY_OPENS) from None
+    await server.client.set(WITNESS, cipher.seal(WITNESS, WITNESS))

@@ -1,6 +1,6 @@
 """The bytes of a request become fields, or the reason why they cannot.
 
-Law: pure, and safe on any bytes under any content type. Nothing here knows what a form asks for.
+Invariant: pure, and safe on any bytes under any content type. Nothing here knows what a form asks for.
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
 """The challenge of a form: made, looked for in what was posted, and checked as far as that needs nobody else.
 
-Law: pure; time, secret and randomness are passed in. A solution never travels on as a field. The challenge of `altcha`
-is the one of ALTCHA's version 1, which every release of its widget solves: find the number whose SHA-256 after the
-salt is the one given (https://altcha.org/docs/v2/server-integration).
+Invariant: pure; time, secret and randomness are passed in. A solution never travels on as a field. The challenge of
+`altcha` is the one of ALTCHA's version 1, which every release of its widget solves: find the number whose SHA-256
+after the salt is the one given (https://altcha.org/docs/v2/server-integration).
 """
 
 import hmac

@@ -1,6 +1,6 @@
 """Which posted name is which configured field.
 
-Law: pure; decides by name only, and by whether anything was typed. Names are compared without case, blanks,
+Invariant: pure; decides by name only, and by whether anything was typed. Names are compared without case, blanks,
 `-`, `_`, `[` and `]`.
 """
 

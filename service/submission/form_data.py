@@ -1,6 +1,6 @@
 """What a browser posted, as plain text, before anybody asked whether it is right.
 
-Law: frozen values; names and texts stand here as they were sent. Names beginning with `_` are control
+Invariant: frozen values; names and texts stand here as they were sent. Names beginning with `_` are control
 fields: they are split off here and never travel further as fields.
 """
 
@@ -77,13 +77,19 @@ def gather(
     values: dict[str, list[str]] = {}
     for name, text in pairs:
         values.setdefault(name, []).append(text)
-    joined = {name: _join(texts) for name, texts in values.items() if name.strip()}
+    fields: dict[str, str] = {}
+    control: dict[str, str] = {}
     trap = honeypot.casefold()
-    traps = [joined.pop(name) for name in [*joined] if name.strip().casefold() == trap]
-    control = {name.strip().casefold()[1:]: text for name, text in joined.items() if is_control(name)}
-    control["gotcha"] = _join([*traps, control.get("gotcha", "")])
+    for name, texts in values.items():
+        text, plain = _join(texts), name.strip().casefold()
+        if plain == trap:
+            control["gotcha"] = _join([control.get("gotcha", ""), text])
+        elif is_control(name):
+            control[plain[1:]] = _join([control.get(plain[1:], ""), text])
+        elif plain:
+            fields[name] = text
     return Posted(
-        {name: text for name, text in joined.items() if not is_control(name)},
+        fields,
         _control(control),
         {name: tuple(texts) for name, texts in values.items() if len(texts) > 1},
         frozenset(booleans),

@@ -1,6 +1,6 @@
 """The parts of a multipart/form-data body (RFC 7578).
 
-Law: pure; what is broken anywhere is None, never half a form.
+Invariant: pure; what is broken anywhere is None, never half a form.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Where a submission came from, as far as its browser told.
 
-Law: pure; a source is a hint, never a reason to refuse. Only the names that `lead` lists are kept, each no longer
+Invariant: pure; a source is a hint, never a reason to refuse. Only the names that `lead` lists are kept, each no longer
 than allowed; whatever else was sent is dropped.
 """
 

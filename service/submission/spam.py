@@ -1,7 +1,7 @@
 """What about a submission looks like spam: signals by their name, with what each weighs at the form.
 
-Law: pure. A signal is only ever something that is there: what a client does not send speaks for nobody and against
-nobody. Nothing here decides; `accept.lua` adds up, and knows the one signal that no submission shows alone.
+Invariant: pure. A signal is only ever something that is there: what a client does not send speaks for nobody and
+against nobody. Nothing here decides; `accept.lua` adds up, and knows the one signal that no submission shows alone.
 """
 
 import binascii

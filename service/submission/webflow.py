@@ -1,6 +1,6 @@
 """Webflow's `form_submission` webhook becomes the fields that its visitor filled in.
 
-Law: pure. The visitor was thanked by Webflow already, so nothing of a recognised event is refused.
+Invariant: pure. The visitor was thanked by Webflow already, so nothing of a recognised event is refused.
 Outside source: Webflow's Data API v2, "form_submission" and "Webhook signatures".
 """
 

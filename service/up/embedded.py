@@ -1,6 +1,6 @@
 """The embedded server: a durable Valkey of our own, in one folder, on a UNIX socket that only we may open.
 
-Law: one owner a folder. `owner.lock` is held by the process that runs the server, `server.lock` by the
+Invariant: one owner a folder. `owner.lock` is held by the process that runs the server, `server.lock` by the
 server itself: it inherits the open file, so the kernel knows whether a server still writes to this folder,
 whatever became of its owner and whatever a process id says by now. Two servers on one append-only file
 would spoil it; no server is ever started while `server.lock` is held.

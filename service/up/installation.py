@@ -1,6 +1,6 @@
 """The installation that runs in a data folder: what its environment is, for whoever asks about it.
 
-Law: `up` writes the description while it runs, readable by its owner alone; the asking commands read it, so that
+Invariant: `up` writes the description while it runs, readable by its owner alone; the asking commands read it, so that
 `leads status` beside a running `leads up` needs no environment of its own.
 """
 

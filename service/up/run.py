@@ -1,6 +1,6 @@
 """`leads up`: a whole installation under one command, and `leads dev`, the same with the demo.
 
-Law: this process carries no lead. It makes what an installation needs in its data folder, starts the embedded
+Invariant: this process carries no lead. It makes what an installation needs in its data folder, starts the embedded
 server, the web part and the worker, starts again what ended, and stops all of it in order: web, worker, server.
 Its children hold the other end of a pipe as their standard input and end by themselves when this process is
 killed (`lifetime.watch_stdin`); a server left behind by a kill is dealt with at the next start (`embedded`).

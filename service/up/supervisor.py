@@ -1,6 +1,6 @@
 """A part of an installation: something that runs, may end, and is then started again.
 
-Law: knows processes and nothing about what they do. Pauses grow from `FIRST_PAUSE` to `LONGEST_PAUSE`.
+Invariant: knows processes and nothing about what they do. Pauses grow from `FIRST_PAUSE` to `LONGEST_PAUSE`.
 """
 
 import contextlib

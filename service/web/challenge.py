@@ -1,8 +1,8 @@
 """Whether the sender of a form has solved its challenge, asking Cloudflare where that is the one who knows.
 
-Law: what it asks goes where the configuration says and nowhere else, within a deadline; nothing that a visitor typed
-goes along. A verifier that does not answer turns nobody away: the lead is let through with a flag, and somebody is
-told.
+Invariant: what it asks goes where the configuration says and nowhere else, within a deadline; nothing that a visitor
+typed goes along. A verifier that does not answer turns nobody away: the lead is let through with a flag, and somebody
+is told.
 """
 
 import secrets

@@ -1,7 +1,7 @@
 """What one process counts by itself: before anything is asked of Redis, and alone while that is away.
 
-Law: pure; the time comes in. A process counts every POST, also what it refuses, and knows nothing of the others, so it
-is never stricter than the limit that they share in Redis.
+Invariant: pure; the time comes in. A process counts every POST, also what it refuses, and knows nothing of the
+others, so it is never stricter than the limit that they share in Redis.
 """
 
 from collections.abc import Iterator

@@ -8,7 +8,8 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.delivery import courier
-from service.delivery.courier import Conclusion, attempt, conclude, describe, insist
+from service.delivery.attempt import Conclusion, attempt, conclude, describe
+from service.delivery.courier import insist
 from service.delivery.sender import Answer, PrivateAddressError
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.webhook import Webhook
@@ -64,7 +65,7 @@ TABLE: list[tuple[Outcome, Row, Row, Row]] = [
 
 
 def shown(result: Conclusion) -> Row:
-    return result.attempt.result, result.report, result.due, result.is_charged, result.wait
+    return result.attempt.result, result.verdict, result.due, result.is_charged, result.wait
 
 
 @pytest.mark.parametrize("is_refused", [False, True])

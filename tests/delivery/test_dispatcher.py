@@ -16,7 +16,8 @@ from service.delivery.courier import Attempted, Courier
 from service.delivery.dispatcher import Dispatcher
 from service.delivery.sender import Sender
 from service.process.worker import gate_of
-from service.store.leads import Store, base_of
+from service.store.keys import base_of
+from service.store.leads import Store
 from service.store.records import Claim
 
 pytestmark = pytest.mark.anyio
@@ -141,7 +142,7 @@ async def test_a_lead_that_cannot_be_read_holds_up_nobody_and_ends_with_a_reason
                 account = await shop.settled()
             dead = await shop.dead()
     assert (account.delivered, account.dead, len(crm.requests)) == (3, 1, 3)
-    assert "fault of the service" in dead[0].reason
+    assert "bug of the service" in dead[0].reason
 
 
 async def test_leads_that_are_not_owed_any_more_do_not_hold_up_one_that_is(redis_url: str) -> None:

@@ -24,7 +24,8 @@ from service.model.form import Field, Form
 from service.model.lead import Answer, Content, Phone
 from service.process.wiring import clock
 from service.store.connection import connect
-from service.store.leads import Store, base_of
+from service.store.keys import base_of
+from service.store.leads import Store
 from service.store.server import Server
 
 KILLS = 6

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from service.delivery.courier import Attempted, Conclusion
+from service.delivery.attempt import Conclusion
+from service.delivery.courier import Attempted
 from service.model.lead import Answer, Content, Delivery, Lead
 from service.process.log import log_attempt, log_submission, log_unverified, open_log
 from service.store.breaker import GateState

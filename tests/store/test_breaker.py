@@ -13,7 +13,6 @@ from workshop import Hands, Workshop, destination, form, one_crm, until
 
 from service.cli.leads import _accounts_as_text
 from service.intake.intake import Taken
-from service.store.accounts import Pause
 from service.store.breaker import (
     FAILING_PAUSES_MS,
     FAILURES_THAT_PAUSE,
@@ -22,8 +21,9 @@ from service.store.breaker import (
     Gate,
     GateState,
     Pace,
+    Pause,
     Permit,
-    Report,
+    Verdict,
 )
 from service.store.connection import connect
 from service.store.overview import read_accounts, read_pauses
@@ -48,7 +48,7 @@ class Destination:
     async def ask(self, wanted: int = 1) -> Permit:
         return await self.gate.ask(wanted, f"worker{next(self._holders)}")
 
-    async def attempt(self, result: Report, *, reason: str = "it did not answer", wait: int = 0) -> GateState:
+    async def attempt(self, result: Verdict, *, reason: str = "it did not answer", wait: int = 0) -> GateState:
         permit = await self.ask()
         [slot] = permit.slots
         return await self.gate.report(slot, result, is_probe=permit.is_probe, reason=reason, wait=wait)
@@ -103,7 +103,7 @@ async def test_few_failures_over_a_long_time_are_no_reason_yet(crm: Destination)
 
 
 @pytest.mark.parametrize("result", ["failed", "load"])
-async def test_ten_in_a_row_over_ten_seconds_close_it_since_the_first_of_them(crm: Destination, result: Report) -> None:
+async def test_ten_in_a_row_over_ten_seconds_close_it_since_the_first_one(crm: Destination, result: Verdict) -> None:
     await crm.attempt("delivered")
     crm.now += 5_000
     began = crm.now
@@ -117,7 +117,7 @@ async def test_ten_in_a_row_over_ten_seconds_close_it_since_the_first_of_them(cr
 
 
 @pytest.mark.parametrize("result", ["delivered", "answered"])
-async def test_an_answer_of_any_kind_about_a_lead_begins_the_count_anew(crm: Destination, result: Report) -> None:
+async def test_an_answer_of_any_kind_about_a_lead_begins_the_count_anew(crm: Destination, result: Verdict) -> None:
     for _ in range(NUMBER - 1):
         await crm.attempt("failed")
     crm.now += LENGTH
@@ -189,7 +189,7 @@ async def test_a_probe_that_never_settles_is_over_when_its_time_is(crm: Destinat
 
 
 @pytest.mark.parametrize("result", ["delivered", "answered"])
-async def test_any_answer_about_a_lead_opens_it_and_everything_begins_anew(crm: Destination, result: Report) -> None:
+async def test_any_answer_about_a_lead_opens_it_and_everything_begins_anew(crm: Destination, result: Verdict) -> None:
     await crm.fail_for_long()
     await crm.until_probe()
     assert await crm.attempt(result) == "opened"

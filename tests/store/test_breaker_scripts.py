@@ -15,7 +15,7 @@ from service.store.breaker import (
     GateState,
     Pace,
     Permit,
-    Report,
+    Verdict,
 )
 from service.store.connection import connect
 from service.store.server import Server
@@ -43,7 +43,7 @@ class Clocked:
         assert len(permit.slots) == 1, permit
         return permit.slots[0]
 
-    async def attempt(self, result: Report, *, is_probe: bool = False, wait: int = 0, reason: str = "") -> GateState:
+    async def attempt(self, result: Verdict, *, is_probe: bool = False, wait: int = 0, reason: str = "") -> GateState:
         permit = await self.ask()
         assert (len(permit.slots), permit.is_probe) == (1, is_probe), permit
         return await self.gate.report(permit.slots[0], result, is_probe=is_probe, wait=wait, reason=reason)
@@ -119,7 +119,7 @@ async def test_a_slot_given_back_cannot_be_kept(crm: Destination) -> None:
 
 
 @pytest.mark.parametrize("result", ["answered", "failed", "load", "refused", "unused"])
-async def test_a_report_told_twice_is_told_once(crm: Destination, result: Report) -> None:
+async def test_a_report_told_twice_is_told_once(crm: Destination, result: Verdict) -> None:
     gate = crm.gate(8)
     slot = await gate.slot()
     await gate.slot()
@@ -360,7 +360,7 @@ async def test_so_many_failures_in_a_row_over_so_long_pause_it_for_a_while(crm: 
 
 
 @pytest.mark.parametrize("result", ["delivered", "answered"])
-async def test_an_answer_in_between_begins_the_count_anew(crm: Destination, result: Report) -> None:
+async def test_an_answer_in_between_begins_the_count_anew(crm: Destination, result: Verdict) -> None:
     gate = crm.gate()
     for _ in range(3):
         for _ in range(FAILURES_THAT_PAUSE[0] - 1):

@@ -21,7 +21,7 @@ from service.store.archive import Archive
 from service.store.cipher import PLAIN, WITNESS, Cipher, UnreadableError, keys_of
 from service.store.connection import connect
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server import Server, agree_on_keys
 
 ONE, TWO = b"1" * 32, b"2" * 32
 MARKED = {
@@ -114,15 +114,15 @@ async def server(redis_url: str) -> AsyncIterator[Server]:
 
 @pytest.mark.anyio
 async def test_processes_must_agree_on_a_key(server: Server) -> None:
-    await PLAIN.agree(server)
+    await agree_on_keys(server, PLAIN)
     assert await server.client.get(WITNESS) is None
-    await Cipher([ONE]).agree(server)
-    await Cipher([TWO, ONE]).agree(server)
-    await Cipher([TWO]).agree(server)
+    await agree_on_keys(server, Cipher([ONE]))
+    await agree_on_keys(server, Cipher([TWO, ONE]))
+    await agree_on_keys(server, Cipher([TWO]))
     with pytest.raises(CannotStart, match="No key in LEADS_ENCRYPTION_KEY opens what is kept"):
-        await Cipher([ONE]).agree(server)
+        await agree_on_keys(server, Cipher([ONE]))
     with pytest.raises(CannotStart, match="set LEADS_ENCRYPTION_KEY"):
-        await PLAIN.agree(server)
+        await agree_on_keys(server, PLAIN)
 
 
 async def everything(server: Server) -> bytes:
@@ -186,7 +186,7 @@ async def test_a_later_key_opens_nothing_and_the_lead_is_kept_for_the_right_one(
         shop.use(Cipher([TWO]))
         to = shop.config.forms["get-in-touch"]
         [claim] = await shop.store.claim(to, "crm", lease=1, limit=1, token="t")
-        assert claim.fault == "UnreadableError"
+        assert "LEADS_ENCRYPTION_KEY" in claim.unreadable
         shop.use(Cipher([TWO, ONE]))
         async with shop.worker():
             await shop.settled()
@@ -203,7 +203,7 @@ async def test_what_no_key_opens_dies_with_a_reason_that_says_which_key_it_needs
             await shop.settled()
         [dead] = await shop.dead()
         assert "no key in LEADS_ENCRYPTION_KEY opens what is kept of it" in dead.reason
-        assert "fault of the service" not in dead.reason
+        assert "bug of the service" not in dead.reason
 
 
 def spooled(folder: Path) -> bytes:

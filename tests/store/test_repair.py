@@ -10,9 +10,9 @@ from processes import Processes
 from workshop import Workshop, one_crm, until
 
 from service.process import worker
-from service.store import repair
+from service.store import upkeep
 from service.store.records import Mended
-from service.store.repair import walk
+from service.store.upkeep import walk
 
 pytestmark = pytest.mark.anyio
 
@@ -149,7 +149,7 @@ async def test_a_stray_of_no_lead_is_taken_out_of_every_queue_by_a_walk(ledger: 
 async def test_a_walk_mends_whatever_was_done_to_the_queues_once(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(repair, "SLICE", 7)
+    monkeypatch.setattr(upkeep, "SLICE", 7)
     chance = random.Random(number)
     leads = [await bring(ledger, each, chance.choice("wlpdx")) for each in range(40)]
     touched = set()

@@ -1,7 +1,7 @@
 """The languages that a visitor can be spoken to in: one file each, `en.toml` being the source of all.
 
-Law: pure but for the files, each read once and only when somebody needs it. Every text that a visitor can see stands
-there and nowhere else, but for what a form's owner writes. What a file lacks is said in English.
+Invariant: pure but for the files, each read once and only when somebody needs it. Every text that a visitor can see
+stands there and nowhere else, but for what a form's owner writes. What a file lacks is said in English.
 """
 
 import tomllib

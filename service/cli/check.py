@@ -1,0 +1,91 @@
+"""`leads check`: every mistake in the configuration and the secrets, before anything starts.
+
+Invariant: prints; no secret is ever printed.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from service.config.advice import guessable
+from service.config.config import Config
+from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.lib.signature import PREFIX
+from service.lib.weak_secrets import HOW_TO_MAKE, weakness
+from service.process.settings import config_path, encryption_keys, look_up, redis_url, secret_of
+from service.process.wiring import cipher_of, connect_server, load_config
+from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
+from service.store.cipher import listed_in
+from service.store.health import Finding
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this command."""
+    app.command()(check)
+
+
+def check(
+    redis: Annotated[bool, typer.Option("--redis", help="Also look whether Redis is durable.")] = False,
+) -> None:
+    """Read the configuration and the secrets and print every mistake in them; exit 1 if there is one."""
+    path, troubles = config_path(os.environ), list(_troubles_of_secrets())
+    try:
+        config = load_config(path, os.environ)
+    except CannotStart as error:
+        raise CannotStart("\n".join([str(error), *troubles])) from None
+    troubles += [f"{mistake.path}: {mistake.message}." for mistake in guessable(config)]
+    if troubles:
+        raise CannotStart("\n".join(troubles))
+    for remark in config.warnings:
+        typer.echo(f"worth a look: {remark.path}: {remark.message}")
+    if look_up(os.environ, "LEADS_SECRET") is None:
+        typer.echo("worth a look: LEADS_SECRET: is not set here, and `leads serve` and `leads work` need it")
+    if redis:
+        _check_redis(config)
+    typer.echo(f"{path} is fine: forms {', '.join(config.forms)}; destinations {', '.join(config.destinations)}.")
+
+
+def _troubles_of_secrets() -> Iterator[str]:
+    try:
+        secret = secret_of(os.environ)
+    except CannotStart as error:
+        secret = None
+        yield str(error)
+    if secret and (why := weakness(secret)):
+        yield f"LEADS_SECRET: it {why}. {HOW_TO_MAKE}"
+    try:
+        cipher_of(os.environ)
+    except CannotStart as error:
+        yield str(error)
+    else:
+        yield from troubles_of_keys()
+
+
+def troubles_of_keys() -> Iterator[str]:
+    """Say of each encryption key that anybody could guess why that is."""
+    listed = encryption_keys(os.environ)
+    for number, key in enumerate(listed_in(listed) if listed else (), 1):
+        # A key is the base64 of its bytes, as a webhook's secret is: both are looked at.
+        if why := weakness(Secret(f"{PREFIX}{key}")):
+            yield f"LEADS_ENCRYPTION_KEY: key {number} {why}. {HOW_TO_MAKE_KEY}"
+
+
+def _check_redis(config: Config) -> None:
+    async def look() -> tuple[Finding, ...]:
+        server = connect_server(redis_url(os.environ))
+        try:
+            return await server.inspect(replicas=config.service.replicas)
+        finally:
+            await server.close()
+
+    findings = asyncio.run(look())
+    for finding in findings:
+        typer.echo(f"redis: {finding.sentence}")
+    if any(finding.level != "unknown" for finding in findings):
+        raise CannotStart("Redis is not as it must be.")
+    if not findings:
+        typer.echo("redis: answers and is durable.")

@@ -1,0 +1,127 @@
+"""One attempt to deliver: it is sent, what it came to is judged, and what follows from that is decided.
+
+Invariant: the destination says what is sent and what an answer means, `conclude` what follows from that; nothing is
+written down here.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, assert_never
+
+import httpx
+import msgspec
+
+from service.delivery.sender import Answer, PrivateAddressError
+from service.destinations.destination import Destination
+from service.destinations.failure import judge_failure
+from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
+from service.lib.text import one_line
+from service.model.lead import Delivery
+from service.store.breaker import Verdict
+from service.store.records import Attempt, Claim
+
+LEASE_BEYOND_TIMEOUT: Final = 5_000
+
+_VERDICTS: Final[Mapping[Scope, Verdict]] = {
+    "delivery": "failed", "load": "load", "setup": "failed", "fault": "unused",
+}  # fmt: skip
+"""What an attempt that is put off says to the gate. One refused by a setup that others get through with is its own."""
+
+
+class Sends(Protocol):
+    """What a delivery needs of a sender."""
+
+    async def send(self, request: httpx.Request) -> Answer | httpx.RequestError | TimeoutError:
+        """Send a request and return what came of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What is to be written down after an attempt. `due` (ms) only of a retry; `wait` (ms) only of the verdict `load`.
+
+    `is_charged` False: it does not count against the retry list, because it was about the destination, not this lead.
+    """
+
+    attempt: Attempt
+    verdict: Verdict
+    due: int = 0
+    is_charged: bool = True
+    wait: int = 0
+
+
+def conclude(
+    claim: Claim, outcome: Outcome, retry: tuple[int, ...], *, is_probe: bool, began: int, now: int, jitter: float
+) -> Conclusion:
+    """Decide what follows from an outcome. `retry` holds the pauses in ms, `jitter` is in [0, 1)."""
+    record = functools.partial(Attempt, began, claim.delivery.lead.version, took=now - began, status=outcome.status)
+    match outcome:
+        case Delivered():
+            return Conclusion(record(result="delivered"), "delivered")
+        case Rejected():
+            # Without a status it was refused here, and the destination was not even asked.
+            verdict: Verdict = "unused" if outcome.status is None else "answered"
+            return Conclusion(record(result="dead", reason=outcome.reason, excerpt=outcome.excerpt), verdict)
+        case Retry():
+            retried = record(result="retry", reason=outcome.reason, excerpt=outcome.excerpt)
+            if outcome.scope == "setup" and (is_probe or not claim.is_refused):
+                return Conclusion(retried, "refused", due=now, is_charged=False)
+            if is_probe and outcome.scope != "fault":
+                wait, due = _wait(outcome, now), outcome.after or now
+                return Conclusion(retried, _VERDICTS[outcome.scope], due, is_charged=False, wait=wait)
+            return _put_off(claim, outcome, retried, retry, now=now, jitter=jitter)
+    assert_never(outcome)
+
+
+def _put_off(
+    claim: Claim, outcome: Retry, retried: Attempt, retry: tuple[int, ...], *, now: int, jitter: float
+) -> Conclusion:
+    """Return when the next try is due, or that none is left."""
+    due = next_try(claim.tries + 1, retry, now, jitter, None if outcome.scope == "load" else outcome.after)
+    if due is None:
+        reason = f"no try is left; at the last one {outcome.reason}"
+        retried = msgspec.structs.replace(retried, result="dead", reason=reason)
+    return Conclusion(retried, _VERDICTS[outcome.scope], due or 0, wait=_wait(outcome, now))
+
+
+def _wait(outcome: Retry, now: int) -> int:
+    """Return how long everybody is to wait, ms: only an answer that speaks for everybody says so."""
+    return max(0, (outcome.after or now) - now) if outcome.scope == "load" else 0
+
+
+async def attempt(destination: Destination, sender: Sends, delivery: Delivery, clock: Callable[[], int]) -> Outcome:
+    """Send a delivery once and say what it came to. `clock` gives ms."""
+    try:
+        request = destination.request(delivery, clock())
+    except Exception as error:  # noqa: BLE001 -- a lead that cannot be rendered must not be tried for ever
+        return Rejected(f"the request could not be made ({type(error).__name__}); this is a bug of the service")
+    try:
+        answer = await sender.send(request)
+        return _judge(destination, answer, clock())
+    except Exception as error:  # noqa: BLE001 -- a bug here may strike each time: it is to end in a reason
+        return Retry(
+            f"its answer could not be handled ({type(error).__name__}); this is a bug of the service", scope="fault"
+        )
+
+
+def _judge(destination: Destination, answer: Answer | httpx.RequestError | TimeoutError, now: int) -> Outcome:
+    match answer:
+        case Answer(status, headers, text):
+            return destination.judge(status, headers, text, now)
+        case PrivateAddressError():
+            return Retry("its address is a private one, which needs `allow_private = true`", scope="setup")
+        case _:
+            return judge_failure(answer)
+
+
+def describe(outcome: Outcome) -> str:
+    """Say in a line or two what an outcome means, for whoever tries a destination out."""
+    match outcome:
+        case Delivered(status):
+            return f"delivered: it answered {status}"
+        case Retry(reason, _, _, _, excerpt):
+            return f"would be tried again: {reason}" + (f"\nit answered: {one_line(excerpt)}" if excerpt else "")
+        case Rejected(reason, _, excerpt):
+            return f"refused: {reason}" + (f"\nit answered: {one_line(excerpt)}" if excerpt else "")
+    assert_never(outcome)
