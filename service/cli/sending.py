@@ -13,6 +13,7 @@ from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, 
 from service.config.config import Config
 from service.config.table import Wrong
 from service.config.validators import duration
+from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
 from service.destinations.outcome import Delivered, Outcome
 from service.destinations.sample import sample_delivery
@@ -22,7 +23,6 @@ from service.process.wiring import clock
 from service.store.leads import Store
 from service.store.records import Mended
 from service.store.server import Server
-from service.store.upkeep import walk
 
 
 def add_to(app: typer.Typer) -> None:

@@ -9,20 +9,20 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from service.config.config import Config
+from service.delivery import upkeep
 from service.delivery.attempt import LEASE_BEYOND_TIMEOUT
 from service.delivery.courier import Attempted, Courier
 from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.sender import Sender
+from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
 from service.process.log import Log, log_attempt, log_expired, log_mended, log_promoted
-from service.store import upkeep
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
 from service.store.health import FAILURES, Failure, sentence_of
 from service.store.keys import WAKE
 from service.store.leads import Store
 from service.store.server import Server
-from service.store.upkeep import walk
 
 FINISH_WITHIN_S: Final = 20.0
 REPAIR_EVERY_S: Final = 600.0

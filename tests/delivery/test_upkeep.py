@@ -9,10 +9,10 @@ from ledger import HOUR, LEASE, START, Ledger
 from processes import Processes
 from workshop import Workshop, one_crm, until
 
+from service.delivery import upkeep
+from service.delivery.upkeep import walk
 from service.process import worker
-from service.store import upkeep
 from service.store.records import Mended
-from service.store.upkeep import walk
 
 pytestmark = pytest.mark.anyio
 
