@@ -55,8 +55,10 @@ class Courier:
         if conclusion.verdict == "refused":  # Nobody else may try before the gate is shut.
             state = await self._report(slot, conclusion, is_probe=is_probe)
             return Attempted(claim, conclusion, await self._settle(claim, conclusion), state)
-        settled = await self._settle(claim, conclusion)
-        return Attempted(claim, conclusion, settled, await self._report(slot, conclusion, is_probe=is_probe))
+        settled, state = await asyncio.gather(  # Together, and so in one round trip.
+            self._settle(claim, conclusion), self._report(slot, conclusion, is_probe=is_probe)
+        )
+        return Attempted(claim, conclusion, settled, state)
 
     async def _outcome(self, claim: Claim) -> Outcome:
         if claim.unreadable:

@@ -24,6 +24,8 @@ KEEP_SLOTS_EVERY_S: Final = 2.0
 LOOK_AGAIN_S: Final = 5.0
 SLOT_WAIT_MS: Final = 500
 NEWEST_ONE_IN: Final = 4
+SEEN_FOR_S: Final = 0.1
+"""So long what was seen to be due and was not claimed is taken to be due still: under load nobody looks each time."""
 CLAIMED_NONE_S: Final = 0.05
 """Until the next look after a claim of what was due gave nothing: taken by another worker, or not owed any more."""
 
@@ -68,6 +70,8 @@ class Dispatcher:
         self._woken = asyncio.Event()
         self._turn = 0
         self._claimed = 0
+        self._due: dict[str, int] = {}
+        self._seen_until = 0.0
 
     def wake(self) -> None:
         """Look at once for what is due."""
@@ -112,12 +116,13 @@ class Dispatcher:
             return 1.0
 
     async def _claim_due(self) -> float:
-        due = await self._store.due(self._forms, self._destination.name)
+        if not self._still_due():
+            wait = await self._look()
+            if not self._still_due():
+                return wait
+        ready = self._still_due()
         now = self._store.server.now()
-        ready = [form for form, each in due.items() if each.number]
-        if not ready:
-            return min([self._look_again_s, *(max(each.at - now, 1) / 1000 for each in due.values())])
-        wanted = min(self._senders - len(self._held), sum(due[form].number for form in ready))
+        wanted = min(self._senders - len(self._held), sum(ready.values()))
         permit = await self._gate.ask(wanted, secrets.token_urlsafe(9))
         if not permit.slots:
             wait = permit.ask_at - now if permit.ask_at else SLOT_WAIT_MS
@@ -125,13 +130,27 @@ class Dispatcher:
         unused = list(permit.slots)
         self._held.update(unused)
         try:
-            async for claim in self._claim(ready, permit):
+            async for claim in self._claim(list(ready), permit):
                 self._jobs.put_nowait(_Job(claim, unused.pop(), permit.is_probe))
         finally:
             self._held.difference_update(unused)  # Not kept any longer: they run out even if they cannot be given back.
         for slot in unused:
             await self._gate.report(slot, "unused", is_probe=permit.is_probe)
         return 0.0 if len(unused) < len(permit.slots) else CLAIMED_NONE_S
+
+    async def _look(self) -> float:
+        """See what is due; returns the seconds until something may be if nothing is."""
+        due = await self._store.due(self._forms, self._destination.name)
+        self._due = {form: each.number for form, each in due.items()}
+        self._seen_until = asyncio.get_running_loop().time() + SEEN_FOR_S
+        now = self._store.server.now()
+        return min([self._look_again_s, *(max(each.at - now, 1) / 1000 for each in due.values())])
+
+    def _still_due(self) -> dict[str, int]:
+        """Return how many are due at which forms, as far as was seen a moment ago and not claimed here since."""
+        if asyncio.get_running_loop().time() >= self._seen_until:
+            return {}
+        return {form: number for form, number in self._due.items() if number > 0}
 
     async def _claim(self, ready: Sequence[str], permit: Permit) -> AsyncIterator[Claim]:
         """Share the slots among the forms that have something due, each time beginning with another one."""
@@ -142,6 +161,7 @@ class Dispatcher:
             share = -(-free // (len(ready) - index))
             claims = await self._claim_of(form, share, is_probe=permit.is_probe) if share else []
             free -= len(claims)
+            self._due[form] = self._due[form] - len(claims) if len(claims) == share else 0
             for claim in claims:
                 yield claim
 
@@ -150,8 +170,9 @@ class Dispatcher:
             return await self._lease(form, 1, "probe")
         newest = sum((self._claimed + step) % NEWEST_ONE_IN == NEWEST_ONE_IN - 1 for step in range(share))
         self._claimed += share
-        claims = await self._lease(form, newest, "newest") if newest else []
-        return claims + (await self._lease(form, share - newest, "oldest") if share > newest else [])
+        orders: list[tuple[int, Order]] = [(newest, "newest"), (share - newest, "oldest")]
+        leased = await asyncio.gather(*(self._lease(form, limit, order) for limit, order in orders if limit))
+        return [claim for claims in leased for claim in claims]
 
     async def _lease(self, form: str, limit: int, order: Order) -> list[Claim]:
         return await self._store.claim(

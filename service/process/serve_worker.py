@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -43,7 +44,7 @@ def run_worker(config: Config, host: str, port: int, *, until_stdin_closes: bool
         if not until_stdin_closes:
             raise
         door = None
-    asyncio.run(_work(config, door, until_stdin_closes=until_stdin_closes))
+    uvloop.run(_work(config, door, until_stdin_closes=until_stdin_closes))
 
 
 async def _work(config: Config, door: socket.socket | None, *, until_stdin_closes: bool) -> None:
