@@ -44,7 +44,7 @@ profile: $(READY)
 	@.venv/bin/python tests/long/flames.py
 
 lint: $(READY)
-	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && $(RUN) pytest tests/whole/test_conventions.py
 
 format: $(READY)
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .

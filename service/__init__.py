@@ -26,4 +26,4 @@ The way of one submission: web/submit, submission/body, submission/check, intake
 there process/worker, delivery/dispatcher, delivery/courier, destinations, delivery/sender, store (lua/lead/settle.lua).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -74,7 +74,7 @@ _MEANINGS: Final[Mapping[int, tuple[Scope, str]]] = MappingProxyType(
         504: ("delivery", "the gateway before it waited too long for it"),
     }
 )
-"""What retried answers mean. Source: RFC 9110 section 15, and DESIGN.md "Delivery by webhook"."""
+"""What retried answers mean. Source: RFC 9110, section 15."""
 
 _REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
     {

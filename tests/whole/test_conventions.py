@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from radon.complexity import cc_visit
+from radon.visitors import Function
 
 import service
 from service.model.problem import CATALOGUE
@@ -17,6 +19,8 @@ PACKAGE = ROOT / "service"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted((PACKAGE / "store" / "lua").rglob("*.lua"))
 LONGEST_MODULE = 300
+LONGEST_FUNCTION = 40
+MOST_COMPLEX = 12
 MOST_FILES = 14
 READS_ENVIRONMENT_AND_CLOCK = {"process", "up", "cli", "demo"}
 
@@ -139,7 +143,15 @@ def test_a_module_is_a_screen_or_two(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", named(SOURCES))
-def test_every_module_says_its_law_or_what_it_owns(path: Path) -> None:
+def test_no_function_is_long_or_tangled(path: Path) -> None:
+    blocks = [block for block in cc_visit(path.read_text("utf-8")) if isinstance(block, Function)]
+    assert not [block.name for block in blocks if block.complexity > MOST_COMPLEX]
+    functions = [node for node in ast.walk(parse(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert not [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION]
+
+
+@pytest.mark.parametrize("path", named(SOURCES))
+def test_every_module_says_its_invariant_or_what_it_owns(path: Path) -> None:
     assert ast.get_docstring(parse(path))
 
 
