@@ -14,6 +14,7 @@ code to it.
     replies        everything a browser can see
     --- I/O below this line ---
     store          Redis and its scripts
+    backup         what is kept ► a file that knows no server, and back
     intake         a submission comes to rest on a disk
     delivery       what is due is claimed, sent, settled
     web            HTTP comes in

@@ -36,6 +36,7 @@ _NOT_ALLOWED = (
     "Redis lets us in, but not do what the service needs. "
     "Give its user all commands (CONFIG may be left out), the keys `leads:*` and the channels `leads:*`."
 )
+_CLOSED = "A backup is being restored into this Redis. If that was broken off, give `leads restore` again."
 _LOGIN = (AuthenticationError, AuthorizationError)
 _NOT_OVER_WHAT_IT_WAS_GIVEN = ("ACL failure", "Script killed", "Unknown", "MISCONF", "NOREPLICAS", "MASTERDOWN")
 
@@ -96,6 +97,8 @@ def _sentence_of_refusal(error: Failure) -> str:
         return f"This Redis is older than 6; the service {_NEEDS}"
     if "MISCONF" in told:
         return _CANNOT_WRITE
+    if told.startswith("CLOSED"):
+        return _CLOSED
     return f"Redis refused a command ({type(error).__name__}). Its log says more."
 
 

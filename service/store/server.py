@@ -45,7 +45,7 @@ CLOCK_STEPS_MS = 2
 def script(name: str) -> tuple[str, str]:
     """Return the text of `lua/*/NAME.lua` with its `--@include` lines filled in, and its SHA-1, which is its name."""
     folder = files("service.store") / "lua"
-    kinds = (folder / kind / f"{name}.lua" for kind in ("lead", "gate"))
+    kinds = (folder / kind / f"{name}.lua" for kind in ("lead", "gate", "copy"))
     text = next(path for path in kinds if path.is_file()).read_text("utf-8")
     text = re.sub(
         r"^--@include (\w+)\n",

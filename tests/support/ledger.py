@@ -167,9 +167,12 @@ class Ledger:
         return None if score is None else int(score)
 
     async def dump(self) -> dict[str, tuple[int, Any]]:
-        """Return all that the server holds, with its time of expiry; JSON is read, so that its order does not count."""
+        """Return all that the server holds, with its time of expiry; JSON is read, so that its order does not count.
+
+        But not what says that a form is copied.
+        """
         client = self.server.client
-        keys = sorted([str(key) async for key in client.scan_iter()])
+        keys = sorted([key async for key in client.scan_iter() if not key.endswith((":copy", ":noted"))])
         pipe = client.pipeline(transaction=False)
         for key in keys:
             pipe.type(key)
@@ -182,6 +185,8 @@ class Ledger:
                     pipe.hgetall(key)
                 case "zset":
                     pipe.zrange(key, 0, -1, withscores=True)
+                case "set":
+                    pipe.smembers(key)
                 case _:
                     pipe.get(key)
         values = await pipe.execute()

@@ -184,6 +184,13 @@ def test_a_full_server_still_delivers_and_frees_and_only_accepting_waits(path: P
     assert ("allow-oom" in first) == (path.stem != "accept")
 
 
+@pytest.mark.parametrize("path", named([path for path in SCRIPTS if path.parent.name == "lead"]))
+def test_whatever_writes_to_a_form_is_noted_for_a_backup(path: Path) -> None:
+    first, *rest = path.read_text("utf-8").splitlines()
+    code = [line for line in rest if line.startswith("--@include") or not line.startswith("--")]
+    assert ("no-writes" in first) == (code[0] != "--@include copy")
+
+
 @cache
 def docs() -> str:
     return "\n".join(path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -14,6 +14,7 @@
 -- A second run with the same submission id changes nothing and gives the first result.
 -- Decides what is spam: signals weigh more than the line's limit together. One that only all submissions show is found
 -- here: a long text that many persons sent within a day.
+--@include copy
 --@include states
 --@include versions
 --@include index

@@ -7,6 +7,7 @@
 -- ARGV[7]  "1": this destination takes updates; "0": once it has a lead, later versions are superseded
 -- result   a list of {lead, version, tries, first seen ms, refused "1" or "", version JSON,
 --          JSON of the version delivered before or ""}
+--@include copy
 --@include states
 
 local base, dest, now = KEYS[1], ARGV[1], tonumber(ARGV[2])

@@ -3,6 +3,7 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  id of the submission
 -- result   1, or 0 if nothing of that id is in quarantine
+--@include copy
 --@include states
 --@include index
 --@include forget

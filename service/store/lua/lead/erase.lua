@@ -7,6 +7,7 @@
 -- ARGV[4..] person hashes
 -- result   {list of {lead, destinations that are told, destinations that may have it and cannot be told},
 --          how many quarantined submissions were deleted}
+--@include copy
 --@include states
 --@include versions
 --@include index

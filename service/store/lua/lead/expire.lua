@@ -6,6 +6,7 @@
 -- ARGV[1]  now, ms        ARGV[2] what is as old as this may go, ms
 -- ARGV[3]  where to begin among the leads, by age   ARGV[4] how many to look at
 -- result   {leads deleted, quarantined submissions deleted, leads that were looked at and stay}
+--@include copy
 --@include states
 --@include index
 --@include forget

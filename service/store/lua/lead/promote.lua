@@ -3,6 +3,7 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  now, ms        ARGV[2] the form's policy, JSON, as for accept    ARGV[3] how many at most
 -- result   a list of {lead, version}
+--@include copy
 --@include states
 --@include versions
 --@include rate

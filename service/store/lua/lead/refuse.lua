@@ -4,6 +4,7 @@
 -- ARGV[1]  id of this report    ARGV[2] how many    ARGV[3] when it was made, ms
 -- ARGV[4]  how long its id is known, ms
 -- result   1, or 0 if this report was counted before
+--@include copy
 
 local seen_key = KEYS[1] .. 'seen:' .. string.format('%d', math.floor(tonumber(ARGV[3]) / 86400000))
 if redis.call('HSETNX', seen_key, ARGV[1], '') == 0 then return 0 end

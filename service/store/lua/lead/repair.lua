@@ -3,6 +3,7 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  now, ms        ARGV[2..] leads
 -- result   a list of {lead, destination, what was mended}
+--@include copy
 --@include states
 
 local base, now = KEYS[1], tonumber(ARGV[1])

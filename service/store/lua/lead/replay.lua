@@ -5,6 +5,7 @@
 -- ARGV[1]  destination    ARGV[2] lead            ARGV[3] now, ms
 -- ARGV[4]  "dead": only if a version of it is dead; "any": also what was delivered
 -- result   the version that will be sent, 0 if there is nothing to send
+--@include copy
 --@include states
 
 local base, dest, lead, now = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])

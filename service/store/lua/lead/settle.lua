@@ -10,6 +10,7 @@
 -- result   "settled" | "known" (the version stood so already) | "lost" (we hold it no longer: it was settled, or
 --          another holds it) | "gone" (no such lead)
 -- Only the holder of the lease may postpone or kill; a success is a fact whoever reports it.
+--@include copy
 --@include states
 
 local base, dest, lead, version, token = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]

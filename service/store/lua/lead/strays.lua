@@ -4,6 +4,7 @@
 -- ARGV[1]  destination    ARGV[2] "due" | "waiting" | "dead"
 -- ARGV[3]  cursor         ARGV[4] how many to look at
 -- result   {next cursor, list of what was taken out}
+--@include copy
 
 local base, dest = KEYS[1], ARGV[1]
 local queue_key, strays = base .. ARGV[2] .. ':' .. dest, {}

@@ -3,6 +3,7 @@
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  cursor         ARGV[2] how many to look at
 -- result   {next cursor, how many were removed}
+--@include copy
 
 local base, removed = KEYS[1], 0
 local found = redis.call('HSCAN', base .. 'receipts', ARGV[1], 'COUNT', ARGV[2])

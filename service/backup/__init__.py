@@ -1,0 +1,1 @@
+"""What is kept, as records in a file that knows no server, and back from there."""
