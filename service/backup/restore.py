@@ -1,6 +1,6 @@
 """A backup goes into an empty server of any kind; visitors and workers find it when all of it is there.
 
-Law: writes only what the file says. A form is closed before its first record is written: every script refuses it, so
+Invariant: writes only what the file says. A form is closed before its first record is written: every script refuses it, so
 visitors are taken by the spool and workers wait. It is opened when what it holds is what the file says it must. A
 restore that was broken off is begun again with the same file: each record written twice stands as it stood.
 """
@@ -13,7 +13,7 @@ import msgspec
 
 from service.backup.file import Contents, End, Record, read_records
 from service.lib.errors import CannotStart
-from service.store.leads import base_of
+from service.store.keys import base_of
 from service.store.server import Server
 
 if TYPE_CHECKING:

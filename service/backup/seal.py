@@ -1,6 +1,6 @@
 """A stream sealed with a key: pieces of AES-256-GCM, each with its number, the last one marked as the last.
 
-Law: knows bytes and a key. After "Online Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance" (STREAM;
+Invariant: knows bytes and a key. After "Online Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance" (STREAM;
 Hoang, Reyhanitabar, Rogaway, Vizár, 2015): a nonce is 7 random bytes of the stream, the number of the piece in 4, and
 1 for the last piece. So no piece can be changed, moved, left out or cut off unnoticed.
 """

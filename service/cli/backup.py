@@ -1,6 +1,6 @@
 """The commands that take what is kept away in a file, and bring it back.
 
-Law: prints, and looks after files; `service.backup` reads and writes what is in them.
+Invariant: prints, and looks after files; `service.backup` reads and writes what is in them.
 """
 
 import contextlib

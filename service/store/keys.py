@@ -21,6 +21,7 @@ stands in no key.
 `leads:{FORM}:seen:DAY`       hash: submission id ► result, or id of a report of refusals ► ""; runs out later than any
                               spool may lie
 `leads:{FORM}:synced`         written by `server` behind each script that replicas must have on disk; read by nobody
+`leads:{FORM}:copy`           who copies or restores the form, see shared/copy.lua; `noted`: what was written meanwhile
 `leads:{FORM}:leads`          sorted set: lead ► when its latest version came here
 `leads:{FORM}:due:DEST`       sorted set: lead ► due, or end of its lease
 `leads:{FORM}:waiting:DEST`   sorted set: lead ► acceptance of its oldest waiting version
@@ -28,6 +29,7 @@ stands in no key.
 `leads:{FORM}:held`           hash: submission id ► quarantined submission, JSON; `quarantine`: the same by time
 `leads:{FORM}:count`          hash: received, rejected, …, DEST:owed, DEST:delivered, …
 `leads:forms`                 set: every form that was ever served
+`leads:restored`              the id of the backup that was restored here
 `leads:wake`                  channel: the name of a destination that has something due now, or is open again
 `leads:schema`                the number of this map, written once by `server`; `{destination:…}` is the map of `gate`
 """
