@@ -1,8 +1,8 @@
 """A backup as a file: JSON lines, packed with gzip, sealed with a key if one is given.
 
-Invariant: knows lines, not servers. The first line is the head; then come records, as `lua/shared/record.lua` explains them,
-and for each form what it holds; the last line has the number of all before it and their SHA-256. The whole is read once
-before anything is believed: a file that is cut, changed or of a later format is refused in a sentence.
+Invariant: knows lines, not servers. The first line is the head; then come records, as `lua/shared/record.lua` explains
+them, and for each form what it holds; the last line has the number of all before it and their SHA-256. The whole is
+read once before anything is believed: a file that is cut, changed or of a later format is refused in a sentence.
 """
 
 import gzip

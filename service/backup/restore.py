@@ -1,8 +1,8 @@
 """A backup goes into an empty server of any kind; visitors and workers find it when all of it is there.
 
-Invariant: writes only what the file says. A form is closed before its first record is written: every script refuses it, so
-visitors are taken by the spool and workers wait. It is opened when what it holds is what the file says it must. A
-restore that was broken off is begun again with the same file: each record written twice stands as it stood.
+Invariant: writes only what the file says. A form is closed before its first record is written: every script refuses
+it, so visitors are taken by the spool and workers wait. It is opened when what it holds is what the file says it must.
+A restore that was broken off is begun again with the same file: each record written twice stands as it stood.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,9 +1,10 @@
 """Every form as it stands at one moment, read while visitors and workers go on.
 
-Invariant: only reads, but for two keys beside each form's that say that it is copied. From `begin` on, each script notes what
-it writes; everything is read, slice by slice, and what was noted is read again until so little is left that one script
-reads it and ends the copy. So a form in the backup is the form as it was at that last step, to the last counter. What
-belongs to no form (the destinations' pauses, what the installation knows of itself) is read after that, key by key.
+Invariant: only reads, but for two keys beside each form's that say that it is copied. From `begin` on, each script
+notes what it writes; everything is read, slice by slice, and what was noted is read again until so little is left that
+one script reads it and ends the copy. So a form in the backup is the form as it was at that last step, to the last
+counter. What belongs to no form (the destinations' pauses, what the installation knows of itself) is read after that,
+key by key.
 """
 
 import asyncio
