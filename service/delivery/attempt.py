@@ -12,7 +12,8 @@ from typing import Final, Protocol, assert_never
 import httpx
 import msgspec
 
-from service.delivery.sender import Answer, PrivateAddressError
+from service.delivery.connections import PrivateAddressError
+from service.delivery.sender import Answer
 from service.destinations.destination import Destination
 from service.destinations.failure import judge_failure
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try

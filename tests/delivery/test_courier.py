@@ -9,8 +9,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.delivery import courier
 from service.delivery.attempt import Conclusion, attempt, conclude, describe
+from service.delivery.connections import PrivateAddressError
 from service.delivery.courier import insist
-from service.delivery.sender import Answer, PrivateAddressError
+from service.delivery.sender import Answer
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.webhook import Webhook
 from service.model.lead import Content, Delivery, Lead

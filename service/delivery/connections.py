@@ -1,0 +1,119 @@
+"""The connections to one destination, and their failures in httpx's words.
+
+Invariant: what goes out is what was given and nothing else: no header, cookie, redirect, proxy or second try of the
+client library's own; what comes back is not unpacked. A private address is refused before anything connects to it,
+however it was spelled or looked up. Every failure is an `httpx.RequestError` whose cause is what happened.
+"""
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any, Final
+
+import aiohttp
+import httpx
+from yarl import URL
+
+from service.lib.network import is_public
+
+KEPT_IDLE_S: Final = 5.0
+LONGEST_LINE: Final = 64 * 1024
+_OF_ITS_OWN: Final = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
+"""Headers that the library would add."""
+
+_KINDS: Final[tuple[tuple[type[BaseException], type[httpx.RequestError]], ...]] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ClientConnectorCertificateError, httpx.ConnectError),
+    (aiohttp.ClientConnectorSSLError, httpx.ConnectError),
+    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
+    (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
+    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
+    (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
+    (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
+    (aiohttp.ClientError, httpx.ReadError),
+)
+"""What a failure is called; the first that fits."""
+
+
+class PrivateAddressError(httpx.RequestError):
+    """The name of a public destination led to a private or link-local address; nothing was sent there."""
+
+
+class _PrivateError(OSError):
+    """The address that was about to be connected to is a private one."""
+
+
+class Connections:
+    """Connections to one destination, `most` at once; each is kept for the next request."""
+
+    def __init__(self, *, most: int, connect_within_s: float, allow_private: bool) -> None:
+        self._most = most
+        self._connect_within_s = connect_within_s
+        self._allow_private = allow_private
+        self._tls = ssl.create_default_context()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: httpx.Request) -> aiohttp.ClientResponse:
+        """Send a request whose content is at hand; returns the answer once its head is there. It must be released.
+
+        Raises an httpx.RequestError.
+        """
+        headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
+        with failures_in_httpx_words():
+            return await self._opened().request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                data=request.content or None,
+                headers=headers,
+                allow_redirects=False,
+            )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session:
+            await self._session.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:  # only where a loop runs can one be made
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._most, ssl=self._tls, use_dns_cache=False, keepalive_timeout=KEPT_IDLE_S,
+                    socket_factory=socket_to if self._allow_private else socket_to_public,
+                ),
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_within_s),
+                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
+                skip_auto_headers=_OF_ITS_OWN, max_line_size=LONGEST_LINE, max_field_size=LONGEST_LINE,
+            )  # fmt: skip
+            # It would send a PUT a second time where the first had found its connection closed.
+            self._session._retry_connection = False  # noqa: SLF001 -- there is no other way to say so in aiohttp 3.14
+        return self._session
+
+
+@contextlib.contextmanager
+def failures_in_httpx_words() -> Iterator[None]:
+    """Raise what the client library raises as what httpx would have called it."""
+    try:
+        yield
+    except aiohttp.ClientError as error:
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _PrivateError):
+            raise PrivateAddressError("the address is private") from None
+        kind = next(words for own, words in _KINDS if isinstance(error, own))
+        raise kind(type(error).__name__) from error
+
+
+def socket_to(address: tuple[Any, ...]) -> socket.socket:
+    """Make a socket for an address as `getaddrinfo` spells it."""
+    family, kind, protocol, _, _ = address
+    return socket.socket(family, kind, protocol)
+
+
+def socket_to_public(address: tuple[Any, ...]) -> socket.socket:
+    """Make one unless the address is a private one."""
+    host = str(address[4][0]).split("%")[0]
+    if not is_public(ipaddress.ip_address(host)):
+        raise _PrivateError("the address is private")
+    return socket_to(address)
