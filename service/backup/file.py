@@ -124,8 +124,8 @@ def read_head(file: IO[bytes], key: bytes | None) -> Head:
         raise CannotStart(_NO_BACKUP) from None
 
 
-def read_records(file: IO[bytes], key: bytes | None) -> Iterator[Record | End]:
-    """Yield the records of the backup in `file` and, when all of it was seen to be whole, its end.
+def read_lines(file: IO[bytes], key: bytes | None) -> Iterator[bytes | End]:
+    """Yield the records of the backup in `file` as they stand there and, when all of it was seen to be whole, its end.
 
     Raises CannotStart where it is not.
     """
@@ -144,7 +144,7 @@ def read_records(file: IO[bytes], key: bytes | None) -> Iterator[Record | End]:
             continue
         digest.update(line)
         number += 1
-        yield _decoded(line, Record)
+        yield line
     else:
         if is_over:
             return
@@ -155,10 +155,10 @@ def check(file: IO[bytes], key: bytes | None) -> Contents:
     """Read the backup in `file` from its beginning to its end. Raises CannotStart if it is not whole."""
     head = read_head(file, key)
     forms, end = {}, None
-    for record in read_records(file, key):
-        if isinstance(record, End):
-            end = record
-        elif record.holds is not None:
+    for line in read_lines(file, key):
+        if isinstance(line, End):
+            end = line
+        elif (record := _decoded(line, Record)).holds is not None:
             forms[record.of] = record.holds
     if end is None or sorted(forms) != sorted(head.forms):
         raise CannotStart(_CUT)

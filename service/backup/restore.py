@@ -5,19 +5,15 @@ it, so visitors are taken by the spool and workers wait. It is opened when what 
 A restore that was broken off is begun again with the same file: each record written twice stands as it stood.
 """
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Final
+from itertools import groupby, islice
+from typing import IO, Final
 
 import msgspec
 
-from service.backup.file import Contents, End, Record, read_records
+from service.backup.file import Contents, End, read_lines
 from service.lib.errors import CannotStart
 from service.store.keys import base_of
 from service.store.server import Server
-
-if TYPE_CHECKING:
-    from redis.asyncio.client import Pipeline
 
 BATCH: Final = 100
 _NOT_EMPTY: Final = (
@@ -28,6 +24,13 @@ _OTHER: Final = (
 )
 RESTORED: Final = "leads:restored"
 """The id of the backup that is restored here, whole: all that is left to do is to open its forms."""
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a record belongs; `holds` stands only in a line that is none."""
+
+    of: str
+    holds: dict[str, int] | None = None
 
 
 async def restore(server: Server, file: IO[bytes], key: bytes | None, contents: Contents) -> None:
@@ -46,18 +49,16 @@ async def restore(server: Server, file: IO[bytes], key: bytes | None, contents: 
 
 
 async def _write(server: Server, file: IO[bytes], key: bytes | None) -> None:
-    records = read_records(file, key)
-    while batch := list(islice(records, BATCH)):
-        pipe = server.client.pipeline(transaction=False)
-        for record in batch:
-            if not isinstance(record, End):
-                add(pipe, record)
-        await pipe.execute()
+    lines = (line for line in read_lines(file, key) if not isinstance(line, End))
+    while batch := list(islice(lines, BATCH)):
+        for of, records in groupby(batch, key=lambda line: msgspec.json.decode(line, type=_Place)):
+            if of.holds is None:
+                await server.run("put", base_of(of.of) if of.of else "leads:", *records)
 
 
 async def _compare(server: Server, contents: Contents) -> None:
     for form, expected in contents.forms.items():
-        held: Mapping[str, int] = msgspec.json.decode(await server.run("holdings", base_of(form)))
+        held: dict[str, int] = msgspec.json.decode(await server.run("holdings", base_of(form)))
         if held != expected:
             raise CannotStart(_OTHER.format(form))
 
@@ -74,29 +75,3 @@ async def _close(server: Server, contents: Contents) -> None:
                 await server.client.delete(f"{base_of(each)}copy")
             raise CannotStart(_NOT_EMPTY.format(form))
         closed.append(form)
-
-
-def add(pipe: "Pipeline", record: Record) -> None:
-    """Add the commands after which a key is what the record says."""
-    if record.holds is not None:
-        return
-    key = (base_of(record.of) if record.of else "leads:") + record.key
-    for command in _commands(key, record):
-        pipe.execute_command(*command)
-    if record.until is not None:
-        pipe.execute_command("PEXPIREAT", key, record.until)
-
-
-def _commands(key: str, record: Record) -> Iterator[tuple[str, ...]]:
-    if record.gone is True:
-        yield "DEL", key
-    elif record.gone:
-        yield "ZREM" if record.scores is not None else "HDEL", key, *record.gone
-    if record.text is not None:
-        yield "SET", key, record.text
-    if record.hash:
-        yield "HSET", key, *(each for pair in record.hash.items() for each in pair)
-    if record.scores:
-        yield "ZADD", key, *(each for member, score in record.scores.items() for each in (score, member))
-    if record.set:
-        yield "SADD", key, *record.set
