@@ -94,21 +94,27 @@ def _files(parts: list[Piece]) -> tuple[str, ...]:
 
 def _json(raw: bytes, honeypot: str) -> Posted | Problems:
     found = json_text.parse_object(decode(raw) or "")
-    if found is None:
+    scalars = None if found is None else _scalars(found)
+    if found is None or scalars is None:
         return _UNREADABLE
-    pairs: Pairs = []
-    booleans = [name for name, node in found.members if isinstance(node, bool)]
-    for name, node in found.members:
-        scalars = node if isinstance(node, list) else [node]
-        if any(map(json_text.is_nested, scalars)):
-            return _UNREADABLE
-        pairs += [
-            (name, json_text.scalar_text(scalar))
-            for scalar in scalars
-            # null is a field left out; so is a control field that is false, such as a honeypot not ticked
-            if isinstance(scalar, str) or (isinstance(scalar, bool) and (scalar or not is_control(name)))
-        ]
-    return _posted(pairs, honeypot, booleans)
+    pairs = [(name, json_text.scalar_text(scalar)) for name, scalar in scalars if _is_given(name, scalar)]
+    return _posted(pairs, honeypot, [name for name, node in found.members if isinstance(node, bool)])
+
+
+def _scalars(found: json_text.Object) -> list[tuple[str, json_text.Scalar]] | None:
+    """Return each member's scalar, those of a list one by one; None if anything lies deeper than that."""
+    scalars: list[tuple[str, json_text.Scalar]] = []
+    for name, member in found.members:
+        for node in member if isinstance(member, list) else [member]:
+            if isinstance(node, list | json_text.Object):
+                return None
+            scalars.append((name, node))
+    return scalars
+
+
+def _is_given(name: str, scalar: json_text.Scalar) -> bool:
+    """Tell whether a member says something: null is a field left out, and so is a control field that is false."""
+    return scalar is not None and (scalar is not False or not is_control(name))
 
 
 def _posted(pairs: Pairs, honeypot: str, booleans: list[str] | None = None) -> Posted | Problems:
