@@ -39,6 +39,7 @@ def of_url(url: str) -> str | None:
     return normalise(found[0]) if found else None
 
 
+@lru_cache(maxsize=64)
 def own(scheme: str, host: str, public_url: str | None) -> tuple[str, ...]:
     """Return the origins of the service itself, the best first: `public_url`, then the request's `Host`.
 

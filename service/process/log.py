@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import structlog
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Log = structlog.typing.FilteringBoundLogger
 def open_log(how: Literal["json", "text"], process: str) -> Log:
     """Return the log of a process; it writes to standard error. `process` is "web" or "worker"."""
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(sort_keys=False)
+        structlog.processors.JSONRenderer(serializer=_as_json)
         if how == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=_kind_only)
     )
@@ -41,6 +42,10 @@ def open_log(how: Literal["json", "text"], process: str) -> Log:
     )
     log: Log = structlog.get_logger().bind(process=process)
     return log
+
+
+def _as_json(line: object, *, default: Callable[[object], object]) -> str:
+    return msgspec.json.encode(line, enc_hook=default).decode()
 
 
 def _kind_only(stream: object, error: object) -> None:

@@ -18,7 +18,7 @@ from service.store.health import NotReplicatedError
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-LANES: Final = 3
+LANES: Final = 2
 """One whose connection is dead, or whose script is slow to answer, leaves the others free."""
 LONGEST: Final = 128
 """So many calls share a pipeline at most: the first answer waits for the last to be run."""

@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
 from typing import Final
 
 from service.lib.secret import unshown
@@ -42,12 +41,17 @@ class Matched:
 
 
 _SHORTEST_NUMBER: Final = 6
+MOST_KNOWN: Final = 256
+"""Of so many forms the folded names are kept, so that nothing about a form alone is done for each submission."""
 
 
 class _Rank(IntEnum):
     KNOWN = 0
     HIDDEN = 1
     SPELLED = 2
+
+
+_KNOWN: Final[dict[int, tuple[Mapping[str, Field], Mapping[str, tuple[str, _Rank]]]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class _Found:
 
 def match(form: Form, posted: Posted) -> Matched:
     """Find the text of every field: the first that is not empty, hidden full phone numbers before visible ones."""
-    names = _names_of(tuple(form.fields.values()))
+    names = _names_of(form.fields)
     found: dict[str, list[_Found]] = {}
     extra = {}
     for sent, text in posted.fields.items():
@@ -96,9 +100,14 @@ def _digits(text: str) -> str:
     return "".join(str(unicodedata.digit(each)) for each in text[:64] if each.isdigit())
 
 
-@lru_cache(maxsize=256)
-def _names_of(fields: tuple[Field, ...]) -> Mapping[str, tuple[str, _Rank]]:
-    return dict(_names(fields))
+def _names_of(fields: Mapping[str, Field]) -> Mapping[str, tuple[str, _Rank]]:
+    """Return what every folded name stands for; worked out once for the fields of each form."""
+    kept = _KNOWN.get(id(fields))
+    if kept is None or kept[0] is not fields:
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        kept = _KNOWN[id(fields)] = fields, dict(_names(tuple(fields.values())))
+    return kept[1]
 
 
 def _names(fields: tuple[Field, ...]) -> Iterator[tuple[str, tuple[str, _Rank]]]:

@@ -54,6 +54,8 @@ def text_of(source: Source) -> str:
 
 
 def _of_script(text: str) -> Source:
+    if not text:
+        return Source()
     told = json_text.parse_object(text)
     visit = _visit(told)
     touches = {name: _touch(told.get(name) if told else None) for name in ("first_touch", "last_touch")}
@@ -89,6 +91,8 @@ def _tags(sent: _Told) -> dict[str, str]:
 
 
 def _query(page: str) -> dict[str, str]:
+    if "?" not in page:
+        return {}
     try:
         pairs = parse_qsl(urlsplit(page).query, errors="replace")
     except ValueError:
@@ -97,11 +101,11 @@ def _query(page: str) -> dict[str, str]:
 
 
 def _utm(tags: _Told) -> dict[str, str]:
-    return _kept({name: tags.get(f"utm_{name}", "") for name in UTM})
+    return _kept({name: tags.get(f"utm_{name}", "") for name in UTM}) if tags else {}
 
 
 def _click_ids(tags: _Told) -> dict[str, str]:
-    return _kept({name: tags.get(name, "") for name in CLICK_IDS})
+    return _kept({name: tags.get(name, "") for name in CLICK_IDS}) if tags else {}
 
 
 def _kept(values: _Told) -> dict[str, str]:
@@ -109,6 +113,8 @@ def _kept(values: _Told) -> dict[str, str]:
 
 
 def _address(text: str) -> str:
+    if not text:
+        return ""
     address = _short(text, MAX_LENGTH)
     return "" if _SCHEME.match(address) else address
 

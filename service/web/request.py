@@ -4,10 +4,9 @@ Invariant: reads what a request says and sends what a reply says; decides nothin
 into a request.
 """
 
-from contextlib import aclosing
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from service.config.config import Service
@@ -58,27 +57,41 @@ class Visitor:
 
 def read_visitor(request: Request, service: Service) -> Visitor:
     """Read a request but for its body; `service` names the public URL and whose `X-Forwarded-For` is believed."""
-    headers, query = request.headers, request.query_params
+    headers = _headers(request)
+    language = "" if not request.scope["query_string"] else _language(request)
     content_type = headers.get("content-type", "")
     return Visitor(
         method=request.method,
         address=network.address_of(
-            request.client.host if request.client else "", headers.getlist("x-forwarded-for"), service.trusted_proxies
+            request.client.host if request.client else "",
+            request.headers.getlist("x-forwarded-for") if "x-forwarded-for" in headers else (),
+            service.trusted_proxies,
         ),
         origin=headers.get("origin"),
-        own_origins=origin.own(request.url.scheme, headers.get("host", ""), service.public_url),
+        own_origins=origin.own(request.scope.get("scheme", "http"), headers.get("host", ""), service.public_url),
         referer=headers.get("referer", ""),
         content_type=content_type,
         wants_page=reply.wants_page(
             headers.get("accept", ""), headers.get("x-requested-with", ""), is_json_body=body.is_json(content_type)
         ),
-        language=query.get("_language") or query.get("language", ""),
-        accepted=", ".join(headers.getlist("accept-language")),
+        language=language,
+        accepted=", ".join(request.headers.getlist("accept-language")) if "accept-language" in headers else "",
         session=headers.get("formspree-session-data", ""),
         idempotency_key=headers.get("idempotency-key", "").strip(),
         timestamp=headers.get(webflow.TIMESTAMP, ""),
         signature=headers.get(webflow.SIGNATURE, ""),
     )
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """Return the headers by their names in lower case, of several of one name the first, decoded once."""
+    sent: list[tuple[bytes, bytes]] = request.scope["headers"]
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(sent)}
+
+
+def _language(request: Request) -> str:
+    query = request.query_params
+    return query.get("_language") or query.get("language", "")
 
 
 async def read_body(request: Request) -> bytes | Problems:
@@ -92,20 +105,21 @@ async def read_body(request: Request) -> bytes | Problems:
     if declared.isdigit() and (len(declared) > len(str(body.MAX_BYTES)) or int(declared) > body.MAX_BYTES):
         return body.TOO_LARGE
     raw = bytearray()
-    try:
-        async with aclosing(request.stream()) as chunks:
-            async for chunk in chunks:
-                raw += chunk
-                if len(raw) > body.MAX_BYTES:
-                    return body.TOO_LARGE
-    except ClientDisconnect:
-        return refuse(Code.UNREADABLE_BODY)
+    is_more = True
+    while is_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            return refuse(Code.UNREADABLE_BODY)
+        raw += message.get("body", b"")
+        if len(raw) > body.MAX_BYTES:
+            return body.TOO_LARGE
+        is_more = message.get("more_body", False)
     return bytes(raw)
 
 
 def respond(request: Request, answer: Reply) -> Response:
     """Send a reply; below `/f/` any page may read it, whatever it says."""
-    is_shared = request.url.path.startswith("/f/")
+    is_shared = request.scope["path"].startswith("/f/")
     shared = reply.cors(request.headers.get("origin")) if is_shared else {}
     varies = ", ".join(headers["Vary"] for headers in (shared, answer.headers) if "Vary" in headers)
     return Response(answer.body, answer.status, {**answer.headers, **shared, **({"Vary": varies} if varies else {})})

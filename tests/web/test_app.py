@@ -116,13 +116,15 @@ def kept() -> Kept:
 @pytest.fixture
 async def browser(kept: Kept) -> AsyncIterator[httpx.AsyncClient]:
     forms = {form.name: form for form in (FORM, GUARDED, SIGNED, SPOKEN, HINDI, *CHALLENGED, AGREED)}
+    challenger = Challenger(SECRET, lambda: kept.now, kept.warn)
     app = create_app(
-        Config(forms, {}), cast("Intake", kept), Challenger(SECRET, lambda: kept.now, kept.warn),
+        Config(forms, {}), cast("Intake", kept), challenger,
         secret=SECRET, clock=lambda: kept.now, on_submission=kept.tell,
     )  # fmt: skip
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://forms.example.net") as client:
         yield client
+    await challenger.close()
 
 
 def values(kept: Kept) -> dict[str, object]:
