@@ -1,22 +1,36 @@
-"""How the pages look, and what they are allowed to do.
+"""How the pages look, what they are allowed to do, and the scripts that any page may use.
 
-Invariant: pure but for the style sheet, read once. A theme is a few custom properties, checked when it was
-configured; the text on a button keeps its contrast whatever the accent.
+Invariant: pure but for the files, each read once. A theme is a few custom properties, checked when it was configured;
+the text on a button keeps its contrast whatever the accent. Any page of any website may load the scripts,
+`/lead-form.js` and `/lead-form-altcha.js` (which that loads when it is needed), and a browser may keep them for an
+hour. They are written to be read and served without comments and blanks, which nobody's visitor should wait for.
 """
 
 import base64
 import hashlib
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
+import rjsmin  # type: ignore[import-untyped]  # one function: text to text
+
 from service.model.form import Form, Theme, Turnstile
+from service.replies.reply import GUARD, Reply
 
 _SHEET: Final = Path(__file__).parent / "static" / "page.css"
 _GENERIC: Final = frozenset({"serif", "sans-serif", "monospace", "cursive", "system-ui", "ui-serif", "ui-rounded"})
 TURNSTILE: Final = "https://challenges.cloudflare.com"
 _BLACK: Final = "#000000"
 _WHITE: Final = "#ffffff"
+SCRIPT: Final = "lead-form.js"
+SCRIPT_HEADERS: Final = {
+    "Content-Type": "text/javascript; charset=utf-8",
+    "Cache-Control": "public, max-age=3600",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Access-Control-Allow-Origin": "*",
+    **GUARD,
+}
 
 
 @cache
@@ -78,3 +92,21 @@ def _properties(theme: Theme) -> dict[str, str]:
         "--font": f"{fonts}, system-ui, sans-serif" if fonts else None,
     }
     return {name: value for name, value in named.items() if value}
+
+
+def script(known: str = "", name: str = SCRIPT, *, is_readable: bool = False) -> Reply:
+    """Return a script, or 304 where `known` (an `If-None-Match`, RFC 9110 section 13.1.2) names it as it is.
+
+    `is_readable`: as it was written, for those who develop with it.
+    """
+    text, tag = _script(name, is_readable)
+    headers = {**SCRIPT_HEADERS, "ETag": tag}
+    tags = {each.strip().removeprefix("W/") for each in known.split(",")}
+    return Reply(304, headers=headers) if tags & {tag, "*"} else Reply(200, text, headers)
+
+
+@cache
+def _script(name: str, is_readable: bool) -> tuple[bytes, str]:
+    written = resources.files("service.replies").joinpath("static", name).read_text("utf-8")
+    text = (written if is_readable else rjsmin.jsmin(written)).encode()
+    return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'

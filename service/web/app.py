@@ -24,7 +24,7 @@ from service.lib import origin
 from service.lib.secret import Secret
 from service.model.form import Form
 from service.model.problem import Code, Problems, refuse
-from service.replies import assets, next_url, openapi, page, reply, script
+from service.replies import assets, next_url, openapi, page, reply
 from service.replies.reply import Reply
 from service.replies.wording import Voice
 from service.submission import body, source, spam
@@ -114,7 +114,7 @@ class _Site:
 
     async def script(self, request: Request) -> Response:
         known, name = request.headers.get("if-none-match", ""), request.url.path.removeprefix("/")
-        return respond(request, script.served(known, name, is_readable=self.is_script_readable))
+        return respond(request, assets.script(known, name, is_readable=self.is_script_readable))
 
     async def healthz(self, request: Request) -> Response:
         return respond(request, reply.json(200, {"ok": True}))

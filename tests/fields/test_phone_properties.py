@@ -8,7 +8,7 @@ from service.fields import phone
 from service.fields.phone import Verdict
 from service.model import languages
 from service.model.problem import CATALOGUE, Problem
-from service.replies.sentence import sentence
+from service.replies.wording import sentence
 
 EXPECTED = ("IN", "US", "GB", "AE")
 QUICK = settings(max_examples=150, deadline=None, derandomize=True)

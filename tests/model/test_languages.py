@@ -16,7 +16,7 @@ from service.model import languages
 from service.model.form import Form, Messages
 from service.model.problem import Code, Problem
 from service.replies import wording
-from service.replies.sentence import country_name, sentence
+from service.replies.wording import country_name, sentence
 
 OTHERS = [code for code in languages.codes() if code != "en"]
 TABLES = ("messages", "sentences", "page", "labels")

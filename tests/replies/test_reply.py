@@ -12,8 +12,8 @@ from service.fields import phone
 from service.model.form import Field, Form, Messages
 from service.model.languages import load
 from service.model.problem import Code, Problem, Problems, refuse
-from service.replies import openapi, reply, script, wording
-from service.replies.sentence import country_name, sentence
+from service.replies import assets, openapi, reply, wording
+from service.replies.wording import country_name, sentence
 
 FORM = Form(
     "get-in-touch",
@@ -31,7 +31,7 @@ FORM = Form(
 )
 
 VOICE = wording.of(FORM)
-SCRIPT = Path(script.__file__).parent / "static" / "lead-form.js"
+SCRIPT = Path(assets.__file__).parent / "static" / "lead-form.js"
 BUDGET = 4096
 ENGLISH = load("en")
 
@@ -165,21 +165,21 @@ def test_an_invalid_number_is_told_why_and_what_may_be_meant() -> None:
 
 
 def test_the_script_is_kept_for_an_hour_and_asked_for_again_by_its_tag() -> None:
-    whole = script.served()
+    whole = assets.script()
     assert (whole.status, whole.headers["Cache-Control"]) == (200, "public, max-age=3600")
     assert b"lead-form" in whole.body
     tag = whole.headers["ETag"]
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-        again = script.served(known)
+        again = assets.script(known)
         assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
-    assert script.served('"other"') == whole
+    assert assets.script('"other"') == whole
 
 
 def test_the_script_is_served_without_what_is_for_readers_alone() -> None:
     written = SCRIPT.read_bytes()
-    assert script.served(is_readable=True).body == written
-    served = script.served()
-    assert served.headers["ETag"] != script.served(is_readable=True).headers["ETag"]
+    assert assets.script(is_readable=True).body == written
+    served = assets.script()
+    assert served.headers["ETag"] != assets.script(is_readable=True).headers["ETag"]
     assert len(gzip.compress(served.body, 9, mtime=0)) <= BUDGET
     assert b"// " in written
     assert b"// " not in served.body
