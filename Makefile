@@ -35,7 +35,7 @@ fuzz: $(READY)
 	@.venv/bin/python tests/fuzz/run.py --minutes $(MINUTES)
 
 soak: $(READY)
-	@PYTHONPATH=tests/faults:tests/support .venv/bin/python tests/long/soak.py --seconds $(SECONDS)
+	@PYTHONPATH=tests/support .venv/bin/python tests/long/soak.py --seconds $(SECONDS)
 
 bench: $(READY)
 	@.venv/bin/python tests/long/bench.py --against "$(AGAINST)" --rounds $(ROUNDS) --window $(WINDOW)

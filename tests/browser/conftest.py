@@ -12,9 +12,9 @@ import pytest
 from crm import Crm
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from processes import Processes, until
+from website import Site
 from workshop import destination
 
-from browser.site import Site
 from service.up.embedded import Embedded
 
 ARTIFACTS = Path(__file__).parents[2] / ".artifacts"

@@ -7,9 +7,9 @@ import npm
 import pytest
 from crm import Crm
 from playwright.sync_api import Route, expect
+from website import PLAIN, WEBFLOW, Site
 
 from browser.conftest import Visit, Visitor
-from browser.site import PLAIN, WEBFLOW, Site
 
 pytestmark = pytest.mark.browser
 

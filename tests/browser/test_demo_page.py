@@ -2,9 +2,9 @@
 
 import pytest
 from playwright.sync_api import expect
+from website import Site
 
 from browser.conftest import Visit
-from browser.site import Site
 
 pytestmark = pytest.mark.browser
 

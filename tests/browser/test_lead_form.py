@@ -6,9 +6,9 @@ import pytest
 from crm import Crm
 from playwright.sync_api import Route, expect
 from processes import frozen
+from website import PLAIN, WEBFLOW, Site
 
 from browser.conftest import Installation, Visit, Visitor, about
-from browser.site import PLAIN, WEBFLOW, Site
 
 pytestmark = pytest.mark.browser
 

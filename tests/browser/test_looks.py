@@ -9,9 +9,9 @@ from typing import Any, Literal
 import npm
 import pytest
 from playwright.sync_api import expect
+from website import PLAIN, Site
 
 from browser.conftest import Visit, Visitor
-from browser.site import PLAIN, Site
 
 pytestmark = pytest.mark.browser
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from crm import Crm
 from processes import post, request
+from website import Site
 
 from browser.conftest import Visit, Visitor, about
-from browser.site import Site
 
 pytestmark = pytest.mark.browser
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from crm import Crm
 from playwright.sync_api import Locator, expect
+from website import PLAIN, WEBFLOW, Site
 
 from browser.conftest import Visit, Visitor
-from browser.site import PLAIN, WEBFLOW, Site
 
 pytestmark = pytest.mark.browser
 

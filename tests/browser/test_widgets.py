@@ -6,9 +6,9 @@ import npm
 import pytest
 from crm import Crm
 from playwright.sync_api import expect
+from website import PLAIN, Site
 
 from browser.conftest import Visit, about
-from browser.site import PLAIN, Site
 
 pytestmark = pytest.mark.browser
 

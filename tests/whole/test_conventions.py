@@ -22,6 +22,8 @@ LONGEST_MODULE = 300
 LONGEST_FUNCTION = 40
 MOST_COMPLEX = 12
 MOST_FILES = 14
+BESIDE_THE_ROOMS = {"browser", "faults", "fuzz", "long", "support", "whole"}
+PROGRAMS = {"fuzz", "long"}
 READS_ENVIRONMENT_AND_CLOCK = {"process", "up", "cli", "demo"}
 
 IMPURE = {
@@ -99,6 +101,13 @@ def test_a_room_says_in_a_sentence_what_belongs_there(room: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_is_seen_at_a_glance(room: str) -> None:
     assert len([*(PACKAGE / room).glob("*.py")]) <= MOST_FILES
+
+
+def test_a_folder_of_tests_is_a_room_and_what_tests_share_is_in_support() -> None:
+    paths = list((ROOT / "tests").glob("*/*.py"))
+    assert {path.parent.name for path in paths} <= {*ROOMS, *BESIDE_THE_ROOMS}
+    tests = [path for path in paths if path.parent.name not in PROGRAMS | {"support"}]
+    assert not [path for path in tests if not path.name.startswith(("test_", "conftest", "__init__"))]
 
 
 @pytest.mark.parametrize("path", named(IN_ROOMS))

@@ -17,10 +17,10 @@ import httpx
 import npm
 import pytest
 from browser.conftest import Visitor, about
-from browser.site import Site
 from crm import Crm
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from processes import Processes
+from website import Site
 from workshop import SIGNING
 
 from service.config.config import Config
