@@ -83,23 +83,25 @@ local function remember_person(id)
   local until_at = tonumber(redis.call('HGET', lead_key(id), 'last')) + policy.window + policy.slack
   local kept = redis.call('HGET', lead_key(id), 'persons')
   local hashes = kept and cjson.decode(kept) or {}
-  local have = {}
+  local have, is_set = {}, {}
   for _, hash in ipairs(hashes) do have[hash] = true end
   for name, hash in pairs(line.persons) do
     local owner = redis.call('GET', base .. 'person:' .. hash)
     if not owner or owner == id or not is_living(owner) then
       redis.call('SET', base .. 'person:' .. hash, id, 'PXAT', until_at)
+      is_set[hash] = true
       if not have[hash] then hashes[#hashes + 1] = hash end
       if name == 'phone' then redis.call('HSET', lead_key(id), 'phone', 1) end
     end
   end
   while #hashes > 16 do note(lead_key(id), 'index', table.remove(hashes, 1), 1e9) end
   for _, hash in ipairs(hashes) do
-    if redis.call('GET', base .. 'person:' .. hash) == id then
+    if not is_set[hash] and redis.call('GET', base .. 'person:' .. hash) == id then
       redis.call('PEXPIREAT', base .. 'person:' .. hash, until_at)
     end
   end
-  redis.call('HSET', lead_key(id), 'persons', cjson.encode(hashes))
+  local listing = cjson.encode(hashes)
+  if listing ~= kept then redis.call('HSET', lead_key(id), 'persons', listing) end
   -- What finds the lead must be known when it is deleted: by `persons`, and what is not there by `index`.
   local listed = {}
   for _, hash in ipairs(hashes) do listed[hash] = true end

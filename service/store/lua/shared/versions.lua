@@ -17,8 +17,10 @@ end
 local function write_version(base, now, id, version, said, deliver)
   local lead_key = base .. 'lead:' .. id
   redis.call('HSET', lead_key, 'version', version, 'v:' .. version, cjson.encode(said))
-  redis.call('HDEL', lead_key, 'kept')
-  redis.call('ZREM', base .. 'deferred', id)
+  if version > 1 then -- before its first version nothing was kept back
+    redis.call('HDEL', lead_key, 'kept')
+    redis.call('ZREM', base .. 'deferred', id)
+  end
   redis.call('ZADD', base .. 'leads', now, id)
   for _, dest in ipairs(deliver) do owe(base, now, id, version, dest) end
 end
