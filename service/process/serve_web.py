@@ -30,6 +30,7 @@ from service.process.lifetime import allow_many_connections, end, leave, watch_p
 from service.process.log import Log, catch_faults, log_drained, log_fault, log_submission, log_unverified, open_log
 from service.process.metrics import CONTENT_TYPE, WebFigures
 from service.process.settings import Settings, log_format, look_up, read_settings
+from service.process.successors import serve_with_several
 from service.process.wiring import cipher_of, clock, connect_server, load_config, look_at_port
 from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
@@ -44,6 +45,7 @@ DRAIN_EVERY_S: Final = 1.0
 BROKEN_S: Final = 30.0
 """Until the spool is tried again after a fault of ours."""
 FINISH_WITHIN_S: Final = 20
+READY_WITHIN_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +209,13 @@ def run_web(host: str, port: int, workers: int, *, until_stdin_closes: bool) -> 
     if until_stdin_closes:
         watch_stdin(end)
     open_log(log_format(os.environ), "web").info("listening", host=host, port=port, processes=workers)
-    uvicorn.run(
-        "service.process.serve_web:create_web", factory=True, host=host, port=port, workers=workers, lifespan="on",
-        http=BoundedProtocol, ws="none", access_log=False, log_config=None, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=FINISH_WITHIN_S,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "app": "service.process.serve_web:create_web", "factory": True, "host": host, "port": port, "workers": workers,
+        "lifespan": "on", "http": BoundedProtocol, "ws": "none", "access_log": False, "log_config": None,
+        "server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": FINISH_WITHIN_S,
+        "timeout_worker_healthcheck": READY_WITHIN_S,
+    }  # fmt: skip
+    if workers == 1:
+        uvicorn.run(**settings)
+    else:
+        serve_with_several(uvicorn.Config(**settings))

@@ -33,6 +33,9 @@ HEAD_BYTES: Final = 16 * 1024
 WIRE_BYTES: Final = 2 * 1024 * 1024
 """A body on the wire: 256 KiB in chunks of one byte take 1.5 MiB. Chunk extensions and the like count too."""
 LINGER_S: Final = 1.0
+LEAVE_S: Final = 1.0
+"""What an idle client has, when the process ends, to ask once more and be told that it is the last answer."""
+LAST_ANSWER: Final = (b"connection", b"close")
 MOST_AHEAD: Final = 16
 """Requests sent before an earlier one is answered (pipelining, which no browser does)."""
 BODIES_BYTES: Final = 64 * 1024 * 1024
@@ -172,7 +175,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watch()
 
     def shutdown(self) -> None:
-        """Close, or answer first what is being asked."""
+        """Answer what is asked, saying that it is the last answer here; whoever asks nothing has `LEAVE_S` to do so.
+
+        Closed at once, an idle connection would break a request that is on its way.
+        """
+        state = self.server_state
+        if LAST_ANSWER not in state.default_headers:
+            state.default_headers = [*state.default_headers, LAST_ANSWER]
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LEAVE_S, self._leave)
+        else:
+            if not self.cycle.response_started:
+                self.cycle.default_headers = state.default_headers
+            self._leave()
+
+    def _leave(self) -> None:
         super().shutdown()
         self._watch()
 

@@ -1,0 +1,48 @@
+"""Several web processes over one port, and how each is followed by another without a visitor noticing.
+
+Invariant: the port is held by the process above them, which serves nobody; so whoever connects while one goes waits for
+the next. A process is told to end when the one that follows it has started, never before.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from service.lib.errors import CannotStart
+from service.process.log import open_log
+from service.process.settings import read_settings
+from service.process.wiring import cipher_of, load_config
+
+if TYPE_CHECKING:
+    import uvicorn
+
+
+class _Successors(Multiprocess):
+    """uvicorn's processes; a SIGHUP replaces them, one after another, if what they would read is right."""
+
+    def handle_hup(self) -> None:
+        """Let new processes read the configuration and the code as they are now; a mistake changes nothing."""
+        log = open_log(read_settings(os.environ).log, "web")
+        try:
+            load_config(read_settings(os.environ).config, os.environ)
+            cipher_of(os.environ)
+        except CannotStart as error:
+            log.error("the old configuration stays", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault
+            return
+        before = [each.pid for each in self.processes]
+        self.restart_all()
+        replaced = sum(each.pid not in before for each in self.processes)
+        if replaced == len(before):
+            log.info("the configuration was read again", processes=replaced)
+        else:
+            log.error("the old configuration stays", reason=f"{len(before) - replaced} of {len(before)} did not start.")
+
+
+def serve_with_several(config: "uvicorn.Config") -> None:
+    """Serve with `config.workers` processes until SIGTERM or SIGINT."""
+    listening = config.bind_socket()
+    try:
+        _Successors(config, [listening]).run()
+    finally:
+        listening.close()

@@ -1,0 +1,100 @@
+"""On SIGHUP a web process follows another under load: no visitor notices, and a mistake in the file changes nothing."""
+
+import http.client
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlencode
+
+import pytest
+from processes import FORM_TYPE, Process, Processes, post, until
+from workshop import destination, form
+
+CONFIG = form() + destination("http://127.0.0.1:9/hooks")
+
+
+class Load:
+    """Visitors on so many connections that stay open, each asking as soon as it is answered, at so many a second."""
+
+    def __init__(self, port: int, connections: int, every_s: float) -> None:
+        self.came: Counter[int | str] = Counter()
+        self._port, self._every_s = port, every_s
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._visit, args=(number,)) for number in range(connections)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _visit(self, visitor: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        number = 0
+        while not self._is_over.wait(self._every_s):
+            number += 1
+            body = urlencode({"name": "Asha", "phone": f"89{visitor:02d}{number:06d}"})
+            try:
+                connection.request("POST", "/f/get-in-touch", body, {"Content-Type": FORM_TYPE})
+                answer = connection.getresponse()
+                answer.read()
+                self.came[answer.status] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.came[type(error).__name__] += 1
+                connection.close()
+        connection.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, redis_url: str) -> Iterator[Processes]:
+    with Processes(tmp_path / "here", redis_url, CONFIG) as opened:
+        yield opened
+
+
+def replaced(web: Process) -> int:
+    return len(web.lines("the configuration was read again"))
+
+
+def hand_over_under_load(here: Processes, posts: int, times: int) -> None:
+    """Replace all processes several times while visitors post; everybody must be thanked and counted."""
+    web = here.serve("--workers", "2")
+    with Load(web.port, 8, 0.02) as load:
+        for _ in range(times):
+            until(lambda: load.came[200] > 100)
+            before = replaced(web)
+            web.signal(signal.SIGHUP)
+            until(lambda was=before: replaced(web) > was, 60, web.said)  # type: ignore[misc]  # mypy infers no default
+        until(lambda: load.came[200] >= posts, 300)
+    assert set(load.came) == {200}, load.came
+    assert here.status()["forms"]["get-in-touch"]["received"] == load.came[200]
+    assert web.stop() == 0
+
+
+def test_no_visitor_notices_that_every_process_is_replaced(here: Processes) -> None:
+    hand_over_under_load(here, 300, 1)
+
+
+@pytest.mark.long
+def test_of_ten_thousand_visitors_none_notices(here: Processes) -> None:
+    hand_over_under_load(here, 10_000, 5)
+
+
+def test_what_the_file_says_now_holds_after_sighup_and_a_mistake_changes_nothing(here: Processes) -> None:
+    web, file = here.serve("--workers", "2"), here.folder / "leads.toml"
+    file.write_text(CONFIG.replace("[forms.get-in-touch]", "[forms.get-in-touch]\ncolour = 1"), "utf-8")
+    web.signal(signal.SIGHUP)
+    until(lambda: web.lines("the old configuration stays"), 20, web.said)
+    assert "forms.get-in-touch.colour" in web.lines("the old configuration stays")[0]["reason"]
+    assert post(web.port, name="Asha", phone="8951047001").status == 200
+    file.write_text(form("another") + destination("http://127.0.0.1:9/hooks"), "utf-8")
+    web.signal(signal.SIGHUP)
+    until(lambda: replaced(web) == 1, 60, web.said)
+    assert post(web.port, name="Asha", phone="8951047001").status == 404
+    assert post(web.port, "another", name="Asha", phone="8951047001").status == 200
