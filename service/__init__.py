@@ -9,7 +9,7 @@ code to it.
     model          the nouns: form, lead, problem, languages
     fields         one field: what was typed ► a value or a problem
     submission     one POST: bytes ► what was said, by whom, what looks like spam
-    destinations   a lead ► requests to a CRM; its answers ► an outcome
+    destinations   a lead ► a conversation with a CRM: requests, its answers, an outcome
     config         leads.toml ► a configuration, or every mistake in it
     replies        everything a browser can see
     --- I/O below this line ---

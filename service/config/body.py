@@ -1,10 +1,10 @@
-"""`body` of a destination ► templates, each path in it checked against the forms that deliver there.
+"""`body`, `url`, `headers` of a destination ► templates, each path checked against the forms that deliver there.
 
 Invariant: pure; every mistake goes to the table's report. A literal value is never repeated: it may be a secret.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Final
@@ -13,7 +13,8 @@ from service.config.env_secrets import Environment, asks_for_secret
 from service.config.field import FIELD_TYPES, raw_fields
 from service.config.table import Keys, Table, Wrong, guess, listing, say, what
 from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
-from service.destinations.template import Name, Node, Placeholder, Stray, Template, split
+from service.destinations.shapes import NAMES as SHAPES
+from service.destinations.template import Name, Node, Path, Pattern, Placeholder, Stray, Template, split
 from service.lib.secret import Secret
 from service.model.form import fold
 
@@ -117,19 +118,31 @@ def _spellings(fields: Keys) -> Iterable[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """Reads the values of one `body`. `flat`: it is urlencoded, so there are no lists and tables in it."""
+class Words:
+    """Reads the texts of one destination. `flat`: its body is urlencoded, so there are no lists and tables in it."""
 
     keys: Table
     environment: Environment
     reach: Reach
     flat: bool
 
-    def read(self) -> Mapping[str, Node]:
+    def body(self, value: object) -> Node:
         """Return the body, every value read."""
-        if not self.keys.keys:
-            self.keys.add("must not be empty: every lead would arrive without a word")
-        return self._table(self.keys.keys, (), 1)
+        if not isinstance(value, dict | list) or (self.flat and isinstance(value, list)):
+            self.keys.add(f"must be a table{'' if self.flat else ' or a list'}, not {what(value)}", "body")
+            return {}
+        if not value:
+            self.keys.add("must not be empty: every lead would arrive without a word", "body")
+        if isinstance(value, dict):
+            return self._table(value, ("body",), 1)
+        return tuple(self._node(item, ("body",), 2) for item in value)
+
+    def line(self, value: object, *place: str) -> Pattern:
+        """Return an address or a header; nothing if it is no text."""
+        if not isinstance(value, str):
+            self.keys.add(f"must be a text, not {what(value)}", *place)
+            return ()
+        return self._parts(value, place)
 
     def _table(self, values: Keys, place: Sequence[str], depth: int) -> dict[str, Node]:
         return {key: self._node(value, (*place, key), depth) for key, value in values.items()}
@@ -160,13 +173,16 @@ class Body:
         return value
 
     def _text(self, value: str, place: Sequence[str]) -> Template:
-        parts = [self._part(part, place) for part in split(value)]
-        known = tuple(part for part in parts if part is not None)
-        if known and asks_for_secret(place[-1]) and all(isinstance(part, str) for part in parts):
+        parts = self._parts(value, place)
+        if parts and asks_for_secret(place[-1]) and all(isinstance(part, str) for part in parts):
             self.keys.add(
                 'holds a literal where a secret belongs: write "$NAME" and put it into the environment', *place
             )
-        return Template(known)
+        return Template(parts)
+
+    def _parts(self, value: str, place: Sequence[str]) -> Pattern:
+        parts = [self._part(part, place) for part in split(value)]
+        return tuple(part for part in parts if part is not None)
 
     def _part(self, part: str | Placeholder | Name | Stray, place: Sequence[str]) -> str | Secret | Placeholder | None:
         match part:
@@ -176,10 +192,10 @@ class Body:
                 self.keys.add(
                     "has a `{` or `}` that belongs to no `{path}`: write `{{` or `}}` for the character", *place
                 )
-            case Placeholder(path):
-                problem = self.reach.problem(path)
-                if problem:
-                    self.keys.add(problem, *place)
+            case Placeholder(choices):
+                for path in choices:
+                    if isinstance(path, Path):
+                        self._check(path, place)
                 return part
             case Name(name):
                 found = self.environment.find(name)
@@ -188,3 +204,11 @@ class Body:
                 for message in found.messages:
                     self.keys.add(f"{message}; `$$` is a dollar sign", *place)
         return None
+
+    def _check(self, path: Path, place: Sequence[str]) -> None:
+        problem = self.reach.problem(path.path)
+        if problem:
+            self.keys.add(problem, *place)
+        for shape in path.shapes:
+            if isinstance(shape, str):
+                self.keys.add(f"{say(shape)} is no shape.{guess(shape, SHAPES)} Allowed are {listing(SHAPES)}.", *place)

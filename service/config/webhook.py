@@ -8,15 +8,16 @@ from collections.abc import Collection, Mapping
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from service.config.body import Body, Reach
+from service.config.answers import read_rules, read_statuses
+from service.config.body import Reach, Words
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
-from service.config.table import Table, Wrong, flag, listing, say, several, table, whole, wrong
+from service.config.table import Table, Wrong, flag, listing, say, several, whole, wrong
 from service.config.validators import duration, one_of, rate
 from service.destinations.envelope import PLAIN_PATHS
-from service.destinations.template import Node
-from service.destinations.webhook import Webhook
+from service.destinations.template import Node, Pattern, Placeholder, split
+from service.destinations.webhook import METHODS, Webhook
 from service.lib.network import host_of
-from service.lib.secret import Secret, Text, reveal
+from service.lib.secret import Secret
 
 RESERVED_HEADERS: Final = (
     "host", "content-length", "content-type", "transfer-encoding", "connection",
@@ -24,6 +25,7 @@ RESERVED_HEADERS: Final = (
 )  # fmt: skip
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
+_CONTENT_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]+(; ?charset=[a-zA-Z0-9-]+)?")
 _URL: Final = re.compile(r"[!-~\u00a1-\U0010ffff]{1,2000}")
 _FORMATS: Final[tuple[Literal["json", "form"], ...]] = ("json", "form")
 _DEFAULT: Final = Webhook("", ())
@@ -33,55 +35,82 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment)
     """Return the webhook at `keys`. `reach` is what the forms that deliver to it can tell."""
     keys.read("type", lambda _: None, None)
     form = keys.read("format", one_of(_FORMATS), _DEFAULT.format)
+    words = Words(keys, environment, reach, flat=form == "form")
     webhook = Webhook(
         name=name,
-        url=keys.need("url", lambda value: _url(value, environment), (), "the address that takes the leads"),
+        url=_url(keys, words),
         secrets=keys.read("secret", lambda value: _secrets(value, environment), ()),
-        headers=_headers(keys.below("headers"), environment),
+        headers=_headers(keys.below("headers"), words),
         format=form,
-        body=_body(keys, environment, reach, flat=form == "form"),
+        body=_body(keys, words),
+        method=keys.read("method", one_of(METHODS), _DEFAULT.method),
+        content_type=keys.read("content_type", _content_type, ""),
         timeout=keys.read("timeout", duration("100ms", "5m"), _DEFAULT.timeout),
         retry=keys.read("retry", several(duration("1ms", "30d")), _DEFAULT.retry),
         rate=keys.read("rate", rate, None),
         concurrency=keys.read("concurrency", whole(1, 64), _DEFAULT.concurrency),
         allow_private=keys.read("allow_private", flag, _DEFAULT.allow_private),
         updates=keys.read("updates", flag, _DEFAULT.updates),
-        delivered=_statuses(keys, "delivered"),
-        rejected=_statuses(keys, "rejected"),
-        retried=_statuses(keys, "retried"),
+        rules=read_rules(keys),
+        **read_statuses(keys),
     )
-    _look_for_status_in_two(keys, webhook)
     keys.finish()
     return webhook
 
 
-def _url(value: object, environment: Environment) -> Text | Wrong:
-    url = environment.text(value)
-    return url if isinstance(url, Wrong) else _problem_of_url(url) or url
+def _url(keys: Table, words: Words) -> Pattern:
+    missing: object = None
+    written = keys.need("url", lambda value: value, missing, "the address that takes the leads")
+    if written is missing:
+        return ()
+    url = words.line(written, "url")
+    if isinstance(written, str) and _is_whole(written, url) and (problem := _problem_of_url(url)):
+        keys.add(problem, "url")
+        return ()
+    return url
 
 
-def _problem_of_url(url: Text) -> Wrong | None:
+def _is_whole(written: str, line: Pattern) -> bool:
+    """Tell whether each piece of a line could be read; what could not is reported already."""
+    return len([*split(written)]) == len(line)
+
+
+def _example(line: Pattern, standing_for_a_value: str) -> str:
+    """Return a line as it may come out."""
+    texts = (part.reveal() if isinstance(part, Secret) else part for part in line)
+    return "".join(text if isinstance(text, str) else standing_for_a_value for text in texts)
+
+
+def _problem_of_url(url: Pattern) -> str | None:
     """Say what is wrong with an address, without repeating it. What passes here, httpx takes."""
-    text = reveal(url)
+    text = _example(url, "a")
     try:
-        parts = urlsplit(text)
+        parts, other = urlsplit(text), urlsplit(_example(url, "b"))
+        if parts.netloc != other.netloc:
+            return "must not have a placeholder in its host: what a visitor types would say where leads go"
         is_address = parts.port != 0 and _URL.fullmatch(text) and parts.scheme in {"http", "https"} and host_of(parts)
     except ValueError:
-        return wrong("must be an address such as `https://crm.example.com/hooks/leads`")
+        return "must be an address such as `https://crm.example.com/hooks/leads`"
     if not is_address:
-        return wrong("must be an address that begins with `https://` or `http://` and a host, without spaces")
+        return "must be an address that begins with `https://` or `http://` and a host, without spaces"
     if "@" in parts.netloc:
-        return wrong('must not have a user and password in it: write headers = { Authorization = "Basic $NAME" }')
+        return 'must not have a user and password in it: write headers = { Authorization = "Basic $NAME" }'
     if names := _literal_secrets(url):
-        return wrong(f"holds a literal where a secret belongs, at {listing(names)}: write `$NAME` there")
+        return f"holds a literal where a secret belongs, at {listing(names)}: write `$NAME` there"
     return None
 
 
-def _literal_secrets(url: Text) -> list[str]:
+def _literal_secrets(url: Pattern) -> list[str]:
     """Return the parameters of an address that ask for a secret and stand there in the open."""
     if any(isinstance(part, Secret) for part in url):
         return []
-    return [key for key, text in parse_qsl(urlsplit(reveal(url)).query) if asks_for_secret(key) and text]
+    return [key for key, text in parse_qsl(urlsplit(_example(url, "")).query) if asks_for_secret(key) and text]
+
+
+def _content_type(value: object) -> str | Wrong:
+    if isinstance(value, str) and _CONTENT_TYPE.fullmatch(value):
+        return value
+    return wrong("must be a type such as `application/vnd.api+json`")
 
 
 def _secrets(value: object, environment: Environment) -> tuple[Secret, ...] | Wrong:
@@ -91,18 +120,17 @@ def _secrets(value: object, environment: Environment) -> tuple[Secret, ...] | Wr
     return one if isinstance(one, Wrong) else (one,)
 
 
-def _headers(keys: Table, environment: Environment) -> Mapping[str, Text]:
-    headers: dict[str, Text] = {}
+def _headers(keys: Table, words: Words) -> Mapping[str, Pattern]:
+    headers: dict[str, Pattern] = {}
     for name in keys.keys:
-        headers[name] = keys.read(name, environment.text, ())
-        problem = _problem_of_header(name, headers[name], [each.lower() for each in headers if each != name])
+        written = keys.read(name, lambda value: value, None)
+        headers[name] = words.line(written, "headers", name)
+        problem = _problem_of_header_name(name, [other.lower() for other in headers if other != name])
+        if not problem and isinstance(written, str) and _is_whole(written, headers[name]):
+            problem = _problem_of_header_value(name, headers[name])
         if problem:
             keys.add(problem, name)
     return headers
-
-
-def _problem_of_header(name: str, value: Text, others: Collection[str]) -> str | None:
-    return _problem_of_header_name(name, others) or _problem_of_header_value(name, value)
 
 
 def _problem_of_header_name(name: str, others: Collection[str]) -> str | None:
@@ -115,10 +143,10 @@ def _problem_of_header_name(name: str, others: Collection[str]) -> str | None:
     return None
 
 
-def _problem_of_header_value(name: str, value: Text) -> str | None:
-    if not _VALUE.fullmatch(reveal(value)):
+def _problem_of_header_value(name: str, value: Pattern) -> str | None:
+    if not _VALUE.fullmatch(_example(value, "a")):
         return "must have plain ASCII characters only, no line breaks, and no blanks at its ends"
-    if value and name.lower() == "idempotency-key":
+    if value and name.lower() == "idempotency-key" and not any(isinstance(part, Placeholder) for part in value):
         return 'would be the same for every lead: leave it out, or write "" to send none'
     if value and header_asks_for_secret(name) and not any(isinstance(part, Secret) for part in value):
         return (
@@ -127,26 +155,14 @@ def _problem_of_header_value(name: str, value: Text) -> str | None:
     return None
 
 
-def _body(keys: Table, environment: Environment, reach: Reach, *, flat: bool) -> Mapping[str, Node] | None:
-    body = keys.read("body", table, None)
-    if body is not None:
-        return Body(keys.below("body"), environment, reach, flat).read()
-    taken = sorted(set(reach.fields or ()) & set(PLAIN_PATHS)) if flat and "body" not in keys.keys else []
+def _body(keys: Table, words: Words) -> "Node | None":
+    missing: object = None
+    written = keys.read("body", lambda value: value, missing)
+    if written is not missing:
+        return words.body(written)
+    taken = sorted(set(words.reach.fields or ()) & set(PLAIN_PATHS)) if words.flat else []
     for name in taken:
         keys.add(
             f"the field {say(name)} would be sent under a name that is ours: name what is sent in `body`", "format"
         )
     return None
-
-
-def _statuses(keys: Table, key: str) -> frozenset[int]:
-    none: tuple[int, ...] = ()
-    return frozenset(keys.read(key, several(whole(100, 599)), none))
-
-
-def _look_for_status_in_two(keys: Table, webhook: Webhook) -> None:
-    lists = {"delivered": webhook.delivered, "rejected": webhook.rejected, "retried": webhook.retried}
-    for key, earlier in (("rejected", ["delivered"]), ("retried", ["delivered", "rejected"])):
-        for other in earlier:
-            for status in sorted(lists[key] & lists[other]):
-                keys.add(f"{status} is already in `{other}`: an answer means one thing", key)

@@ -4,19 +4,20 @@ Invariant: the destination says what is sent and what an answer means, `conclude
 written down here.
 """
 
+import asyncio
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, assert_never
+from typing import Final, Protocol, assert_never, cast
 
 import httpx
 import msgspec
 
 from service.delivery.connections import PrivateAddressError
-from service.delivery.sender import Answer
-from service.destinations.destination import Destination
+from service.destinations.destination import Conversation, Destination
 from service.destinations.failure import judge_failure
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
+from service.destinations.rules import Answer
 from service.lib.text import one_line
 from service.model.lead import Delivery
 from service.store.breaker import Verdict
@@ -33,7 +34,9 @@ _VERDICTS: Final[Mapping[Scope, Verdict]] = {
 class Sends(Protocol):
     """What a delivery needs of a sender."""
 
-    async def send(self, request: httpx.Request) -> Answer | httpx.RequestError | TimeoutError:
+    async def send(
+        self, request: httpx.Request, *, within_s: float | None = None
+    ) -> Answer | httpx.RequestError | TimeoutError:
         """Send a request and return what came of it."""
         ...
 
@@ -59,7 +62,7 @@ def conclude(
     record = functools.partial(Attempt, began, claim.delivery.lead.version, took=now - began, status=outcome.status)
     match outcome:
         case Delivered():
-            return Conclusion(record(result="delivered"), "delivered")
+            return Conclusion(record(result="delivered", excerpt=outcome.excerpt), "delivered")
         case Rejected():
             # Without a status it was refused here, and the destination was not even asked.
             verdict: Verdict = "unused" if outcome.status is None else "answered"
@@ -92,35 +95,53 @@ def _wait(outcome: Retry, now: int) -> int:
 
 
 async def attempt(destination: Destination, sender: Sends, delivery: Delivery, clock: Callable[[], int]) -> Outcome:
-    """Send a delivery once and say what it came to. `clock` gives ms."""
-    try:
-        request = destination.request(delivery, clock())
-    except Exception as error:  # noqa: BLE001 -- a lead that cannot be rendered must not be tried for ever
-        return Rejected(f"the request could not be made ({type(error).__name__}); this is a bug of the service")
+    """Hold the conversation of a delivery once and say what it came to. `clock` gives ms."""
+    ends_at = asyncio.get_running_loop().time() + destination.timeout / 1000
+    begun = _begin(destination, delivery, clock)
+    if not isinstance(begun, tuple):
+        return begun
+    talk, request = begun
     try:
         answer = await sender.send(request)
-        return _judge(destination, answer, clock())
+        while isinstance(answer, Answer):
+            request = talk.send(answer)
+            left_s = max(0.0, ends_at - asyncio.get_running_loop().time())
+            answer = await sender.send(request, within_s=left_s)
+        return _judge_failure(answer)
+    except StopIteration as end:
+        return cast("Outcome", end.value)
     except Exception as error:  # noqa: BLE001 -- a bug here may strike each time: it is to end in a reason
         return Retry(
             f"its answer could not be handled ({type(error).__name__}); this is a bug of the service", scope="fault"
         )
+    finally:
+        talk.close()
 
 
-def _judge(destination: Destination, answer: Answer | httpx.RequestError | TimeoutError, now: int) -> Outcome:
-    match answer:
-        case Answer(status, headers, text):
-            return destination.judge(status, headers, text, now)
-        case PrivateAddressError():
-            return Retry("its address is a private one, which needs `allow_private = true`", scope="setup")
-        case _:
-            return judge_failure(answer)
+def _begin(
+    destination: Destination, delivery: Delivery, clock: Callable[[], int]
+) -> tuple[Conversation, httpx.Request] | Outcome:
+    """Return a conversation and its first request, or the outcome if there is nothing to send."""
+    try:
+        talk = destination.conversation(delivery, clock)
+        return talk, next(talk)
+    except StopIteration as end:
+        return cast("Outcome", end.value)
+    except Exception as error:  # noqa: BLE001 -- a lead that cannot be rendered must not be tried for ever
+        return Rejected(f"the request could not be made ({type(error).__name__}); this is a bug of the service")
+
+
+def _judge_failure(error: httpx.RequestError | TimeoutError) -> Outcome:
+    if isinstance(error, PrivateAddressError):
+        return Retry("its address is a private one, which needs `allow_private = true`", scope="setup")
+    return judge_failure(error)
 
 
 def describe(outcome: Outcome) -> str:
     """Say in a line or two what an outcome means, for whoever tries a destination out."""
     match outcome:
-        case Delivered(status):
-            return f"delivered: it answered {status}"
+        case Delivered(status, excerpt):
+            return f"delivered: it answered {status}" + (f"\nin its words: {one_line(excerpt)}" if excerpt else "")
         case Retry(reason, _, _, _, excerpt):
             return f"would be tried again: {reason}" + (f"\nit answered: {one_line(excerpt)}" if excerpt else "")
         case Rejected(reason, _, excerpt):

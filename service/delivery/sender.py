@@ -5,27 +5,15 @@ No redirects, no proxy from the environment, certificates checked, private addre
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
 import httpx
 
 from service.delivery.connections import Connections, failures_in_httpx_words
-from service.lib.secret import unshown
+from service.destinations.rules import Answer
 
-READ_AT_MOST = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: the status, the headers and the first 16 KiB of the body as text."""
-
-    status: int
-    headers: httpx.Headers
-    text: str
-
-    __repr__ = unshown
+READ_AT_MOST = 64 * 1024
 
 
 class Sender:
@@ -45,12 +33,14 @@ class Sender:
     async def __aexit__(self, *_: object) -> None:
         await self._connections.close()
 
-    async def send(self, request: httpx.Request) -> Answer | httpx.RequestError | TimeoutError:
-        """Send it and return what came of it; never raises for what the network does."""
+    async def send(
+        self, request: httpx.Request, *, within_s: float | None = None
+    ) -> Answer | httpx.RequestError | TimeoutError:
+        """Send it and return what came of it, in what is left of the time; never raises for what the network does."""
         answered: aiohttp.ClientResponse | None = None
         body = bytearray()
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s if within_s is None else within_s):
                 answered = await self._connections.send(request)
                 await _read_beginning(answered, body)
         except (httpx.RequestError, TimeoutError) as error:

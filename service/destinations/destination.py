@@ -1,14 +1,18 @@
 """What the service asks of a kind of destination: the plug that every CRM fits into.
 
+A delivery is a conversation: requests are yielded, each answer is given back, and it ends in an outcome. It decides
+without sending; it is begun anew on every try, so each of its steps must be safe to repeat.
+
 Invariant: pure. `httpx` is imported where a request is built, since the web part reads the configuration but never
 sends. A kind is a frozen dataclass here that has what `Destination` asks for, and a reader of its table in
 `config/NAME.py`, which `config/read.KINDS` names; CONTRIBUTING.md has the steps.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from service.destinations.outcome import Outcome
+from service.destinations.rules import Answer
 from service.lib.rate import Rate
 from service.lib.secret import Secret
 from service.model.lead import Delivery
@@ -17,8 +21,11 @@ if TYPE_CHECKING:
     import httpx
 
 
+Conversation: TypeAlias = Generator["httpx.Request", Answer, Outcome]
+
+
 class Destination(Protocol):
-    """What the worker needs of a destination. `timeout` and `retry` are milliseconds.
+    """What the worker needs of a destination. `timeout` (of a whole conversation) and `retry` are milliseconds.
 
     `retry` is the pause after each failed try; a destination with `updates` False gets the first version of a
     lead that reaches it and no later one; `allow_private` says that its address may be a private one;
@@ -42,12 +49,12 @@ class Destination(Protocol):
     @property
     def is_told_of_erasure(self) -> bool: ...  # noqa: D102  the class says it
 
-    def request(self, delivery: Delivery, now: int) -> "httpx.Request":
-        """Return the request that this try sends; its body depends on the delivery alone."""
+    def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
+        """Say what this try sends and what comes of it. Bodies depend on the delivery and earlier answers alone."""
         ...
 
     def preview(self, delivery: Delivery, now: int) -> str:
-        """Return the same request as text, with `***` for every secret."""
+        """Return the first request as text, with `***` for every secret."""
         ...
 
     def remarks(self) -> Iterator[tuple[str, str]]:
@@ -56,8 +63,4 @@ class Destination(Protocol):
 
     def own_secrets(self) -> Iterator[tuple[str, Secret]]:
         """Yield the secrets that are made for this service alone, so that nobody may guess them, by their key."""
-        ...
-
-    def judge(self, status: int, headers: Mapping[str, str], excerpt: str, now: int) -> Outcome:
-        """Return what the answer means."""
         ...

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+import phonenumbers
 
 from service.destinations.template import Json, as_text
 from service.lib.times import timestamp
@@ -17,7 +18,9 @@ PLAIN_PATHS: Final = (
     "id", "version", "form", "type", "timestamp", "received_at", "first_seen_at", "enquiries", "changed", "flags",
     "webhook_id", "test", "source.page", "source.referrer", "spam.score", "spam.signals",
 )  # fmt: skip
-PHONE_KEYS: Final = Phone.__struct_fields__
+NUMBER_PARTS: Final = ("digits", "local", "code")
+NUMBER_PATHS: Final = frozenset(f"phone.{part}" for part in NUMBER_PARTS)
+PHONE_KEYS: Final = (*Phone.__struct_fields__, *NUMBER_PARTS)
 CONSENT_KEYS: Final = Consent.__struct_fields__
 SOURCE_GROUPS: Final = {"utm": UTM, "click_ids": CLICK_IDS}
 TOUCHES: Final = ("first_touch", "last_touch")
@@ -80,7 +83,22 @@ def values(delivery: Delivery) -> dict[str, Json]:
     named |= _under("fields.", _fields(delivery)) | _under("phone.", _phone(delivery) or {})
     named |= _under("extra.", lead.content.extra) | _branches("source.", _source(lead.content.source))
     named |= _under("spam.", _spam(lead) if lead.signals else {})
+    named |= _number_parts(lead)
     return {path: value for path, value in named.items() if value is not None and value != ""}
+
+
+def _number_parts(lead: Lead) -> dict[str, Json]:
+    """Return the parts of the phone number: digits without the plus, the calling code, and what follows that."""
+    numbers = (answer.phone.e164 for answer in lead.content.fields.values() if answer.phone is not None)
+    e164 = next(numbers, None)
+    if e164 is None:
+        return {}
+    try:
+        number = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:  # kept by metadata that knew it
+        return {"phone.digits": e164.removeprefix("+")}
+    local = phonenumbers.national_significant_number(number)
+    return {"phone.digits": e164.removeprefix("+"), "phone.code": str(number.country_code), "phone.local": local}
 
 
 def flat(delivery: Delivery) -> dict[str, str]:
@@ -89,7 +107,8 @@ def flat(delivery: Delivery) -> dict[str, str]:
     Fields stand under their own name, everything else under the path a placeholder would name it by
     (`id`, `version`, `phone.country`, `extra.colour`, `source.utm.source`). What is empty is left out.
     """
-    pairs = ((path.removeprefix("fields."), as_text(value)) for path, value in values(delivery).items())
+    said = ((path, value) for path, value in values(delivery).items() if path not in NUMBER_PATHS)
+    pairs = ((path.removeprefix("fields."), as_text(value)) for path, value in said)
     return {name: text for name, text in pairs if text}
 
 

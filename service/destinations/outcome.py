@@ -5,7 +5,7 @@ A reason is for the person on call: our own words, never the destination's, whic
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -18,9 +18,12 @@ Scope = Literal["delivery", "load", "setup", "fault"]
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The destination has it. `status` is the HTTP status it said so with."""
+    """The destination has it. `status` is the HTTP status it said so with, `excerpt` the beginning of its words."""
 
     status: int
+    excerpt: str = field(default="", compare=False)
+
+    __repr__ = unshown
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def _judge_by_standard(status: int, excerpt: str, after: int | None) -> Outcome:
         return _retry(status, excerpt, _MEANINGS[status], after)
     match status // 100:
         case 2:
-            return Delivered(status)
+            return Delivered(status, excerpt[:EXCERPT])
         case 3:
             return _retry(status, excerpt, ("setup", "it sends us to another address, and we do not follow"), after)
         case 1 | 4:

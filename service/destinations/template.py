@@ -1,7 +1,8 @@
-"""Texts with `{path}` placeholders: a CRM's own words in `body`.
+"""Texts with `{path}` placeholders: a CRM's own words in `body`, `url` and `headers`.
 
 Invariant: pure, and ignorant of leads: what a path means is a mapping that is passed in.
-`{{`, `}}` and `$$` stand for `{`, `}` and `$`; `$NAME` is a secret from the environment.
+`{{`, `}}` and `$$` stand for `{`, `}` and `$`; `$NAME` is a secret from the environment. A placeholder is one or more
+alternatives with `|` between them, each a path with shapes (`{fields.name:first}`) or a text in quotes (`"none"`).
 """
 
 import re
@@ -9,16 +10,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from service.destinations.shapes import Shape, parse_shape, shaped
 from service.lib.secret import Secret
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 
 @dataclass(frozen=True, slots=True)
-class Placeholder:
-    """`{path}`: the value of that path."""
+class Path:
+    """One alternative of a placeholder: the value of a path, in these shapes. A shape that is a text is unknown."""
 
     path: str
+    shapes: tuple[Shape | str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """`{a|b|"text"}`: the first that has a value."""
+
+    choices: tuple[Path | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,9 @@ class Template:
     parts: tuple[str | Secret | Placeholder, ...]
 
 
+Pattern: TypeAlias = "tuple[str | Secret | Placeholder, ...]"
+"""One line that may hold secrets and placeholders: an address, a header."""
+
 Node: TypeAlias = "Template | int | float | bool | tuple[Node, ...] | Mapping[str, Node]"
 """One value of `body`: a text, a plain value, a list or a table."""
 
@@ -50,8 +63,14 @@ class Absent:
 
 ABSENT: Final = Absent()
 
+
+class LacksError(Exception):
+    """A line needs a value that this lead does not have; its argument names the path."""
+
+
 _ESCAPES: Final = {"{{": "{", "}}": "}", "$$": "$"}
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\$\$|\{[^{}]*\}|[{}]|\$[A-Za-z_][A-Za-z0-9_]*")
+_CHOICE: Final = re.compile(r'"[^"]*"|[^|"]+')
 
 
 def split(text: str) -> Iterator[str | Placeholder | Name | Stray]:
@@ -71,19 +90,34 @@ def _part(found: str) -> str | Placeholder | Name | Stray:
         return _ESCAPES[found]
     if found in {"{", "}"}:
         return Stray()
-    return Name(found[1:]) if found[0] == "$" else Placeholder(found[1:-1].strip())
+    return Name(found[1:]) if found[0] == "$" else Placeholder(tuple(_choices(found[1:-1])))
+
+
+def _choices(text: str) -> Iterator[Path | str]:
+    if not text.strip() or _CHOICE.sub("", text).strip("| "):
+        yield Path(text.strip())
+        return
+    for choice in (found.strip() for found in _CHOICE.findall(text)):
+        if choice.startswith('"'):
+            yield choice[1:-1]
+        elif choice:
+            path, *shapes = choice.split(":")
+            yield Path(path.strip(), tuple(parse_shape(shape.strip()) or shape.strip() for shape in shapes))
 
 
 def fill(node: Node, values: Mapping[str, Json], show: Callable[[Secret], str]) -> "Json | Absent":
-    """Return the value of one node of `body`; what has no value is left out of the lists and tables around it."""
+    """Return the value of one node of `body`; what has no value is left out of the tables around it.
+
+    An item of a list goes whole if it has placeholders and none of them a value.
+    """
     match node:
         case Template():
             return _fill_text(node, values, show)
         case bool() | int() | float():
             return node
         case tuple():
-            filled = (fill(each, values, show) for each in node)
-            return [each for each in filled if not isinstance(each, Absent)]
+            filled = (fill(item, values, show) for item in node if not _is_empty(item, values))
+            return [item for item in filled if not isinstance(item, Absent)]
         case _:
             return fill_table(node, values, show)
 
@@ -94,25 +128,83 @@ def fill_table(table: Mapping[str, Node], values: Mapping[str, Json], show: Call
     return {key: value for key, value in pairs if not isinstance(value, Absent)}
 
 
+def fill_line(
+    line: Pattern, values: Mapping[str, Json], show: Callable[[Secret], str], write: Callable[[str], str]
+) -> str:
+    """Return a line with every placeholder's value as `write` spells it.
+
+    Raises:
+        LacksError: one of them has no value.
+    """
+    texts: list[str] = []
+    for part in line:
+        text = _text_of(part, values, show)
+        if text is None:
+            raise LacksError(*(choice.path for choice in placeholders_of(part) if isinstance(choice, Path)))
+        texts.append(write(text) if isinstance(part, Placeholder) else text)
+    return "".join(texts)
+
+
+def placeholders_of(part: str | Secret | Placeholder) -> tuple[Path | str, ...]:
+    """Return the alternatives of a part that is a placeholder, of any other none."""
+    return part.choices if isinstance(part, Placeholder) else ()
+
+
+def nodes_of(node: Node) -> Iterator[Template]:
+    """Yield every text in a node."""
+    match node:
+        case Template():
+            yield node
+        case tuple():
+            for item in node:
+                yield from nodes_of(item)
+        case Mapping():
+            for item in node.values():
+                yield from nodes_of(item)
+
+
+def _is_empty(node: Node, values: Mapping[str, Json]) -> bool:
+    holes = [part for text in nodes_of(node) for part in text.parts if isinstance(part, Placeholder)]
+    return bool(holes) and all(isinstance(_value_of(hole, values), Absent) for hole in holes)
+
+
 def _fill_text(template: Template, values: Mapping[str, Json], show: Callable[[Secret], str]) -> "Json | Absent":
     match template.parts:
-        case (Placeholder(path),):
-            return values.get(path, ABSENT)
+        case (Placeholder() as whole,):
+            return _value_of(whole, values)
     texts = [_text_of(part, values, show) for part in template.parts]
-    text = "".join(each for each in texts if each is not None)
+    text = "".join(part for part in texts if part is not None)
     if None not in texts:
         return text
-    return text.strip() or ABSENT
+    return text.strip() if any(character.isalnum() for character in text) else ABSENT
 
 
 def _text_of(part: str | Secret | Placeholder, values: Mapping[str, Json], show: Callable[[Secret], str]) -> str | None:
     match part:
-        case Placeholder(path):
-            return as_text(values[path]) if path in values else None
+        case Placeholder():
+            value = _value_of(part, values)
+            return None if isinstance(value, Absent) else as_text(value)
         case Secret():
             return show(part)
         case _:
             return part
+
+
+def _value_of(placeholder: Placeholder, values: Mapping[str, Json]) -> "Json | Absent":
+    for choice in placeholder.choices:
+        value = choice if isinstance(choice, str) else _in_shape(values.get(choice.path, ABSENT), choice.shapes)
+        if not isinstance(value, Absent):
+            return value
+    return ABSENT
+
+
+def _in_shape(value: "Json | Absent", shapes: Sequence[Shape | str]) -> "Json | Absent":
+    for shape in shapes:
+        if isinstance(value, Absent) or not isinstance(shape, Shape):
+            return ABSENT
+        made = shaped(as_text(value), shape)
+        value = ABSENT if made is None else made
+    return value
 
 
 def as_text(value: Json) -> str:
@@ -121,6 +213,6 @@ def as_text(value: Json) -> str:
         case bool():
             return "true" if value else "false"
         case list() | tuple():
-            return ", ".join(as_text(each) for each in value)
+            return ", ".join(as_text(item) for item in value)
         case _:
             return str(value)

@@ -4,22 +4,34 @@ Invariant: pure. It builds a request and reads an answer; it never sends.
 Source of the headers: https://github.com/standard-webhooks/standard-webhooks
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
 from service import __version__
 from service.destinations import outcome
+from service.destinations.destination import Conversation
 from service.destinations.envelope import envelope, erasure, flat, values
-from service.destinations.outcome import Outcome
-from service.destinations.template import Node, Template, as_text, fill_table
+from service.destinations.outcome import Outcome, Rejected
+from service.destinations.rules import Answer, Rule, first_that_fits, judge_by
+from service.destinations.template import (
+    Absent,
+    LacksError,
+    Node,
+    Pattern,
+    as_text,
+    fill,
+    fill_line,
+    nodes_of,
+)
 from service.lib import signature
 from service.lib.network import host_of, is_private
 from service.lib.rate import Rate
-from service.lib.secret import MASK, Secret, Text, mask, reveal
+from service.lib.secret import MASK, Secret
 from service.model.lead import Delivery
 
 if TYPE_CHECKING:
@@ -31,6 +43,9 @@ _SECOND, _MINUTE, _HOUR = 1_000, 60_000, 3_600_000
 RETRY: Final = (
     5 * _SECOND, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 5 * _HOUR, 10 * _HOUR, 14 * _HOUR, 20 * _HOUR, 24 * _HOUR,
 )  # fmt: skip
+Method = Literal["POST", "PUT", "PATCH"]
+METHODS: Final[tuple[Method, ...]] = ("POST", "PUT", "PATCH")
+_UNSENDABLE: Final = re.compile(r"[^ -~]+")
 _TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
 
@@ -40,15 +55,18 @@ class Webhook:
 
     `secrets` all sign; without any there is no signature. `headers` come last: one of ours is replaced by a
     configured one of the same name, and left out if that is empty. `body` None: our own envelope (`format`
-    "json") or flat pairs ("form"). `delivered`, `rejected` and `retried` are statuses it means differently.
+    "json") or flat pairs ("form"). `content_type` "" is that of the format. `rules` are asked what an answer means;
+    where none fits, `delivered`, `rejected` and `retried` are statuses that it means differently.
     """
 
     name: str
-    url: Text
+    url: Pattern
     secrets: tuple[Secret, ...] = ()
-    headers: Mapping[str, Text] = field(default_factory=dict)
+    headers: Mapping[str, Pattern] = field(default_factory=dict)
     format: Literal["json", "form"] = "json"
-    body: Mapping[str, Node] | None = None
+    body: "Node | None" = None
+    method: Method = "POST"
+    content_type: str = ""
     timeout: int = 15 * _SECOND
     retry: tuple[int, ...] = RETRY
     rate: Rate | None = None
@@ -58,38 +76,60 @@ class Webhook:
     delivered: frozenset[int] = frozenset()
     rejected: frozenset[int] = frozenset()
     retried: frozenset[int] = frozenset()
+    rules: tuple[Rule, ...] = ()
 
     @property
     def is_told_of_erasure(self) -> bool:
         """Whether it gets our own envelope, which alone can say that a lead was erased, and takes updates at all."""
         return self.body is None and self.format == "json" and self.updates
 
+    def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
+        """Send one request; its answer decides."""
+        try:
+            request = self.request(delivery, clock())
+        except LacksError as error:
+            return Rejected(f"its request needs {error}, which this lead does not have")
+        answer = yield request
+        return self.judge(answer, clock())
+
     def request(self, delivery: Delivery, now: int) -> "httpx.Request":
-        """Return the request of an attempt at `now`. The body depends on the delivery and this configuration alone."""
+        """Return the request of an attempt at `now`. The body depends on the delivery and this configuration alone.
+
+        Raises:
+            LacksError: its address or a header needs a value that this lead does not have.
+        """
         import httpx  # noqa: PLC0415  the web part reads the configuration and never sends
 
-        content = self.content(delivery)
-        headers = [(name, reveal(value)) for name, value in self._headers(delivery, content, now)]
-        return httpx.Request("POST", reveal(self.url), headers=headers, content=content)
+        content, named = self.content(delivery), values(delivery)
+        url = fill_line(self.url, named, Secret.reveal, _in_address)
+        return httpx.Request(
+            self.method, url, headers=self._headers(delivery, content, now, Secret.reveal), content=content
+        )
 
     def content(self, delivery: Delivery) -> bytes:
         """Return the body of the delivery: the same bytes on every try."""
-        return self._render(delivery, masked=False)
+        return self._render(delivery, Secret.reveal)
 
     def preview(self, delivery: Delivery, now: int) -> str:
         """Return the request as people read it, `***` for every secret and signature."""
-        url = mask(self.url)
-        host = urlsplit(url).netloc or MASK
-        headers = [("Host", host), *((name, mask(value)) for name, value in self._headers(delivery, None, now))]
-        lines = [f"POST {url}", *(f"{name}: {value}" for name, value in headers), ""]
-        return "\n".join([*lines, self._pretty(self._render(delivery, masked=True))])
+        try:
+            url = fill_line(self.url, values(delivery), _mask, _in_address)
+            own = self._headers(delivery, None, now, _mask)
+        except LacksError as error:
+            return f"This lead is not sent: the request needs {error}, which it does not have."
+        headers = [("Host", urlsplit(url).netloc or MASK), *own]
+        lines = [f"{self.method} {url}", *(f"{name}: {value}" for name, value in headers), ""]
+        return "\n".join([*lines, self._pretty(self._render(delivery, _mask))])
 
-    def judge(self, status: int, headers: Mapping[str, str], excerpt: str, now: int) -> Outcome:
-        """Return what an answer means here: the destination's own lists first, then what statuses commonly mean."""
+    def judge(self, answer: Answer, now: int) -> Outcome:
+        """Return what an answer means here: by its rules, by its lists, by what statuses commonly mean."""
+        rule = first_that_fits(self.rules, answer)
+        if rule is not None:
+            return judge_by(rule, answer, now)
         return outcome.judge(
-            status,
-            headers,
-            excerpt,
+            answer.status,
+            answer.headers,
+            answer.text,
             delivered=self.delivered,
             rejected=self.rejected,
             retried=self.retried,
@@ -98,16 +138,21 @@ class Webhook:
 
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield what is no mistake and still worth telling: a key of its table and a sentence."""
-        url = urlsplit(mask(self.url))
-        host = None if any(isinstance(part, Secret) for part in self.url) else host_of(url)
+        yield from self._remarks_on_url()
+        if not self._proves_itself:
+            yield "secret", "is not set, and nothing else proves to the receiver that a lead comes from this service"
+        if self.secrets and self.format == "form":
+            yield "secret", 'signs a body of `format = "form"`: the libraries that verify read JSON only'
+        if not self.retry:
+            yield "retry", "is empty: a lead that cannot be delivered at once is dead"
+
+    def _remarks_on_url(self) -> Iterator[tuple[str, str]]:
+        url = urlsplit("".join(part if isinstance(part, str) else MASK for part in self.url))
+        host = None if MASK in url.netloc or not url.scheme else host_of(url)
         if host and url.scheme == "http" and not is_private(host):
             yield "url", "is http:// to a public host: whoever is on the way can read the leads"
         if host and not self.allow_private and is_private(host):
             yield "url", "looks like a private address, which is never sent to without `allow_private = true`"
-        if not self._proves_itself:
-            yield "secret", "is not set, and nothing else proves to the receiver that a lead comes from this service"
-        if not self.retry:
-            yield "retry", "is empty: a lead that cannot be delivered at once is dead"
 
     def own_secrets(self) -> Iterator[tuple[str, Secret]]:
         """Yield the secrets that sign, which are this service's alone."""
@@ -115,41 +160,44 @@ class Webhook:
 
     @property
     def _proves_itself(self) -> bool:
-        texts = [self.url, *self.headers.values()]
-        is_named = any(isinstance(part, Secret) for text in texts for part in text)
-        return bool(self.secrets) or is_named or _has_secret([*(self.body or {}).values()])
+        texts = [self.url, *self.headers.values(), *(text.parts for text in nodes_of(self.body or ()))]
+        return bool(self.secrets) or any(isinstance(part, Secret) for text in texts for part in text)
 
-    def _headers(self, delivery: Delivery, content: bytes | None, now: int) -> list[tuple[str, Text]]:
+    def _headers(
+        self, delivery: Delivery, content: bytes | None, now: int, show: Callable[[Secret], str]
+    ) -> list[tuple[str, str]]:
         """Return the headers in order; a preview has no `content` to sign."""
-        own: list[tuple[str, Text]] = [
-            ("Content-Type", (_TYPES["json" if delivery.type == "lead.erased" else self.format],)),
-            ("Content-Length", (str(len(self.content(delivery) if content is None else content)),)),
-            ("Accept", ("*/*",)),
-            ("Accept-Encoding", ("identity",)),
-            ("User-Agent", (USER_AGENT,)),
-            ("webhook-id", (delivery.webhook_id,)),
-            ("webhook-timestamp", (str(now // 1000),)),
+        form = "json" if delivery.type == "lead.erased" else self.format
+        own = [
+            ("Content-Type", self.content_type or _TYPES[form]),
+            ("Content-Length", str(len(self.content(delivery) if content is None else content))),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", USER_AGENT),
+            ("webhook-id", delivery.webhook_id),
+            ("webhook-timestamp", str(now // 1000)),
         ]
         if self.secrets:
-            own.append(("webhook-signature", (self._signatures(delivery, content, now),)))
-        own.append(("Idempotency-Key", (delivery.webhook_id,)))
+            own.append(("webhook-signature", self._signatures(delivery, content, now)))
+        own.append(("Idempotency-Key", delivery.webhook_id))
         configured = {name.lower() for name in self.headers}
-        kept = [(name, value) for name, value in own if name.lower() not in configured]
-        return kept + [(name, value) for name, value in self.headers.items() if value]
+        named = values(delivery)
+        given = ((name, fill_line(line, named, show, _in_header)) for name, line in self.headers.items() if line)
+        return [(name, value) for name, value in own if name.lower() not in configured] + [*given]
 
     def _signatures(self, delivery: Delivery, content: bytes | None, now: int) -> str:
         if content is None:
             return " ".join(f"v1,{MASK}" for _ in self.secrets)
-        return " ".join(signature.sign(each, delivery.webhook_id, now // 1000, content) for each in self.secrets)
+        return " ".join(signature.sign(secret, delivery.webhook_id, now // 1000, content) for secret in self.secrets)
 
-    def _render(self, delivery: Delivery, *, masked: bool) -> bytes:
+    def _render(self, delivery: Delivery, show: Callable[[Secret], str]) -> bytes:
         if delivery.type == "lead.erased":
             return _encode(erasure(delivery))
         if self.body is None:
             return _encode(envelope(delivery)) if self.format == "json" else _urlencode(flat(delivery))
-        filled = fill_table(self.body, values(delivery), lambda secret: MASK if masked else secret.reveal())
-        if self.format == "json":
-            return _encode(filled)
+        filled = fill(self.body, values(delivery), show)
+        if self.format == "json" or not isinstance(filled, Mapping):
+            return _encode({} if isinstance(filled, Absent) else filled)
         return _urlencode({name: as_text(value) for name, value in filled.items()})
 
     def _pretty(self, content: bytes) -> str:
@@ -167,14 +215,18 @@ def _urlencode(pairs: Mapping[str, str]) -> bytes:
     return urlencode(pairs, safe="*").encode()
 
 
-def _has_secret(nodes: list[Node]) -> bool:
-    while nodes:
-        node = nodes.pop()
-        match node:
-            case Template(parts) if any(isinstance(part, Secret) for part in parts):
-                return True
-            case tuple():
-                nodes += node
-            case Mapping():
-                nodes += node.values()
-    return False
+def _mask(_: Secret) -> str:
+    return MASK
+
+
+def _in_address(text: str) -> str:
+    """Percent-encode a value for an address; one of dots alone would lead to another folder."""
+    if not text.strip("."):
+        raise LacksError("a value that an address can hold")
+    return quote(text, safe="")
+
+
+def _in_header(text: str) -> str:
+    """Write a value in plain ASCII: what ends a line becomes a blank, all else that is not ASCII is percent-encoded."""
+    one_line = " ".join(text.split())
+    return _UNSENDABLE.sub(lambda found: quote(found[0], safe=""), one_line)

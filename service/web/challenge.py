@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from service.config.captcha import is_loopback
+from service.destinations.rules import Answer
 from service.lib.network import host_of
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
@@ -25,7 +26,7 @@ from service.submission.captcha import Shown
 from service.submission.check import Checked
 
 if TYPE_CHECKING:
-    from service.delivery.sender import Answer, Sender
+    from service.delivery.sender import Sender
 
 UNVERIFIED: Final = "captcha_unverified"
 ANSWER_WITHIN_MS: Final = 3_000
@@ -88,8 +89,6 @@ class Challenger:
 
     async def _ask(self, form: Form, turnstile: Turnstile, token: str) -> "Worth | Unverified":
         import httpx  # noqa: PLC0415 -- it takes long to import, and few forms need it
-
-        from service.delivery.sender import Answer  # noqa: PLC0415 -- it imports httpx
 
         # The same token is asked about under the same key, so that a second try of the same lead gets the same answer;
         # that it serves one person only is seen to when the lead is taken.

@@ -15,9 +15,10 @@ from service.config.config import Config, Mistakes
 from service.config.read import parse
 from service.config.table import spell
 from service.config.validators import show
+from service.destinations.template import Pattern, fill_line
 from service.destinations.webhook import RETRY, Webhook
 from service.lib.rate import Rate
-from service.lib.secret import Secret, reveal
+from service.lib.secret import Secret
 from service.model.form import MAX_LENGTH, SIGNALS, Form, Messages, Spam, Theme, fold
 
 SIGNING = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -87,6 +88,10 @@ def config(text: str) -> Config:
     found = read(text)
     assert isinstance(found, Config), found
     return found
+
+
+def reveal(line: Pattern) -> str:
+    return fill_line(line, {}, Secret.reveal, str)
 
 
 def webhook(found: Config, name: str = "crm") -> Webhook:
@@ -351,7 +356,19 @@ WEBHOOK_MISTAKES = [
     (f"body = {{ a = {10**400} }}", "body.a", "JSON cannot carry"),
     (f"body = {{ a = {'[' * 40}{']' * 40} }}", "body.a", "nested deeper than 8"),
     ("body = {}", "body", "must not be empty"),
-    ('body = "x"', "body", "must be a table, not a text"),
+    ('body = "x"', "body", "must be a table or a list, not a text"),
+    ('body = { a = "{fields.phone:firts}" }', "body.a", "Did you mean `first`?"),
+    ('body = ["{nope}"]', "body", "is no path"),
+    ('format = "form"\nbody = ["{id}"]', "body", "must be a table, not a list"),
+    ('headers = { X-Page = "{nope}" }', "headers.X-Page", "is no path"),
+    ('method = "GET"', "method", "Allowed are `POST`, `PUT`, `PATCH`"),
+    ('content_type = "json"', "content_type", "must be a type such as"),
+    ('rules = [{ json = "a" }]', "rules.1.means", "is missing"),
+    ('rules = [{ means = "rejected" }]', "rules.1", "looks nowhere"),
+    ('rules = [{ json = "a", header = "B", means = "load" }]', "rules.1", "looks at several places"),
+    ('rules = [{ json = "a", is = 1, has = "b", means = "load" }]', "rules.1", "more than one of"),
+    ('rules = [{ json = true, means = "load" }]', "rules.1.json", "must be a text"),
+    ('rules = [{ text = "a", means = "load", hass = "b" }]', "rules.1.hass", "Did you mean `has`?"),
     ('body = { a = "{field.phone}" }', "body.a", "{field.phone} is no path."),
     (
         'body = { a = "{fields.fone}" }',
@@ -391,6 +408,10 @@ def test_a_mistake_in_a_webhook_is_told_without_any_secret(line: str, key: str, 
     ("url", "words"),
     [
         ("crm.example.com/leads", "https://"),
+        ("https://crm.example.com/{nope}", "is no path"),
+        ("https://{fields.phone}.example.com/", "must not have a placeholder in its host"),
+        ("https://crm.example.com:{version}/", "must not have a placeholder in its host"),
+        ("https://crm.example.com/{id", "write `{{` or `}}`"),
         ("ftp://crm.example.com", "https://"),
         ("https://", "https://"),
         ("https:///leads", "https://"),
@@ -671,7 +692,7 @@ def test_a_byte_order_mark_is_no_mistake() -> None:
 
 def test_a_secret_that_is_no_text_is_a_mistake() -> None:
     [(path, message)] = mistakes(with_webhook('headers = { X-Key = "$BAD" }'), {"BAD": "\udcff"})
-    assert (path, message) == ("destinations.crm.headers.X-Key", "`$BAD` is not UTF-8 text")
+    assert (path, message) == ("destinations.crm.headers.X-Key", "`$BAD` is not UTF-8 text; `$$` is a dollar sign")
 
 
 def test_a_short_window_shortens_the_quiet_time_that_was_not_set() -> None:

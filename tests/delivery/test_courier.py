@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any, Literal
 
+import httpx
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -11,8 +12,9 @@ from service.delivery import courier
 from service.delivery.attempt import Conclusion, attempt, conclude, describe
 from service.delivery.connections import PrivateAddressError
 from service.delivery.courier import insist
-from service.delivery.sender import Answer
+from service.destinations.destination import Conversation
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
+from service.destinations.rules import Answer
 from service.destinations.webhook import Webhook
 from service.model.lead import Content, Delivery, Lead
 from service.store.records import Claim
@@ -145,7 +147,7 @@ class Sends:
     def __init__(self, gives: Any) -> None:
         self.gives = gives
 
-    async def send(self, request: Any) -> Any:
+    async def send(self, request: Any, *, within_s: float | None = None) -> Any:  # noqa: ARG002  the protocol's word
         assert request.method == "POST"
         return self.gives
 
@@ -158,7 +160,7 @@ def tried(gives: Any, destination: Any = HOOK) -> Outcome:
 
 
 def test_an_answer_is_judged_by_its_destination() -> None:
-    answer = Answer(409, {}, "exists")  # type: ignore[arg-type]  # any mapping does
+    answer = Answer(409, {}, "exists")
     assert isinstance(tried(answer), Retry)
     assert tried(answer, replace(HOOK, delivered=frozenset({409}))) == Delivered(409)
 
@@ -193,18 +195,18 @@ def test_what_breaks_us_on_an_answer_is_tried_again_by_the_retry_list() -> None:
         def judge(self, *_: object) -> Outcome:
             raise ValueError("Asha Rao")
 
-    answer = Answer(200, {}, "")  # type: ignore[arg-type]  # any mapping does
+    answer = Answer(200, {}, "")
     outcome = tried(answer, Broken("crm", ("https://crm.example.com/",)))
     assert isinstance(outcome, Retry)
     assert (outcome.scope, "ValueError" in outcome.reason, "Asha" in outcome.reason) == ("fault", True, False)
 
 
 def test_what_cannot_be_rendered_is_refused_and_says_nothing_of_the_lead() -> None:
-    class Broken:
-        def request(self, *_: object) -> None:
+    class Broken(Webhook):
+        def request(self, *_: object) -> Any:
             raise ValueError("Asha Rao")
 
-    outcome = tried(None, Broken())
+    outcome = tried(None, Broken("crm", ("https://crm.example.com/",)))
     assert isinstance(outcome, Rejected)
     assert "ValueError" in outcome.reason
     assert "Asha" not in outcome.reason
@@ -260,3 +262,39 @@ def test_what_is_no_failure_of_redis_is_not_repeated() -> None:
     with pytest.raises(KeyError):
         asyncio.run(insist(call))
     assert calls == 1
+
+
+class TwoSteps(Webhook):
+    """A CRM that has to be asked twice: the answer to the first request is part of the second."""
+
+    def conversation(self, delivery: Delivery, clock: Any) -> Conversation:
+        answer = yield self.request(delivery, clock())
+        if answer.status == 404:
+            return Rejected("it knows no such list")
+        made = yield httpx.Request("POST", f"https://crm.test/{answer.text}")
+        return self.judge(made, clock())
+
+
+@pytest.mark.parametrize(
+    ("gives", "asked", "expected"),
+    [
+        ([Answer(201, {}, "17"), Answer(200, {}, "")], ["/", "/17"], Delivered(200)),
+        ([Answer(404, {}, "")], ["/"], Rejected("it knows no such list")),
+        ([TimeoutError()], ["/"], Retry("the CRM did not answer in time")),
+        ([Answer(201, {}, "17"), TimeoutError()], ["/", "/17"], Retry("the CRM did not answer in time")),
+    ],
+)
+def test_a_delivery_is_a_conversation_with_one_deadline(gives: list[Any], asked: list[str], expected: Outcome) -> None:
+    paths: list[str] = []
+    allowed: list[float | None] = []
+
+    class Listens:
+        async def send(self, request: httpx.Request, *, within_s: float | None = None) -> Any:
+            paths.append(request.url.path)
+            allowed.append(within_s)
+            return gives[len(paths) - 1]
+
+    hook = TwoSteps("crm", ("https://crm.test/",), timeout=1_000)
+    assert asyncio.run(attempt(hook, Listens(), SENT, lambda: NOW)) == expected
+    assert paths == asked
+    assert all(left is not None and left <= 1 for left in allowed[1:])

@@ -137,7 +137,7 @@ def test_a_crm_may_have_it_in_its_own_words() -> None:
     body = 'body = { version = "{consent.version}", agreed = "{consent.agreed}" }'
     config = read(body=body)
     assert isinstance(config, Config)
-    [request] = [config.destinations["crm"].request(sample_delivery(FORM, NOW), NOW)]
+    request = next(config.destinations["crm"].conversation(sample_delivery(FORM, NOW), lambda: NOW))
     assert json.loads(request.content) == {"version": "2026-11", "agreed": True}
 
 

@@ -218,9 +218,7 @@ def keys_of_the_file() -> set[str]:
 
 
 def is_reading(call: ast.Call) -> bool:
-    if isinstance(call.func, ast.Attribute):
-        return call.func.attr in {"read", "need", "below"}
-    return isinstance(call.func, ast.Name) and call.func.id == "_statuses"
+    return isinstance(call.func, ast.Attribute) and call.func.attr in {"read", "need", "below"}
 
 
 @pytest.mark.parametrize("code", [str(code) for code in CATALOGUE])

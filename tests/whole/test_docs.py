@@ -27,7 +27,7 @@ from service.config.read import parse
 from service.config.validators import show
 from service.delivery.sender import READ_AT_MOST
 from service.destinations import outcome
-from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
+from service.destinations.envelope import CONSENT_KEYS, NUMBER_PARTS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.webhook import Webhook
 from service.lib.json_text import MAX_DEPTH
@@ -249,7 +249,7 @@ def test_the_envelope_is_told_key_by_key() -> None:
     assert told >= keys
     shown = json.loads(blocks(section("What a CRM gets"), "json")[0])
     assert shown["data"].keys() == whole["data"].keys() - {"test"}
-    assert shown["data"]["phone"].keys() == set(PHONE_KEYS) - {"extension", "rest"}
+    assert shown["data"]["phone"].keys() == set(PHONE_KEYS) - {"extension", "rest", *NUMBER_PARTS}
 
 
 def test_every_header_of_a_delivery_is_told() -> None:

@@ -1,0 +1,141 @@
+"""What an answer of a CRM means by what stands in it: the rules that are asked before the lists of statuses.
+
+Invariant: pure. The first rule that fits decides; a rule that cannot be read against an answer does not fit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from service.destinations.outcome import EXCERPT, Delivered, Outcome, Rejected, Retry, retry_after
+from service.destinations.template import Json, as_text
+from service.lib.secret import unshown
+
+Place = Literal["json", "header", "location", "text", "status"]
+Meaning = Literal["delivered", "rejected", "retried", "setup", "load"]
+MEANINGS: Final[tuple[Meaning, ...]] = ("delivered", "rejected", "retried", "setup", "load")
+_WORDS: Final[Mapping[Meaning, str]] = {
+    "delivered": "it has it",
+    "rejected": "what it says refuses this lead",
+    "retried": "what it says asks for a later try",
+    "setup": "what it says is about our setup there, not about this lead",
+    "load": "what it says asks us to send more slowly",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a CRM answered: the status, the headers and the beginning of the body as text."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    __repr__ = unshown
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of `rules`. `place` says where to look, `path` what for there (a JSON path, the name of a header).
+
+    Of `equals`, `contains` and `exists` one is set; with none, that there is something decides. `status` narrows it to
+    answers of that status; `why` is told to the person on call. Case counts in nothing but what JSON `equals`.
+    """
+
+    place: Place
+    path: str
+    means: Meaning
+    equals: Json = None
+    contains: str | None = None
+    exists: bool = True
+    status: int | None = None
+    why: str = ""
+
+    def fits(self, answer: Answer) -> bool:
+        """Return whether it speaks of this answer."""
+        if self.status is not None and self.status != answer.status:
+            return False
+        found = self._found(answer)
+        if self.contains is not None:
+            return found is not None and self.contains.casefold() in as_text(found).casefold()
+        if self.equals is not None:
+            return _is(found, self.equals, exactly=self.place == "json")
+        return (found is not None) == self.exists
+
+    def _found(self, answer: Answer) -> Json:
+        match self.place:
+            case "json":
+                return _at(answer.text, self.path)
+            case "header":
+                return header(answer.headers, self.path)
+            case "location":
+                return _host(header(answer.headers, "location") or "")
+            case "text":
+                return answer.text
+            case "status":
+                return answer.status
+
+
+def first_that_fits(rules: Sequence[Rule], answer: Answer) -> Rule | None:
+    """Return the rule that decides about an answer, None if none does."""
+    return next((rule for rule in rules if rule.fits(answer)), None)
+
+
+def judge_by(rule: Rule, answer: Answer, now: int) -> Outcome:
+    """Return what an answer means by the rule that fits it."""
+    status, excerpt, after = answer.status, answer.text[:EXCERPT], retry_after(answer.headers, now)
+    reason = f"the CRM answered {status}: {rule.why or _WORDS.get(rule.means, '')}"
+    match rule.means:
+        case "delivered":
+            return Delivered(status, excerpt)
+        case "rejected":
+            return Rejected(reason, status, excerpt)
+        case "retried":
+            return Retry(reason, after, "delivery", status, excerpt)
+        case _:
+            return Retry(reason, after, rule.means, status, excerpt)
+
+
+def header(headers: Mapping[str, str], name: str) -> str | None:
+    """Return a header whatever the case of its name."""
+    return next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+
+
+def value_at(text: str, path: str) -> Json:
+    """Return what stands in a JSON text at `data.0.id`; None if nothing, or null, does."""
+    return _at(text, path)
+
+
+def _at(text: str, path: str) -> Json:
+    try:
+        node: Json = msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
+        return None
+    for step in path.split("."):
+        match node:
+            case dict():
+                node = node.get(step)
+            case list() if step.isascii() and step.isdigit() and int(step[:6]) < len(node):
+                node = node[int(step[:6])]
+            case _:
+                return None
+    return node
+
+
+def _is(found: Json, wanted: Json, *, exactly: bool) -> bool:
+    if found is None:
+        return False
+    if exactly and not isinstance(wanted, str):
+        return isinstance(found, bool) == isinstance(wanted, bool) and found == wanted
+    one, other = as_text(found), as_text(wanted)
+    return one == other if exactly else one.strip().casefold() == other.strip().casefold()
+
+
+def _host(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
