@@ -703,7 +703,7 @@ def test_preview_shows_the_request_with_every_secret_masked(leads: Leads, histor
 def test_test_sends_a_lead_marked_as_one_and_prints_the_answer(leads: Leads, crm: Crm) -> None:
     leads.config(one_crm(crm))
     told = leads("test", "crm")
-    assert (told.status, told.out) == (0, "delivered: it answered 200\n")
+    assert (told.status, told.out) == (0, 'delivered: it answered 200\nin its words: {"ok": true}\n')
     assert crm.requests[0].json()["data"]["test"] is True
     crm.answer(422, body=f"no{ESCAPES}\nway")
     told = leads("test", "crm")
