@@ -227,9 +227,9 @@ class Archive:
         known = self._content(form, msgspec.json.decode(text, type=Said).facts)
         return known if (known.fields, known.extra) != (sent.fields, sent.extra) else None
 
-    async def quarantined(self, form: Form) -> list[Quarantined]:
-        """Return what lies in quarantine, the oldest first."""
-        ids = _texts(await self._server.client.zrange(f"{base_of(form.name)}quarantine", 0, -1))
+    async def quarantined(self, form: Form, latest: int = 0) -> list[Quarantined]:
+        """Return what lies in quarantine, the oldest first: the `latest` so many, 0 for all."""
+        ids = _texts(await self._server.client.zrange(f"{base_of(form.name)}quarantine", -latest, -1))
         found = []
         for each in ids:
             text = await self._server.client.hget(f"{base_of(form.name)}held", each)
@@ -242,10 +242,10 @@ class Archive:
             found.append(Quarantined(each, form.name, line.at, line.receipt, _reasons(line), content, *said))
         return found
 
-    async def dead(self, form: str, destination: str) -> list[DeadDelivery]:
-        """Return what died at a destination, the longest dead first."""
+    async def dead(self, form: str, destination: str, most: int = 0) -> list[DeadDelivery]:
+        """Return what died at a destination, the longest dead first: of so many leads at most, 0 for all."""
         found = []
-        for lead in _texts(await self._server.client.zrange(f"{base_of(form)}dead:{destination}", 0, -1)):
+        for lead in _texts(await self._server.client.zrange(f"{base_of(form)}dead:{destination}", 0, most - 1)):
             kept = await self._server.client.hget(f"{base_of(form)}lead:{lead}", f"d:{destination}")
             record = _record(kept)
             found += [

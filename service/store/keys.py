@@ -28,6 +28,7 @@ stands in no key.
 `leads:{FORM}:dead:DEST`      sorted set: lead ► time of its last death
 `leads:{FORM}:held`           hash: submission id ► quarantined submission, JSON; `quarantine`: the same by time
 `leads:{FORM}:count`          hash: received, rejected, …, DEST:owed, DEST:delivered, …
+`leads:{FORM}:day:DAY`        hash: the same of what was received that day, "QUARTER:NAME", see shared/tally.lua
 `leads:forms`                 set: every form that was ever served
 `leads:restored`              the id of the backup that was restored here
 `leads:wake`                  channel: the name of a destination that has something due now, or is open again

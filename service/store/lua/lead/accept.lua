@@ -21,6 +21,7 @@
 --@include rate
 --@include spam
 --@include once
+--@include tally
 
 local base = KEYS[1]
 local is_release = ARGV[4] == 'release'
@@ -37,8 +38,8 @@ local seen_key = base .. 'seen:' .. string.format('%d', math.floor(at / 86400000
 local function lead_key(id) return base .. 'lead:' .. id end
 
 local function finish(result, lead, version)
-  redis.call('HINCRBY', base .. 'count', is_release and 'quarantined' or 'received', is_release and -1 or 1)
-  redis.call('HINCRBY', base .. 'count', result, 1)
+  tally(base, is_release and 'quarantined' or 'received', is_release and -1 or 1, at)
+  tally(base, result, 1, at)
   if is_release then
     redis.call('HDEL', base .. 'held', ARGV[1])
     redis.call('ZREM', base .. 'quarantine', ARGV[1])

@@ -6,6 +6,7 @@
 --@include copy
 --@include states
 --@include index
+--@include tally
 --@include forget
 
 return drop(KEYS[1], ARGV[1]) and 1 or 0

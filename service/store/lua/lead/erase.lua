@@ -11,6 +11,7 @@
 --@include states
 --@include versions
 --@include index
+--@include tally
 --@include forget
 
 local base, now, slack = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])

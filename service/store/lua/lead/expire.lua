@@ -9,6 +9,7 @@
 --@include copy
 --@include states
 --@include index
+--@include tally
 --@include forget
 
 local base, now, before = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])

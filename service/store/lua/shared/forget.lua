@@ -1,4 +1,4 @@
--- Included, after _states and _index, by the scripts that delete what is kept of a person; it runs nothing by itself.
+-- Included, after states, index and tally, by the scripts that delete what is kept of a person; it runs nothing by itself.
 
 -- Takes back what is owed or dead at a destination; what was delivered or superseded stays so in the account.
 local function write_off(base, lead_key, id, dest, record)
@@ -39,7 +39,7 @@ local function drop(base, id)
   for _, hash in ipairs(names_of(line)) do drop_from_index(base, hash, '?' .. id) end
   redis.call('HDEL', base .. 'held', id)
   redis.call('ZREM', base .. 'quarantine', id)
-  redis.call('HINCRBY', base .. 'count', 'quarantined', -1)
-  redis.call('HINCRBY', base .. 'count', 'erased', 1)
+  tally(base, 'quarantined', -1, line.at)
+  tally(base, 'erased', 1, line.at)
   return true
 end
