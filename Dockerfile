@@ -22,7 +22,7 @@ ENV PATH=/opt/leads/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LEADS
 COPY --from=build /opt/leads /opt/leads
 USER 10001:10001
 WORKDIR /tmp
-EXPOSE 8000 8001 9100
+EXPOSE 8000 8001 8010 9100
 HEALTHCHECK --interval=10s --timeout=6s --start-period=15s --retries=3 \
     CMD ["leads", "healthcheck", "http://127.0.0.1:8000/readyz"]
 ENTRYPOINT ["leads"]

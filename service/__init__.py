@@ -18,8 +18,9 @@ code to it.
     intake         a submission comes to rest on a disk
     delivery       what is due is claimed, sent, settled
     web            HTTP comes in
+    desk           the pages for whoever owns the leads
     demo           the clinic's page, and a CRM to look at
-    process        environment, log, metrics, the mains of web and worker
+    process        environment, log, metrics, the mains of web, worker and desk
     up             all processes on one machine
     cli            the command line
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
-from service.cli.csv_export import sheet
 from service.cli.render import lead_as_text
 from service.config.config import Config
+from service.desk.sheet import sheet
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty

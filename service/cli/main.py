@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import backup, check, leads, person, quarantine, sending
+from service.cli import backup, check, desk, leads, person, quarantine, sending
 from service.cli.check import troubles_of_keys
 from service.config.advice import guessable
 from service.config.config import Config
@@ -35,6 +35,7 @@ leads.add_to(app)
 sending.add_to(app)
 quarantine.add_to(app)
 person.add_to(app)
+desk.add_to(app)
 backup.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]

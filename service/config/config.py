@@ -6,6 +6,7 @@ Invariant: what stands here was checked by `read`, and is never checked again.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from service.config.desk import Desk
 from service.config.table import Mistake
 from service.destinations.destination import Destination
 from service.lib.network import Network
@@ -43,6 +44,8 @@ class Config:
     destinations: Mapping[str, Destination]
     warnings: tuple[Remark, ...] = ()
     service: Service = field(default_factory=Service)
+    desk: Desk | None = None
+    """None: nobody looks at leads in a browser."""
 
     @property
     def forms_by_destination(self) -> dict[str, tuple[Form, ...]]:

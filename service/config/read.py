@@ -11,6 +11,7 @@ from typing import Final
 from service.config.advice import remarks
 from service.config.body import Reach, reach
 from service.config.config import Config, Mistakes, Service
+from service.config.desk import read_desk
 from service.config.env_secrets import Environment
 from service.config.form import read_form
 from service.config.table import Keys, Mistake, Report, Table, Wrong, say, several, table, what, whole, wrong
@@ -44,6 +45,7 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     top = Table((), tree, report)
     forms, destinations = _tables(top, "forms"), _tables(top, "destinations")
     service = _service(top.below("service"))
+    desk = read_desk(top.below("desk"))
     top.finish()
     given = tree.get("destinations")
     names = list(given) if isinstance(given, dict) else []
@@ -55,10 +57,10 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
             if (destination := _read_destination(keys, tree, environment))
         },
     )
-    mistakes = report.mistakes()
-    return (
-        Mistakes(mistakes) if mistakes else Config(config.forms, config.destinations, tuple(remarks(config)), service)
-    )
+    if mistakes := report.mistakes():
+        return Mistakes(mistakes)
+    shown = desk if "desk" in tree else None
+    return Config(config.forms, config.destinations, tuple(remarks(config)), service, shown)
 
 
 def _tables(top: Table, key: str) -> dict[str, Table]:

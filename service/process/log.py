@@ -24,7 +24,7 @@ Log = structlog.typing.FilteringBoundLogger
 
 
 def open_log(how: Literal["json", "text"], process: str) -> Log:
-    """Return the log of a process; it writes to standard error. `process` is "web" or "worker"."""
+    """Return the log of a process; it writes to standard error. `process` is "web", "worker" or "desk"."""
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(serializer=_as_json)
         if how == "json"

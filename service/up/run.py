@@ -1,7 +1,8 @@
 """`leads up`: a whole installation under one command, and `leads dev`, the same with the demo.
 
 Invariant: this process carries no lead. It makes what an installation needs in its data folder, starts the embedded
-server, the web part and the worker, starts again what ended, and stops all of it in order: web, worker, server.
+server, the web part, the worker and, where there is a `[desk]`, the desk, starts again what ended, and stops all of it
+in order: desk, web, worker, server.
 Its children hold the other end of a pipe as their standard input and end by themselves when this process is
 killed (`lifetime.watch_stdin`); a server left behind by a kill is dealt with at the next start (`embedded`).
 """
@@ -29,6 +30,7 @@ from service.up.supervisor import PATIENCE, Child, Watch, say
 
 HOST: Final = "127.0.0.1"
 WORKER_PORT: Final = 9100
+DESK_PORT: Final = 8010
 DEMO_CONFIG: Final = Path(__file__).parents[1] / "demo" / "demo.toml"
 PROGRAM: Final = (sys.executable, "-m", "service")
 
@@ -55,7 +57,7 @@ def run(
             ending.callback(server.stop)
             _claim(server, port, stop)
             environment = prepare(data, port=port, demo=demo, config=config, environ=environ)
-            load_config(Path(environment["LEADS_CONFIG"]), environment)
+            has_desk = load_config(Path(environment["LEADS_CONFIG"]), environment).desk is not None
             read_settings({**environment, "LEADS_REDIS_URL": server.url})
             ending.callback((data / "running").unlink, missing_ok=True)
             server.start()
@@ -66,12 +68,21 @@ def run(
             return 0 if stop.is_set() else _complain(error)
         except OSError as error:
             return _complain(CannotStart(f"The data folder {data} cannot be used: {error}."))
-        web = Child("web", [*program, "serve", "--host", HOST, "--port", str(port)], environment)
-        worker = Child("worker", [*program, "work", "--port", str(_worker_port())], environment)
-        ending.callback(worker.stop)
-        ending.callback(web.stop)
-        watches = [Watch(server, time.monotonic()), Watch(web), Watch(worker)]
-        return _watch(watches, Welcome(port, demo, Path(environment["LEADS_CONFIG"])), stop)
+        ports = {"web": port, "worker": _worker_port(), "desk": _desk_port() if has_desk else 0}
+        parts = list(_parts(ports, environment, program))
+        for part in reversed(parts):
+            ending.callback(part.stop)
+        watches = [Watch(server, time.monotonic()), *map(Watch, parts)]
+        return _watch(watches, Welcome(port, demo, Path(environment["LEADS_CONFIG"]), ports["desk"]), stop)
+
+
+def _parts(ports: Mapping[str, int], environment: Mapping[str, str], program: Sequence[str]) -> Iterator[Child]:
+    """Yield our own processes, in the order in which they end."""
+    if ports["desk"]:
+        words = [*program, "desk", "--host", HOST, "--port", str(ports["desk"])]
+        yield Child("desk", words, environment)
+    yield Child("web", [*program, "serve", "--host", HOST, "--port", str(ports["web"])], environment)
+    yield Child("worker", [*program, "work", "--port", str(ports["worker"])], environment)
 
 
 def prepare(data: Path, *, port: int, demo: bool, config: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
@@ -94,8 +105,9 @@ def prepare(data: Path, *, port: int, demo: bool, config: Path | None, environ: 
 class Welcome:
     """Says once where everything is, as soon as the web part is ready."""
 
-    def __init__(self, port: int, demo: bool, config: Path) -> None:
+    def __init__(self, port: int, demo: bool, config: Path, desk: int) -> None:
         self.said = False
+        self._desk = desk
         self._port, self._demo, self._config = port, demo, config
         self._patience = time.monotonic() + 20
 
@@ -128,6 +140,8 @@ class Welcome:
             forms = tomllib.loads(self._config.read_text(encoding="utf-8")).get("forms", {})
             places = [(f"Form {name}", f"/f/{name}") for name in forms]
         lines = [f"  {what:<20} {base}{path}" for what, path in [*places, ("State", "/readyz")]]
+        if self._desk:
+            lines += [f"  {'Your leads':<20} http://{HOST}:{self._desk}/   leads desk invite NAME --role owner"]
         return "\n".join(["Ready.", *lines, "Ctrl-C stops everything in order."])
 
 
@@ -166,6 +180,15 @@ def _worker_port() -> int:
     except CannotStart:
         return 0
     return WORKER_PORT
+
+
+def _desk_port() -> int:
+    # With the usual one taken, as by another installation, any will do: where it is, is said and kept for invitations.
+    for port in range(DESK_PORT, DESK_PORT + 90):
+        with contextlib.suppress(CannotStart):
+            look_at_port(HOST, port)
+            return port
+    return 0
 
 
 @contextlib.contextmanager

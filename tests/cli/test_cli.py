@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -1039,3 +1040,37 @@ def test_a_lead_that_no_key_opens_does_not_hide_the_others(leads: Leads, redis_u
         told = leads(*words)
         assert (told.status, plain in told.out, sealed in told.out) == (1, True, False), words
         assert f"{sealed} is not listed: What is kept is encrypted" in told.err
+
+
+# --- `leads desk` ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("desk", ["", '[desk]\npublic_url = "https://leads.example.com"\n'])
+def test_an_invitation_is_a_link_to_where_the_desk_is(leads: Leads, desk: str) -> None:
+    leads.config(form() + destination("https://crm.invalid/hooks") + desk)
+    told = leads("desk", "invite", "Asha Rao", "--role", "owner")
+    assert told.status == 0
+    base = "https://leads.example.com" if desk else "http://127.0.0.1:8010"
+    assert re.fullmatch(rf"{re.escape(base)}/invitation/[\w-]{{43}}\n", told.out)
+
+
+@pytest.mark.parametrize("words", [("", "--role", "owner"), ("Asha", "--role", "king")])
+def test_an_invitation_needs_a_name_and_a_role_that_there_is(leads: Leads, words: tuple[str, ...]) -> None:
+    told = leads("desk", "invite", *words)
+    assert told.status == 1
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [
+        ('timezone = "Asia/Bombay"', "desk.timezone"), ('timezone = "../etc"', "desk.timezone"),
+        ("timezone = 5", "desk.timezone"), ('masked = "no"', "desk.masked"), ("colour = 1", "desk.colour"),
+        ('public_url = "leads"', "desk.public_url"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_the_desk_is_named(leads: Leads, table: str, path: str) -> None:
+    leads.config(form() + destination("https://crm.invalid/hooks") + f"[desk]\n{table}\n")
+    told = leads("check")
+    assert told.status == 1
+    assert path in told.err

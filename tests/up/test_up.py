@@ -174,7 +174,10 @@ def test_it_prints_the_addresses_once_ready_and_stops_all_in_order(installation:
 def test_with_the_demo_its_parts_are_told_where_the_demo_is(installation: Installation) -> None:
     _, said = ready(installation, "demo")
     assert f"http://127.0.0.1:{installation.port}/demo/crm" in said
-    for what in ("serve", "work"):
+    until(lambda: bool(installation.starts("desk")))
+    words = installation.starts("desk")[0]["words"]
+    assert f"http://127.0.0.1:{words[words.index('--port') + 1]}/   leads desk invite" in said
+    for what in ("serve", "work", "desk"):
         [start] = installation.starts(what)
         environ = start["environ"]
         assert environ["LEADS_DEMO"] == str(installation.data)

@@ -201,7 +201,8 @@ def commands() -> dict[str, Any]:
 
 
 def options_of(command: Any) -> dict[str, Any]:
-    return {name: param.default for param in command.params if not getattr(param, "hidden", False)
+    whole = [command, *getattr(command, "commands", {}).values()]  # of a group, those of its commands too
+    return {name: param.default for each in whole for param in each.params if not getattr(param, "hidden", False)
             for name in param.opts if name.startswith("--")}  # fmt: skip
 
 

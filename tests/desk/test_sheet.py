@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli.csv_export import safe, sheet
+from service.desk.sheet import safe, sheet
 from service.model.form import Field, Form
 from service.model.lead import Answer, Content
 from service.store.archive import KeptDelivery, KeptLead, KeptVersion

@@ -1,0 +1,105 @@
+"""The desk as an application: which page answers at which path, and to whom.
+
+Invariant: wiring. Every path but `/sign-in`, an invitation, the style sheet and `/healthz` needs a member.
+"""
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from service.config.config import Config
+from service.config.desk import Desk as Settings
+from service.desk import entrance, leads, review
+from service.desk.held import Decisions
+from service.desk.journal import Journal
+from service.desk.members import Members, Passwords, Role, Sessions
+from service.desk.search import Search
+from service.desk.today import today
+from service.desk.visit import HEADERS, STYLE, STYLE_PATH, Desk, Handler, guarded, page
+from service.lib.secret import Secret
+from service.store.archive import Archive
+from service.store.cipher import Cipher
+from service.store.erasure import Eraser
+from service.store.health import FAILURES, sentence_of
+from service.store.leads import Store
+from service.store.server import Server
+
+OnFault = Callable[[Exception], None]
+
+
+def create_desk(config: Config, server: Server, *, secret: Secret, cipher: Cipher, on_fault: OnFault) -> Starlette:
+    """Make the application; `on_fault` hears what broke it."""
+    settings = config.desk or Settings()
+    archive, store = Archive(server, cipher), Store(server, replicas=config.service.replicas, cipher=cipher)
+    app = Starlette(routes=_routes(), exception_handlers={404: _missing, 405: _missing, 500: _broken})
+    app.state.on_fault = on_fault
+    app.state.desk = Desk(
+        config=config,
+        settings=settings,
+        store=store,
+        archive=archive,
+        eraser=Eraser(server),
+        search=Search(config, server, archive, secret, settings.timezone),
+        members=Members(server, Passwords()),
+        sessions=Sessions(server, secret),
+        journal=Journal(server),
+        decisions=Decisions(store, config),
+    )
+    return app
+
+
+def _routes() -> list[Route]:
+    def get(path: str, least: Role, handler: Handler) -> Route:
+        return Route(path, guarded(least, handler))
+
+    def post(path: str, least: Role, handler: Handler) -> Route:
+        return Route(path, guarded(least, handler), methods=["POST"])
+
+    return [
+        Route("/healthz", _healthz),
+        Route(STYLE_PATH, _style),
+        Route("/sign-in", entrance.sign_in, methods=["GET", "POST"]),
+        Route("/invitation/{token}", entrance.invitation, methods=["GET", "POST"]),
+        get("/", "reader", today),
+        get("/leads", "reader", leads.list_leads),
+        get("/leads.csv", "editor", leads.export_csv),
+        get("/leads.xlsx", "editor", leads.export_xlsx),
+        get("/leads/{lead}", "reader", leads.show_lead),
+        post("/leads/{lead}/send", "editor", leads.send_again),
+        get("/leads/{lead}/erase", "owner", leads.ask_to_erase),
+        post("/leads/{lead}/erase", "owner", leads.erase),
+        get("/held", "reader", review.held),
+        post("/held", "editor", review.decide),
+        get("/trouble", "reader", review.trouble),
+        post("/trouble/open", "editor", leads.open_again),
+        post("/trouble/send", "editor", review.send_dead),
+        get("/people", "owner", entrance.people),
+        post("/people/invite", "owner", entrance.invite),
+        post("/people/remove", "owner", entrance.remove),
+        post("/sign-out", "reader", entrance.sign_out),
+    ]
+
+
+async def _healthz(_: Request) -> Response:
+    return PlainTextResponse("ok", headers=HEADERS)
+
+
+async def _style(_: Request) -> Response:
+    kept = {**HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(STYLE, headers=kept, media_type="text/css")
+
+
+async def _missing(_: Request, __: Exception) -> Response:
+    return page("alone.html", 404, title="Nothing here", sentence="There is no page at this address.")
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    if isinstance(error, FAILURES):
+        return page("alone.html", 503, title="Not now", sentence=sentence_of(error))
+    request.app.state.on_fault(error)
+    return page(
+        "alone.html", 500, title="Something broke", sentence="It is our fault, and in the log of the desk. Try again."
+    )

@@ -1,0 +1,249 @@
+"""Which leads are meant: the filters of `/leads`, and the search for one person, receipt or id.
+
+Invariant: what a page asks for is bounded. A person, a receipt or an id is found by its key; by all else only so many
+leads are read as a moment allows, from the latest back, and the answer says how far it came. Only reads.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from itertools import chain
+from time import monotonic
+from typing import Final, cast
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from service.config.config import Config
+from service.desk.words import STATES
+from service.fields import email, phone
+from service.lib.secret import Secret
+from service.model.form import Form
+from service.model.lead import Content
+from service.store.archive import Archive, KeptLead
+from service.store.cipher import UnreadableError
+from service.store.erasure import Eraser
+from service.store.keys import base_of
+from service.store.server import Server
+from service.submission.person import person_hash
+
+PAGE: Final = 50
+SLICE: Final = 200
+LOOKS_FOR_S: Final = 1.0
+"""How long one page looks among leads before it shows what it found."""
+LONGEST_WORDS: Final = 200
+
+_Place = tuple[int, str, str]
+"""When a lead's latest version came (ms), its id, its form."""
+_Scored = list[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What `/leads` was asked for, "" for anything; days are `YYYY-MM-DD`, the first and the last that count.
+
+    `after` is where to go on: of the last lead that was looked at, when its latest version came, and its id.
+    """
+
+    form: str = ""
+    since: str = ""
+    until: str = ""
+    state: str = ""
+    campaign: str = ""
+    flag: str = ""
+    q: str = ""
+    after: str = ""
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether leads must be read to know which are meant."""
+        return bool(self.state or self.campaign or self.flag or self.q)
+
+    def address(self, path: str = "/leads", **changed: str) -> str:
+        """Return the address that asks for this, with something changed."""
+        asked = replace(self, **{"after": "", **changed})
+        pairs = [(name, value) for name in self.__slots__ if (value := getattr(asked, name))]
+        return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def read_filter(query: Mapping[str, str], config: Config) -> Filter:
+    """Read what an address asks for; what makes no sense is left out."""
+    given = {name: query.get(name, "").strip()[:LONGEST_WORDS] for name in Filter.__slots__}
+    form = given["form"] if given["form"] in config.forms else ""
+    state = given["state"] if given["state"] in STATES else ""
+    days = {name: given[name] if _day(given[name]) else "" for name in ("since", "until")}
+    return Filter(**{**given, "form": form, "state": state, **days})
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look among leads came to. `looked` leads were read of `among`; `after` goes on, "" at the end.
+
+    `unread` are the ids of those that no key opens.
+    """
+
+    leads: tuple[KeptLead, ...]
+    among: int
+    looked: int = 0
+    after: str = ""
+    reached: int = 0
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Looks among the leads on one server."""
+
+    config: Config
+    server: Server
+    archive: Archive
+    secret: Secret
+    zone: ZoneInfo
+
+    async def look(
+        self, asked: Filter, shown: Callable[[str], str], *, most: int = PAGE, for_s: float = LOOKS_FOR_S
+    ) -> Found:
+        """Return the leads that are meant, the latest first: at most so many, within so many seconds.
+
+        Words are looked for in what is `shown`, so that nobody finds by what is covered for them.
+        """
+        if exact := await self.identify(asked.q) if asked.q else []:
+            read = [await self._read((0, lead, form), replace(asked, q=""), shown) for form, lead in exact]
+            return Found(tuple(chain.from_iterable(read)), len(exact), len(exact))
+        forms = [self.config.forms[asked.form]] if asked.form else list(self.config.forms.values())
+        among = await self._count(forms, asked)
+        give_up_at, at = monotonic() + for_s, _place_in(asked.after)
+        found: list[KeptLead] = []
+        unread: list[str] = []
+        looked = 0
+        while places := await self._places(forms, asked, at):
+            for place in places:
+                if len(found) == most or monotonic() > give_up_at:
+                    return Found(tuple(found), among, looked, _spell(at), at[0] if at else 0, tuple(unread))
+                looked, at = looked + 1, place[:2]
+                try:
+                    found += await self._read(place, asked, shown)
+                except UnreadableError:
+                    unread.append(place[1])
+        return Found(tuple(found), among, looked, unread=tuple(unread))
+
+    async def _read(self, place: _Place, asked: Filter, shown: Callable[[str], str]) -> list[KeptLead]:
+        lead = await self.archive.lead(self.config.forms[place[2]], place[1])
+        return [lead] if lead and fits(lead, asked, shown) else []
+
+    async def identify(self, said: str) -> list[tuple[str, str]]:
+        """Return (form, lead) of whoever has this phone or e-mail, or of the lead with this receipt or id."""
+        named = await self.archive.find(self.config.forms, said) if not any(map(str.isspace, said)) else None
+        if named and not named[1].startswith("?"):
+            return [named]
+        found: list[tuple[str, str]] = []
+        for form in self.config.forms.values():
+            hashes = hashes_of(self.secret, form, said)
+            leads = await Eraser(self.server).find(form.name, hashes) if hashes else ()
+            found += [(form.name, each) for each in leads if not each.startswith("?")]
+        return found
+
+    def _span(self, asked: Filter) -> tuple[str, str]:
+        """Return the first and the last moment that count, as Redis writes a range of scores."""
+        first, last = _day(asked.since), _day(asked.until)
+        begin = str(self._midnight(first)) if first else "-inf"
+        return begin, f"({self._midnight(last + timedelta(days=1))}" if last and last < date.max else "+inf"
+
+    def _midnight(self, day: date) -> int:
+        return int(datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp() * 1000)
+
+    async def _count(self, forms: Sequence[Form], asked: Filter) -> int:
+        span = self._span(asked)
+        return sum([int(await self.server.client.zcount(f"{base_of(form.name)}leads", *span)) for form in forms])
+
+    async def _places(self, forms: Sequence[Form], asked: Filter, at: tuple[int, str] | None) -> list[_Place]:
+        """Return (moment, lead, form) of the next leads behind `at`, the latest first, over all forms."""
+        begin, end = self._span(asked)
+        places: list[_Place] = []
+        floor = -1  # what is older than the oldest of a full slice may still be missing from it
+        for form in forms:
+            slice_ = await self._slice(form.name, begin, end, at)
+            places += slice_
+            if len(slice_) >= SLICE:
+                floor = max(floor, slice_[-1][0])
+        return sorted((each for each in places if each[0] >= floor), reverse=True)
+
+    async def _slice(self, form: str, begin: str, end: str, at: tuple[int, str] | None) -> list[_Place]:
+        highest = str(at[0]) if at and (end == "+inf" or at[0] < int(end[1:])) else end
+        key, start = f"{base_of(form)}leads", 0
+        found: list[_Place] = []
+        while len(found) < SLICE:
+            rows = await self.server.client.zrevrangebyscore(
+                key, highest, begin, start=start, num=SLICE, withscores=True
+            )
+            found += _behind(at, ((int(moment), str(lead), form) for lead, moment in cast("_Scored", rows)))
+            if len(rows) < SLICE:
+                return found
+            start += SLICE
+        # All of one moment belong together: the cut is made between two.
+        oldest = found[-1][0]
+        rows = await self.server.client.zrangebyscore(key, oldest, oldest)
+        return list(dict.fromkeys([*found, *_behind(at, ((oldest, str(lead), form) for lead in rows))]))
+
+
+def _behind(at: tuple[int, str] | None, places: Iterable[_Place]) -> list[_Place]:
+    return [each for each in places if not at or each[:2] < at]
+
+
+def _place_in(text: str) -> tuple[int, str] | None:
+    moment, _, lead = text.partition(".")
+    return (int(moment), lead) if moment.isascii() and moment.isdigit() and len(moment) < 16 and lead else None  # noqa: PLR2004 -- ms fit into 15 digits
+
+
+def _spell(place: tuple[int, str] | None) -> str:
+    return f"{place[0]}.{place[1]}" if place else ""
+
+
+def hashes_of(secret: Secret, form: Form, said: str) -> list[str]:
+    """Return the person hashes of a phone number or an e-mail address, however it is written; none for other words."""
+    if address := email.read(said) if "@" in said else None:
+        return [person_hash(secret, form.name, "email", address.key)]
+    if sum(map(str.isdigit, said)) < 6 or any(each.isalpha() for each in said):  # noqa: PLR2004 -- no number is shorter
+        return []
+    number = phone.read(said, country=form.country, countries=form.countries, confirm=said).phone
+    return [person_hash(secret, form.name, "phone", number.e164)] if number and number.e164 else []
+
+
+def fits(lead: KeptLead, asked: Filter, shown: Callable[[str], str]) -> bool:
+    """Tell whether a lead is one that was asked for."""
+    if not asked.looks_inside:
+        return True
+    if lead.erased_at is not None or not lead.versions:
+        return False
+    content = lead.versions[-1].content
+    states = {each.state for each in lead.deliveries}
+    campaign = content.source.utm.get("campaign", "")
+    return (
+        asked.state in {"", *states}
+        and asked.campaign.casefold() in {"", campaign.casefold()}
+        and asked.flag in {"", *flags_of(lead)}
+        and _says(content, asked.q, shown)
+    )
+
+
+def _says(content: Content, words: str, shown: Callable[[str], str]) -> bool:
+    texts = [*(each.text for each in content.fields.values()), *content.extra.values()]
+    said = shown("\n".join(texts)).casefold()
+    return all(each in said for each in words.casefold().split())
+
+
+def flags_of(lead: KeptLead) -> list[str]:
+    """Return what is to be known of a lead's latest version, each once: flags of the whole and of its answers."""
+    if not lead.versions:
+        return []
+    content = lead.versions[-1].content
+    told = [*content.flags]
+    for answer in content.fields.values():
+        told += [*answer.flags, *(answer.phone.flags if answer.phone else ())]
+    return list(dict.fromkeys([*told, *lead.versions[-1].signals]))

@@ -1,0 +1,217 @@
+"""What is kept of a lead, in words for people: what happened at each destination and what happens next, signals, flags.
+
+Invariant: pure; moments come as ms and go out in the desk's time zone. What a reader may not see is covered here, and
+nowhere else: `cover` knows an address and a number wherever they stand in a text.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from service.model.lead import Content, Source
+from service.store.archive import KeptDelivery, KeptVersion
+from service.submission.spam import by_weight
+
+SIGNALS: Final = {
+    "honeypot": "a field that no person can see was filled in",
+    "trap": "a field that only robots fill in was filled in",
+    "webdriver": "a program drove the browser",
+    "too_fast": "it was filled in within two seconds",
+    "markup": "it has the markup of a page in it",
+    "same_text": "many people sent the same text that day",
+    "links": "it has several links in it",
+    "disposable": "the e-mail address is one to throw away",
+    "junk_phone": "the phone number is made up",
+    "stale_token": "the page had been open for more than a day",
+    "rate": "too many came from there at once",
+    "signature": "it is not signed as it should be",
+    "junk": "the phone number is made up",
+}  # fmt: skip
+"""Why something looks like spam, by the name of the signal."""
+STATES: Final = {
+    "waiting": "on its way",
+    "delivered": "delivered",
+    "dead": "not delivered",
+    "superseded": "replaced by a newer version",
+    "erased": "erased",
+    "not owed": "not sent there",
+}
+_EMAIL: Final = re.compile(r"([^\s@<>(),;:]{1,64})@([^\s@<>(),;:]{1,255})")
+_NUMBER: Final = re.compile(r"\+?\d(?:[\s().\-/\u00a0\u2010-\u2015]{0,3}\d){5,}")
+_SHOWN_DIGITS: Final = 3
+
+
+def cover(text: str) -> str:
+    """Cover every e-mail address and every number of six digits or more: `a•••@example.com`, `•••••••001`."""
+    return _NUMBER.sub(_cover_number, _EMAIL.sub(lambda found: f"{found[1][:1]}•••@{found[2]}", text))
+
+
+def _cover_number(found: re.Match[str]) -> str:
+    left = sum(each.isdigit() for each in found[0]) - _SHOWN_DIGITS
+    covered = []
+    for each in found[0]:
+        covered.append("•" if each.isdigit() and left > 0 else each)
+        left -= each.isdigit()
+    return "".join(covered)
+
+
+def as_it_is(text: str) -> str:
+    """Cover nothing."""
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Writes moments for people in one time zone, seen from `now` (ms)."""
+
+    zone: ZoneInfo
+    now: int
+
+    def local(self, ms: int) -> datetime:
+        """Return a moment there."""
+        return datetime.fromtimestamp(ms / 1000, self.zone)
+
+    def moment(self, ms: int) -> str:
+        """Write a moment: `10:42`, `yesterday, 10:42`, `3 November, 10:42`; of another year with it."""
+        then, today = self.local(ms), self.local(self.now).date()
+        days = (today - then.date()).days
+        if days == 0:
+            return f"{then:%H:%M}"
+        if days == 1:
+            return f"yesterday, {then:%H:%M}"
+        if days == -1:
+            return f"tomorrow, {then:%H:%M}"
+        year = "" if then.year == today.year else f" {then.year}"
+        return f"{then.day} {then:%B}{year}, {then:%H:%M}"
+
+    def exact(self, ms: int) -> str:
+        """Write a moment to the second, with its zone."""
+        return f"{self.local(ms):%Y-%m-%d %H:%M:%S %Z}"
+
+    def iso(self, ms: int) -> str:
+        """Write a moment for programs."""
+        return self.local(ms).isoformat(timespec="seconds")
+
+
+def length(ms: float) -> str:
+    """Write how long something took: `340 ms`, `4.2 s`, `42 s`, `5 min`, `3 h`, `2 days`."""
+    seconds = max(0.0, ms / 1000)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:  # noqa: PLR2004 -- below, a tenth still says something
+        return f"{seconds:.1f} s"
+    for unit, size, until in (("s", 1, 90), ("min", 60, 5_400), ("h", 3_600, 172_800)):
+        if seconds < until:
+            return f"{round(seconds / size)} {unit}"
+    return f"{round(seconds / 86_400)} days"
+
+
+def many(number: int, word: str, words: str = "") -> str:
+    """Write `1 lead`, `1,200 leads`."""
+    return f"1 {word}" if number == 1 else f"{number:,} {words or word + 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How one delivery stands: a sentence, and what happens next, "" for nothing more."""
+
+    sentence: str
+    then: str = ""
+
+
+def delivery_in_words(delivery: KeptDelivery, received_at: int, times: Times) -> Told:
+    """Tell how a delivery stands; `received_at` (ms) is when its latest version was sent to us."""
+    name, state = delivery.destination, delivery.state
+    match state:
+        case "delivered":
+            return _delivered(delivery, received_at, times)
+        case "waiting":
+            return Told(f"On its way to {name}.", _next(delivery, times))
+        case "dead":
+            why = max(delivery.why.items(), key=lambda each: int(each[0]), default=("", (0, "", "")))[1]
+            reason = f" since {times.moment(why[0])}: {why[1]}" if why[0] else ""
+            return Told(f"Not delivered to {name}{reason}.", "Nothing more is tried until somebody sends it again.")
+        case "superseded":
+            return Told(f"{name} has an earlier version, and takes no later ones.")
+        case "erased":
+            return Told(f"Erased before {name} had it.")
+        case _:
+            return Told(f"Not sent to {name}.")
+
+
+def _delivered(delivery: KeptDelivery, received_at: int, times: Times) -> Told:
+    done = next((each for each in reversed(delivery.attempts) if each.result == "delivered"), None)
+    if done is None:
+        return Told(f"At {delivery.destination}.")
+    tries = sum(each.version == done.version for each in delivery.attempts)
+    how_often = f" It took {tries} tries." if tries > 1 else ""
+    after = length(done.at + done.took - received_at)
+    return Told(f"At {delivery.destination} since {times.moment(done.at)}, {after} after it was sent.{how_often}")
+
+
+def _next(delivery: KeptDelivery, times: Times) -> str:
+    if delivery.leased:
+        return "It is being sent at this moment."
+    if delivery.paused:
+        return f"{delivery.destination} is paused: {delivery.paused}"
+    if delivery.due_at is None:
+        return ""
+    if delivery.due_at <= times.now:
+        return "It is due now."
+    tries = f" after {many(delivery.tries, 'try', 'tries')}" if delivery.tries else ""
+    return f"The next try{tries} is at {times.moment(delivery.due_at)}."
+
+
+def signals_in_words(signals: Mapping[str, int]) -> list[str]:
+    """Return why something looked like spam, the weightiest first."""
+    return [reason_in_words(name) for name in by_weight(dict(signals))]
+
+
+def reason_in_words(name: str) -> str:
+    """Return why something was held, by the name of the reason."""
+    return SIGNALS.get(name, name.replace("_", " "))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that was said in a version: was there `before`, and what, if it changed."""
+
+    label: str
+    text: str
+    before: str | None = None
+    is_new: bool = False
+
+
+def said_in(version: KeptVersion, earlier: KeptVersion | None, covered: Callable[[str], str]) -> list[Said]:
+    """Return what a version says, each beside what the version before it said."""
+    before = dict(_spoken(earlier.content)) if earlier else {}
+    return [
+        Said(
+            label,
+            covered(text),
+            covered(before[label]) if label in before and before[label] != text else None,
+            earlier is not None and before.get(label) != text,
+        )
+        for label, text in _spoken(version.content)
+    ]
+
+
+def _spoken(content: Content) -> Iterator[tuple[str, str]]:
+    for name, answer in content.fields.items():
+        yield name, answer.text
+    yield from content.extra.items()
+
+
+def origin_of(source: Source, covered: Callable[[str], str]) -> list[tuple[str, str]]:
+    """Return where a submission came from, a row for each thing that is known."""
+    rows = [("page", source.page), ("came from", source.referrer)]
+    rows += [(f"campaign {name}", text) for name, text in source.utm.items()]
+    rows += [(name, text) for name, text in source.click_ids.items()]
+    for title, touch in (("first visit", source.first_touch), ("last visit", source.last_touch)):
+        if touch:
+            told = [touch.at, touch.page, touch.referrer and f"from {touch.referrer}", *touch.utm.values()]
+            rows.append((title, " · ".join(filter(None, told))))
+    return [(name, covered(text)) for name, text in rows if text]

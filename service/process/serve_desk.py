@@ -1,0 +1,86 @@
+"""The desk as a process: its pages wired to the store, what was decided carried out beside them, its port.
+
+Invariant: wiring; with the other modules of this room the only reader of the environment and of the real clock.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from service.config.config import Config
+from service.desk.app import create_desk
+from service.desk.held import Decisions
+from service.desk.members import BASE
+from service.process.lifetime import allow_many_connections, end, leave, watch_stdin
+from service.process.log import Log, catch_faults, log_fault, open_log
+from service.process.settings import Settings
+from service.process.wiring import cipher_of, connect_server, look_at_port
+from service.store.health import FAILURES
+from service.web.protocol import BoundedProtocol
+
+if TYPE_CHECKING:
+    from service.desk.visit import Desk
+
+CARRY_OUT_EVERY_S: Final = 2.0
+FINISH_WITHIN_S: Final = 20
+ADDRESS: Final = f"{BASE}address"
+"""Where the desk that was started last is opened: an invitation made at the terminal leads there."""
+
+
+def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_stdin_closes: bool) -> None:
+    """Serve until SIGTERM or SIGINT. Raises CannotStart for a port in use."""
+    look_at_port(host, port)
+    allow_many_connections()
+    signal.signal(signal.SIGTERM, leave)
+    if until_stdin_closes:
+        watch_stdin(end)
+    log = open_log(settings.log, "desk")
+    catch_faults(log)
+    server = connect_server(settings.redis_url)
+    app = create_desk(
+        config, server, secret=settings.secret, cipher=cipher_of(os.environ),
+        on_fault=functools.partial(log_fault, log),
+    )  # fmt: skip
+    address = (config.desk.public_url if config.desk else None) or f"http://{_shown(host)}:{port}"
+    app.router.lifespan_context = functools.partial(_lifespan, log, address)
+    log.info("listening", host=host, port=port, processes=1)
+    uvicorn.run(
+        app, host=host, port=port, lifespan="on", http=BoundedProtocol, ws="none", access_log=False, log_config=None,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=FINISH_WITHIN_S,
+    )  # fmt: skip
+
+
+def _shown(host: str) -> str:
+    return "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(log: Log, address: str, app: Starlette) -> AsyncIterator[None]:
+    desk: Desk = app.state.desk
+    server = desk.store.server
+    beside = [asyncio.create_task(server.keep_time()), asyncio.create_task(_keep_carrying_out(desk.decisions, log))]
+    with contextlib.suppress(*FAILURES):
+        await server.client.set(ADDRESS, address)
+    yield
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    await server.close()
+
+
+async def _keep_carrying_out(decisions: Decisions, log: Log) -> None:
+    while True:
+        try:
+            await decisions.carry_out()
+        except FAILURES:
+            pass  # the pages say so to whoever looks, and what was decided is still there
+        except Exception as error:  # noqa: BLE001 -- one decision that breaks us must not end the care for all others
+            log_fault(log, error)
+        await asyncio.sleep(CARRY_OUT_EVERY_S)
