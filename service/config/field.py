@@ -4,7 +4,7 @@ Invariant: every mistake goes to the table's report, and what comes back is only
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from service.config.table import Keys, Table, flag, is_one_line, listing, say, several, table, text, whole
 from service.config.validators import one_of
@@ -15,6 +15,7 @@ FIELD_TYPES: Final = tuple(TYPES)
 MOST_FIELDS: Final = 64
 LONGEST_NAME: Final = 64
 _TEXT: Final[FieldType] = "text"
+_INVALID: Final[tuple[Literal["refuse", "flag"], ...]] = ("refuse", "flag")
 
 Names = tuple[str, ...]
 
@@ -51,6 +52,8 @@ def _field(name: str, fields: Table) -> Field:
         max_length=keys.read("max_length", whole(1, 100_000), Field(name).max_length),
         multiline=keys.read("multiline", flag, default=False),
         choices=_choices(keys, kind),
+        other=_other(keys, kind),
+        invalid=keys.read("invalid", one_of(_INVALID), Field(name).invalid),
         aliases=keys.read("aliases", several(text(200)), ()),
         label=keys.read("label", text(200), ""),
         webflow=keys.read("webflow", text(200), None),
@@ -82,6 +85,13 @@ def _choices(keys: Table, kind: FieldType) -> Names:
     if len(set(choices)) < len(choices):
         keys.add("names a choice twice", "choices")
     return choices
+
+
+def _other(keys: Table, kind: FieldType) -> bool:
+    other = keys.read("other", flag, default=False)
+    if other and not TYPES[kind].has_choices:
+        keys.add(f"is for a field of type {_types_with('has_choices')} only", "other")
+    return other
 
 
 def _types_with(trait: str) -> str:

@@ -30,7 +30,7 @@ from service.submission.form_data import CONTROLS
 
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
 _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept", "quarantine", "reject")
-_TEXTS: Final = ("success", "failure", "valid")
+_TEXTS: Final = ("success", "failure", "valid", "check", "next_steps")
 HEAVIEST: Final = 1_000
 _DEFAULT: Final = Form("", {}, ())
 

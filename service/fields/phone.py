@@ -8,18 +8,20 @@ their order, with two numbers in one field (2), confirmation (8) and junk (9).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from typing import Final
 
 import phonenumbers
+from msgspec import structs
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from service.fields.phone_number import Found, Place, Refused, judge_as_written
 from service.fields.phone_repair import repair, suggest
 from service.fields.phone_text import Spelled, clean, is_divided, parts, spell
 from service.lib.secret import unshown
+from service.model.form import Form
 from service.model.lead import Phone
 from service.model.problem import Code
 
@@ -70,6 +72,20 @@ def read(raw: str, *, country: str, countries: Sequence[str], confirm: str | Non
     if is_divided(text):
         return _read_divided(raw, text, place, confirmed=confirmed)
     return _conclude(raw, spell(text), place, confirmed=confirmed)
+
+
+def read_at(form: Form, text: str, *, country: str = "", confirm: str = "", has_lost_plus: bool = False) -> Verdict:
+    """Read a number as a form does; `country` (a region code) is what stands beside it, "" for nothing.
+
+    Beside a country it is never read as a number of another one, unless it says so itself.
+    """
+    if has_lost_plus and text[:1].isdigit():
+        full = read(f"+{text}", country=form.country, countries=form.countries, confirm=confirm or None)
+        if full.valid and full.phone:
+            flags = tuple(dict.fromkeys((*full.phone.flags, "repaired")))
+            return replace(full, phone=structs.replace(full.phone, raw=text, flags=flags))
+    countries = (country,) if country else form.countries
+    return read(text, country=country or form.country, countries=countries, confirm=confirm or None)
 
 
 def warm(regions: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from service.fields import dates, email, phone
 from service.lib.secret import unshown
-from service.lib.text import clean
+from service.lib.text import clean, without_format
 from service.model.form import Field, FieldType, Form
 from service.model.lead import Answer, Phone
 from service.model.problem import Code, Problem
@@ -33,7 +33,8 @@ Schema: TypeAlias = "Mapping[str, object]"
 class Given:
     """One field that was given something: clean `text`, its single `texts`, and what else its reading depends on.
 
-    `sent` is the name that the browser gave it; `confirm` is the number that the visitor sent a second time.
+    `sent` is the name that the browser gave it; `confirm` is the number that the visitor sent a second time;
+    `country` the region that stands beside a number, "" for none. `has_lost_plus`: blanks may have been plus signs.
     """
 
     form: Form
@@ -43,6 +44,8 @@ class Given:
     texts: Sequence[str] = ()
     confirm: str = ""
     is_boolean: bool = False
+    country: str = ""
+    has_lost_plus: bool = False
 
     __repr__ = unshown
 
@@ -109,6 +112,12 @@ def shown(form: Form, field: Field, text: str) -> str:
     return day.isoformat() if day else typed
 
 
+def suggestion_for(answer: Answer) -> str:
+    """Return the right spelling of a mistyped, valid address, "" for anything else."""
+    found = email.read(answer.text) if "typo" in answer.flags else None
+    return found.suggestion or "" if found else ""
+
+
 def is_yes(text: str) -> bool:
     """Tell whether a text ticks a box."""
     return text.strip().casefold() in YES
@@ -119,15 +128,22 @@ def _text(given: Given) -> Answer | Problem:
 
 
 def _email(given: Given) -> Answer | Problem:
-    found = email.read(given.text)
+    text = without_format(given.text)
+    found = email.read(text)
+    local, at, domain = text.partition("@")
+    if found is None and given.has_lost_plus and at and local.count(" ") == 1:
+        found = email.read(f"{local.replace(' ', '+')}@{domain}")
+        return Answer(found.address, ("repaired",)) if found else given.problem(Code.TYPE_EMAIL)
     if found is None:
-        return given.problem(Code.TYPE_EMAIL, suggestion=email.suggest(given.text))
+        return given.problem(Code.TYPE_EMAIL, suggestion=email.suggest(text))
     return Answer(found.address, ("typo",) if found.suggestion else ())
 
 
 def _phone(given: Given) -> Answer | Problem:
     form = given.form
-    verdict = phone.read(given.text, country=form.country, countries=form.countries, confirm=given.confirm or None)
+    verdict = phone.read_at(
+        form, given.text, country=given.country, confirm=given.confirm, has_lost_plus=given.has_lost_plus
+    )
     if verdict.phone is None or verdict.phone.e164 is None or not verdict.valid:
         return Problem(verdict.code, given.sent, verdict.values, verdict.suggestion)
     if form.junk == "reject" and "junk" in verdict.phone.flags:
@@ -137,6 +153,8 @@ def _phone(given: Given) -> Answer | Problem:
 
 def _choice(given: Given) -> Answer | Problem:
     choice = choice_of(given.field, given.text)
+    if choice is None and given.field.other:
+        return Answer(given.text, (str(Code.NOT_A_CHOICE),))
     if choice is None:
         return given.problem(Code.NOT_A_CHOICE, choices=", ".join(given.field.choices))
     return Answer(choice)
@@ -145,18 +163,22 @@ def _choice(given: Given) -> Answer | Problem:
 def _choices(given: Given) -> Answer | Problem:
     found = list(choices_of(given.field, given.texts or (given.text,)))
     chosen = tuple(dict.fromkeys(choice for _, choice in found if choice is not None))
-    if not chosen or any(choice is None for _, choice in found):
+    is_other = any(choice is None for _, choice in found)
+    if is_other and given.field.other:
+        return Answer(tuple(dict.fromkeys(choice or named for named, choice in found)), (str(Code.NOT_A_CHOICE),))
+    if not chosen or is_other:
         return given.problem(Code.NOT_A_CHOICE, choices=", ".join(given.field.choices))
     return Answer(chosen)
 
 
 def _boolean(given: Given) -> Answer | Problem:
-    # A hidden "0" before a checkbox "1" is joined to "0, 1": the last one is what the visitor did.
-    word = given.text.rpartition(",")[2].strip().casefold()
-    if word in NO and given.field.required and given.form.consent and given.form.consent.field == given.field.name:
+    # Frameworks put a hidden "no" before or behind the box: it is ticked if any of its values says so.
+    words = {word.strip().casefold() for text in given.texts or (given.text,) for word in text.split(",")} - {""}
+    is_no = bool(words) and words <= NO
+    if is_no and given.field.required and given.form.consent and given.form.consent.field == given.field.name:
         return given.problem(Code.CONSENT_REQUIRED)
-    if word in YES | NO:
-        return Answer(word in YES)
+    if words and words <= YES | NO:
+        return Answer(bool(words & YES))
     return given.problem(Code.NOT_A_CHOICE, choices="yes, no")
 
 
@@ -186,7 +208,7 @@ def _date(given: Given) -> Answer | Problem:
 
 
 def _fold_choice(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(without_format(text).casefold().split())
 
 
 def _long(field: Field) -> Schema:

@@ -41,13 +41,19 @@ Node = Scalar | list["Node"] | Object
 
 def parse_object(text: str) -> Object | None:
     """Read a JSON object (RFC 8259; NaN and Infinity are no JSON)."""
+    document = parse(text)
+    return document if isinstance(document, Object) else None
+
+
+def parse(text: str) -> Node:
+    """Read a JSON text; None for one that is broken or too deep, as for null."""
     try:
-        document = json.loads(
+        document: Node = json.loads(
             text, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=Object
         )
     except (ValueError, RecursionError):
         return None
-    return document if isinstance(document, Object) and not _is_too_deep(document) else None
+    return None if _is_too_deep(document) else document
 
 
 def is_nested(node: Node) -> bool:
@@ -96,7 +102,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-def _is_too_deep(document: Object) -> bool:
+def _is_too_deep(document: Node) -> bool:
     level: list[Node] = [document]
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in _children(node)]

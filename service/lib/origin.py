@@ -16,6 +16,7 @@ _ORIGIN: Final = re.compile(
 )
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 _HOST: Final = re.compile(rf"\[[0-9a-f:.]+\]|{_LABEL}(?:\.{_LABEL})*")
+_GOOGLES: Final = (".translate.goog", ".cdn.ampproject.org")
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -47,6 +48,20 @@ def own(scheme: str, host: str, public_url: str | None) -> tuple[str, ...]:
     """
     named = (public_url and of_url(public_url), *(normalise(f"{each}://{host}") for each in (scheme, "https", "http")))
     return tuple(dict.fromkeys(each for each in named if each))
+
+
+def shown_by_google(page: str) -> str | None:
+    """Return the origin that a page of Google's translation proxy or of the AMP cache shows, None for any other page.
+
+    The host of the page is written with `-` for `.` and `--` for `-`
+    (https://amp.dev/documentation/guides-and-tutorials/learn/amp-caches-and-cors/amp-cache-urls).
+    """
+    for end in _GOOGLES:
+        name = page.removeprefix("https://").removesuffix(end)
+        if page.startswith("https://") and page.endswith(end) and "." not in name:
+            host = name.replace("--", "\0").replace("-", ".").replace("\0", "-")
+            return normalise(f"https://{host}")
+    return None
 
 
 def _ascii(host: str) -> str | None:

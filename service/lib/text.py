@@ -31,7 +31,14 @@ def clean(text: str, *, multiline: bool) -> str:
 
 def fold_blanks(text: str) -> str:
     """Return a text in NFC with single blanks: what counts when two are compared."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(normalise("NFC", text).split())
+
+
+def without_format(text: str) -> str:
+    """Return a text without signs that nobody sees: marks of direction, soft hyphens, blanks of no width."""
+    if text.isascii():
+        return text
+    return "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
 
 
 def normalise(form: Literal["NFC", "NFKC"], text: str) -> str:

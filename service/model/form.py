@@ -30,6 +30,8 @@ def fold(name: str) -> str:
 class Field:
     """One named field. `webflow` is the element id in Webflow.
 
+    `other`: what is none of the choices is kept and flagged. `invalid` "flag": so is whatever is wrong with it.
+
     `label` is what the hosted page shows; "": the word that the visitor's language has for it, or `words`.
     """
 
@@ -39,6 +41,8 @@ class Field:
     max_length: int = MAX_LENGTH
     multiline: bool = False
     choices: tuple[str, ...] = ()
+    other: bool = False
+    invalid: Literal["refuse", "flag"] = "refuse"
     aliases: tuple[str, ...] = ()
     label: str = ""
     webflow: str | None = None
@@ -57,6 +61,8 @@ class Messages:
     success: str | None = None
     failure: str | None = None
     valid: str | None = None
+    check: str | None = None
+    next_steps: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Code(StrEnum):
     CONSENT_REQUIRED = auto()
     CAPTCHA_MISSING = auto()
     CAPTCHA_FAILED = auto()
+    VALID = auto()
     PHONE_VALID = auto()
     PHONE_TOO_SHORT = auto()
     PHONE_TOO_LONG = auto()
@@ -71,6 +72,7 @@ CATALOGUE: Final[Mapping[Code, int]] = MappingProxyType(
         Code.CONSENT_REQUIRED: 422,
         Code.CAPTCHA_MISSING: 422,
         Code.CAPTCHA_FAILED: 422,
+        Code.VALID: 200,
         Code.PHONE_VALID: 200,
         Code.PHONE_TOO_SHORT: 422,
         Code.PHONE_TOO_LONG: 422,

@@ -59,6 +59,16 @@ def _paths(form: Form) -> Json:
                 "responses": {"200": _json("What the number is.", "PhoneCheck")} | _failures([404, 429]),
             },
         },
+        f"{base}/check": {
+            "post": {
+                "summary": f"{title}: check one field",
+                "requestBody": {
+                    "required": True,
+                    "content": {kind: {"schema": _ref("FieldQuestion")} for kind in _BODIES[:2]},
+                },
+                "responses": {"200": _json("How it would be taken.", "FieldCheck")} | _failures([404, 429]),
+            },
+        },
         f"{base}/thanks": {
             "get": {"summary": f"{title}: the page after success", "responses": {"200": _page("Thanks.")}},
         },
@@ -127,7 +137,11 @@ def _object(properties: Json, *optional: str) -> Json:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-_CODE: Final[Json] = {"type": "string", "enum": [str(code) for code in CATALOGUE if code is not Code.PHONE_VALID]}
+_CODE: Final[Json] = {
+    "type": "string",
+    "enum": [str(code) for code in CATALOGUE if code not in {Code.PHONE_VALID, Code.VALID}],
+}
+_ANY_CODE: Final[Json] = {"type": "string", "enum": [str(code) for code in CATALOGUE]}
 _PHONE_CODE: Final[Json] = {"type": "string", "enum": [str(code) for code in CATALOGUE if code.startswith("PHONE_")]}
 
 _SCHEMAS: Final[Json] = {
@@ -140,7 +154,18 @@ _SCHEMAS: Final[Json] = {
             "receipt": {"type": "string", "minLength": 24},
             "message": _TEXT,
             "next": {**_TEXT, "description": "The allowed `_next`, else empty."},
-        }
+            "suggestions": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Suggestion"}},
+        },
+        "suggestions",
+    ),
+    "Suggestion": _object({"field": _TEXT, "suggestion": _TEXT, "message": _TEXT}),
+    "FieldQuestion": {
+        "type": "object",
+        "properties": {"name": _TEXT, "value": {"type": ["string", "number", "boolean"]}},
+        "required": ["name", "value"],
+    },
+    "FieldCheck": _object(
+        {"valid": {"type": "boolean"}, "code": _ANY_CODE, "message": _TEXT, "suggestion": _TEXT}, "suggestion"
     ),
     "Failure": _object(
         {
@@ -150,7 +175,10 @@ _SCHEMAS: Final[Json] = {
             "message": _TEXT,
             "error": {**_TEXT, "description": "The first problem's sentence."},
             "errors": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Problem"}},
-        }
+            "check": {**_TEXT, "description": "What to say above problems of fields; only where all are of fields."},
+            "hint": {**_TEXT, "description": "For the owner of the form: the setting to change."},
+        },
+        *("check", "hint"),
     ),
     "Problem": _object(
         {

@@ -70,13 +70,16 @@ class _Told:
     __repr__ = unshown
 
 
-def hosted(form: Form, voice: Voice, *, referrer: str = "", token: str = "") -> str:
-    """Return the form as its own page, empty. `referrer` is the page that led here, "" if unknown.
+def hosted(form: Form, voice: Voice, filled: Matched | None = None, *, referrer: str = "", token: str = "") -> str:
+    """Return the form as its own page, with what its address fills in (`filled`): nothing of that was sent yet.
 
-    `token` says when it was opened.
+    `referrer` is the page that led here, "" if unknown; `token` says when it was opened.
     """
     hidden = [(name, text) for name, text in (("_referrer", referrer), ("_token", token)) if text]
-    return _form(form, voice, Matched({}, {}), (), hidden=hidden)
+    filled = filled or Matched({}, {})
+    given = any(found.text.strip() for found in filled.fields.values())
+    note = voice.language.page["unsent"] if given else ""
+    return _form(form, voice, Matched(filled.fields, {}), (), hidden=hidden, note=note)
 
 
 def again(
@@ -109,7 +112,18 @@ def again(
 
 def thanks(form: Form, voice: Voice) -> str:
     """Return the page after success, for visitors with nowhere else to go."""
-    return _render("notice.html", form, voice, title=_title(form), heading=voice.success, kind="thanks")
+    steps = voice.messages.next_steps
+    lines = [steps] if steps else []
+    return _render(
+        "notice.html",
+        form,
+        voice,
+        title=_title(form),
+        heading=voice.success,
+        lines=lines,
+        back=own_path(form),
+        kind="thanks",
+    )
 
 
 def refusal(problems: Problems, voice: Voice, form: Form | None = None, *, is_submission: bool = True) -> str:
@@ -139,7 +153,7 @@ def _form(
         hidden=[*hidden, *language],
         **traps,
         honeypot=form.honeypot,
-        failure=voice.failure,
+        failure=voice.check if told and all(each.id for each in told) else voice.failure,
         told=told,
         altcha=isinstance(form.captcha, Altcha),
         turnstile=form.captcha if isinstance(form.captcha, Turnstile) else None,

@@ -4,7 +4,8 @@ Invariant: pure. A success never says whether this person has written before. A 
 `errors`: widely used clients read their mere presence as failure.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,14 +14,13 @@ import msgspec
 
 from service.fields.phone import Verdict
 from service.lib.secret import unshown
-from service.model.problem import Problem, Problems
+from service.model.problem import Code, Problem, Problems
 from service.replies.wording import Voice
 
 RETRY_AFTER_S: Final = 10
 METHODS: Final = "POST, GET, OPTIONS"
-REQUEST_HEADERS: Final = (
-    "Content-Type, Accept, X-Requested-With, Idempotency-Key, Formspree-Client, Formspree-Session-Data"
-)
+MOST_HEADERS: Final = 30
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}")
 
 # `same-origin` and not `no-referrer`: with that one, browsers post the form's own page with `Origin: null`.
 GUARD: Final = MappingProxyType({"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"})
@@ -44,9 +44,13 @@ class Reply:
     __repr__ = unshown
 
 
-def success(voice: Voice, receipt: str, next_url: str) -> Reply:
-    """Thank the visitor; `next_url` is the allowed `_next` or ""."""
-    told = {
+def success(voice: Voice, receipt: str, next_url: str, suggestions: Sequence[tuple[str, str]] = ()) -> Reply:
+    """Thank the visitor; `next_url` is the allowed `_next` or "".
+
+    `suggestions` are the names of mistyped addresses, and how they were likely meant.
+    """
+    offered = [{"field": name, "suggestion": meant, "message": voice.meant(meant)} for name, meant in suggestions]
+    thanks = {
         "ok": True,
         "success": True,
         "code": 200,
@@ -55,7 +59,7 @@ def success(voice: Voice, receipt: str, next_url: str) -> Reply:
         "message": voice.success,
         "next": next_url,
     }
-    return json(200, told, voice.headers)
+    return json(200, {**thanks, **({"suggestions": offered} if offered else {})}, voice.headers)
 
 
 def failure(problems: Problems, voice: Voice, *, status: int | None = None) -> Reply:
@@ -70,6 +74,10 @@ def failure(problems: Problems, voice: Voice, *, status: int | None = None) -> R
         "error": errors[0]["message"],
         "errors": errors,
     }
+    if all(problem.field for problem in problems.items):
+        told["check"] = voice.check
+    if hint := hint_of(problems):
+        told["hint"] = hint
     return json(code, told, {**voice.headers, **failure_headers(problems, code)})
 
 
@@ -79,6 +87,21 @@ def failure_headers(problems: Problems, status: int) -> dict[str, str]:
     waits = {"Retry-After": values.get("retry_after", str(RETRY_AFTER_S))} if status in _ASKS_TO_WAIT else {}
     allowed = values.get("allowed")
     return waits | ({"Allow": allowed} if allowed else {})
+
+
+def hint_of(problems: Problems) -> str:
+    """Return what the owner of the form has to change, "" for nothing: in English, as the settings are."""
+    origin = next((problem.values.get("origin") for problem in problems.items if "origin" in problem.values), None)
+    return f'Add "{origin}" to `origins` of this form in leads.toml.' if origin is not None else ""
+
+
+def field_check(voice: Voice, problem: Problem | None, suggestion: str = "") -> Reply:
+    """Say how one field would be taken; always 200."""
+    code = problem.code if problem else Code.VALID
+    fine = voice.meant(suggestion) if suggestion else voice.say(Problem(Code.VALID))
+    message = voice.say(problem) if problem else fine
+    meant = {"suggestion": suggestion} if suggestion else {}
+    return json(200, {"valid": problem is None, "code": code, "message": message, **meant}, voice.headers)
 
 
 def phone_check(voice: Voice, verdict: Verdict) -> Reply:
@@ -112,9 +135,14 @@ def see_other(address: str) -> Reply:
     return Reply(303, headers={"Location": address, **NO_PAGE})
 
 
-def preflight() -> Reply:
-    """Answer the question a browser asks before it posts across origins (Fetch Standard, "CORS-preflight")."""
-    allowed = {"Access-Control-Allow-Methods": METHODS, "Access-Control-Allow-Headers": REQUEST_HEADERS}
+def preflight(asked: str = "") -> Reply:
+    """Answer the question a browser asks before it posts across origins (Fetch Standard, "CORS-preflight").
+
+    `asked` is `Access-Control-Request-Headers`: whatever a page sends along is allowed, 30 names at most, and not read.
+    """
+    names = [name.strip() for name in asked.split(",")][:MOST_HEADERS]
+    headers = ", ".join(name for name in names if _HEADER.fullmatch(name))
+    allowed = {"Access-Control-Allow-Methods": METHODS, "Access-Control-Allow-Headers": headers or "Content-Type"}
     return Reply(204, headers={**allowed, "Access-Control-Max-Age": "600", **NO_PAGE})
 
 
@@ -128,7 +156,9 @@ def cors(origin: str | None) -> dict[str, str]:
         "Access-Control-Expose-Headers": "Retry-After",
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
-    return shared | ({"Access-Control-Allow-Origin": origin} if origin else {})
+    if not origin:
+        return shared
+    return shared | {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
 
 
 def wants_page(accept: str, requested_with: str, *, is_json_body: bool) -> bool:

@@ -37,6 +37,11 @@ class Voice:
         return self.messages.failure or self.language.messages["failure"]
 
     @property
+    def check(self) -> str:
+        """The text above problems of fields."""
+        return self.messages.check or self.language.messages["check"]
+
+    @property
     def valid(self) -> str:
         """The text beside a valid phone number."""
         return self.messages.valid or self.language.messages["valid"]
@@ -46,6 +51,10 @@ class Voice:
         """What a reply says of its language, and to caches (RFC 9110, sections 8.5 and 12.5.5)."""
         varies = {"Vary": "Accept-Language"} if self.is_negotiated else {}
         return {"Content-Language": self.language.code, **varies}
+
+    def meant(self, suggestion: str) -> str:
+        """Return the sentence that offers a right spelling."""
+        return self.language.page["meant"].format(suggestion=suggestion)
 
     def say(self, problem: Problem) -> str:
         """Return the sentence of a problem."""
@@ -68,6 +77,8 @@ def sentence(problem: Problem, language: Language) -> str:
     values = dict(problem.values)
     if "country" in values:
         values["country"] = country_name(values["country"], language.code)
+    if "why" in values:
+        values["why"] = language.page.get(f"unreadable_{values['why']}", values["why"])
     if found := _RANGE.fullmatch(values.get("n", "")):
         values["n"] = language.page["range"].format_map(found.groupdict())
     return language.sentences[problem.code].format_map(values)

@@ -1,17 +1,20 @@
 """The bytes of a request become fields, or the reason why they cannot.
 
-Invariant: pure, and safe on any bytes under any content type. Nothing here knows what a form asks for.
+Invariant: safe on any bytes under any content type. What is plain ASCII pays for no other encoding.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from python_multipart.multipart import parse_options_header
 
 from service.lib import json_text
-from service.lib.text import decode, is_unicode
+from service.model.form import Form
 from service.model.problem import Code, Problems, refuse
+from service.submission import json_body
+from service.submission.encoding import Decoder, decoder_for
 from service.submission.form_data import HONEYPOT, Posted, gather, is_control
 from service.submission.multipart import MAX_PARTS, Piece, read_parts
 
@@ -19,40 +22,46 @@ MAX_BYTES: Final = 256 * 1024
 MAX_FIELDS: Final = 64
 MAX_VALUES: Final = 1_000
 
-_UTF8: Final = frozenset({b"", b"utf-8", b"utf8", b"us-ascii", b"ascii"})
-_UNREADABLE: Final = refuse(Code.UNREADABLE_BODY)
+UNREADABLE: Final = refuse(Code.UNREADABLE_BODY, why="form")
+_BROKEN_JSON: Final = refuse(Code.UNREADABLE_BODY, why="json")
 _TOO_MANY: Final = refuse(Code.TOO_MANY_FIELDS, n=str(MAX_FIELDS))
 TOO_LARGE: Final = refuse(Code.BODY_TOO_LARGE, n=str(MAX_BYTES // 1024))
+
+_CHARSET: Final = "_charset_"
 
 Pairs = list[tuple[str, str]]
 
 
-def read(content_type: str, raw: bytes, *, honeypot: str = HONEYPOT) -> Posted | Problems:
-    """Read an urlencoded, multipart or JSON body; at most 256 KiB and 64 names, all of it UTF-8.
+def read(content_type: str, raw: bytes, form: Form | None = None) -> Posted | Problems:
+    """Read an urlencoded, multipart, JSON or plain body of at most 256 KiB and 64 names.
 
-    `honeypot` is the form's name for what only robots fill in.
+    `form` says what its honeypot is called and which members of JSON are fields.
     """
     if len(raw) > MAX_BYTES:
         return TOO_LARGE
     if not raw:
         return refuse(Code.EMPTY)
     kind, options = _media_type(content_type)
-    if options.get(b"charset", b"").strip(b" '\"").lower() not in _UTF8:
-        return _UNREADABLE
+    charset = options.get(b"charset", b"").decode("latin-1")
     match kind:
         case b"multipart/form-data":
-            posted = _multipart(options.get(b"boundary", b""), raw, honeypot)
+            posted = _multipart(options.get(b"boundary", b""), raw, charset, form)
         case b"application/x-www-form-urlencoded":
-            posted = _urlencoded(raw, honeypot)
+            posted = _json_by_mistake(raw, charset, form) or _urlencoded(raw, charset, form)
+        case b"" | b"text/plain":
+            posted = _plain(raw, charset, form)
         case _:
-            posted = _json(raw, honeypot) if is_json(content_type) else refuse(Code.UNSUPPORTED_MEDIA_TYPE)
+            posted = _json(raw, charset, form) if _names_json(kind) else refuse(Code.UNSUPPORTED_MEDIA_TYPE)
     return posted
 
 
 def is_json(content_type: str) -> bool:
-    """Tell whether a content type names JSON: `application/json` or `application/…+json`."""
-    kind, _ = _media_type(content_type)
-    return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+    """Tell whether a content type names JSON: `application/json`, `application/…+json`, `text/json`."""
+    return _names_json(_media_type(content_type)[0])
+
+
+def _names_json(kind: bytes) -> bool:
+    return kind in {b"application/json", b"text/json"} or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 
 
 def _media_type(content_type: str) -> tuple[bytes, dict[bytes, bytes]]:
@@ -60,30 +69,45 @@ def _media_type(content_type: str) -> tuple[bytes, dict[bytes, bytes]]:
     return kind.strip(), options
 
 
-def _urlencoded(raw: bytes, honeypot: str) -> Posted | Problems:
-    text = decode(raw)
-    if text is None:
-        return _UNREADABLE
+def _urlencoded(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
     if raw.count(b"&") >= MAX_VALUES:
         return _TOO_MANY
-    try:
-        return _posted(parse_qsl(text, keep_blank_values=True, errors="strict"), honeypot)
-    except UnicodeDecodeError:
-        return _UNREADABLE
+    if raw.isascii() and b"%26%23" not in raw and not charset and _CHARSET.encode() not in raw:
+        try:
+            return _posted(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict"), form, is_url=True)
+        except UnicodeDecodeError:
+            pass  # percent-encoded, and no UTF-8
+    halves = [
+        pair.replace(b"+", b" ").partition(b"=") for pair in raw.removeprefix(b"\xef\xbb\xbf").split(b"&") if pair
+    ]
+    byte_pairs = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in halves]
+    decoder = _decoder(byte_pairs, charset)
+    return _flagged(_posted(_decoded(byte_pairs, decoder), form, is_url=True), decoder)
 
 
-def _multipart(boundary: bytes, raw: bytes, honeypot: str) -> Posted | Problems:
+def _decoder(pairs: list[tuple[bytes, bytes]], charset: str) -> Decoder:
+    named = (value.decode("latin-1") for name, value in pairs if name == _CHARSET.encode())
+    # No browser writes a form as UTF-16, whatever its page was (Encoding Standard, "get an output encoding").
+    labels = [label for label in (charset, next(named, "")) if "16" not in label]
+    return decoder_for(b"&".join(part for pair in pairs for part in pair), *labels)
+
+
+def _decoded(pairs: Iterable[tuple[bytes, bytes]], decoder: Decoder) -> Pairs:
+    return [(decoder.text(name), decoder.text(value)) for name, value in pairs]
+
+
+def _multipart(boundary: bytes, raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
     parts = read_parts(boundary, raw) if boundary else None
     if parts is None:
-        return _UNREADABLE
+        return UNREADABLE
     if len(parts) > MAX_PARTS:
         return _TOO_MANY
-    texts = [(decode(part.name), decode(part.content)) for part in parts if part.filename is None]
-    pairs = [(name, text) for name, text in texts if name is not None and text is not None]
-    if len(pairs) < len(texts):
-        return _UNREADABLE
-    posted = _posted(pairs, honeypot)
-    return posted if isinstance(posted, Problems) else replace(posted, files=_files(parts))
+    byte_pairs = [(part.name, part.content) for part in parts if part.filename is None]
+    decoder = _decoder(byte_pairs, charset)
+    posted = _posted(_decoded(byte_pairs, decoder), form)
+    if isinstance(posted, Problems):
+        return posted
+    return _flagged(replace(posted, files=_files(parts)), decoder)
 
 
 def _files(parts: list[Piece]) -> tuple[str, ...]:
@@ -92,34 +116,57 @@ def _files(parts: list[Piece]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.name.decode("utf-8", "replace") for part in filled))
 
 
-def _json(raw: bytes, honeypot: str) -> Posted | Problems:
-    found = json_text.parse_object(decode(raw) or "")
-    scalars = None if found is None else _scalars(found)
-    if found is None or scalars is None:
-        return _UNREADABLE
-    pairs = [(name, json_text.scalar_text(scalar)) for name, scalar in scalars if _is_given(name, scalar)]
-    return _posted(pairs, honeypot, [name for name, node in found.members if isinstance(node, bool)])
+def _json(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
+    decoder = decoder_for(raw, charset)
+    document = json_text.parse(decoder.text(raw))
+    members = json_body.members_of(document, form)
+    if members is None:
+        return _BROKEN_JSON
+    honeypots = {HONEYPOT, form.honeypot if form else HONEYPOT}
+    pairs = [
+        (decoder.mend(sent), decoder.mend(text))
+        for name, node in members
+        # A control field that is false, such as a honeypot not ticked, was left out.
+        if not (node is False and (is_control(name) or name in honeypots))
+        for sent, text in json_body.pairs_of(name, node, form)
+    ]
+    booleans = [name for name, node in members if isinstance(node, bool)]
+    return _flagged(_posted(pairs, form, booleans=booleans), decoder)
 
 
-def _scalars(found: json_text.Object) -> list[tuple[str, json_text.Scalar]] | None:
-    """Return each member's scalar, those of a list one by one; None if anything lies deeper than that."""
-    scalars: list[tuple[str, json_text.Scalar]] = []
-    for name, member in found.members:
-        for node in member if isinstance(member, list) else [member]:
-            if isinstance(node, list | json_text.Object):
-                return None
-            scalars.append((name, node))
-    return scalars
+def _json_by_mistake(raw: bytes, charset: str, form: Form | None) -> Posted | None:
+    """Read JSON that was sent under the name of the other: the default of clients that are handed a text."""
+    if raw[:1] not in {b"{", b"["}:
+        return None
+    posted = _json(raw, charset, form)
+    return posted if isinstance(posted, Posted) else None
 
 
-def _is_given(name: str, scalar: json_text.Scalar) -> bool:
-    """Tell whether a member says something: null is a field left out, and so is a control field that is false."""
-    return scalar is not None and (scalar is not False or not is_control(name))
+def _plain(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
+    """Read what says nothing of itself, as `sendBeacon` and `fetch` with a text do: JSON, or pairs if it looks so."""
+    text = raw.lstrip()
+    if text[:1] in {b"{", b"["}:
+        return _json(raw, charset, form)
+    if b"=" not in text:
+        return refuse(Code.UNSUPPORTED_MEDIA_TYPE)
+    lines = [line for line in text.split(b"\r\n") if line]
+    if len(lines) > 1 and all(b"=" in line for line in lines):  # <form enctype="text/plain">
+        byte_pairs = [(name, value) for name, _, value in (line.partition(b"=") for line in lines)]
+        decoder = _decoder(byte_pairs, charset)
+        return _flagged(_posted(_decoded(byte_pairs, decoder), form), decoder)
+    return _urlencoded(text.rstrip(b"\r\n"), charset, form)
 
 
-def _posted(pairs: Pairs, honeypot: str, booleans: list[str] | None = None) -> Posted | Problems:
-    if not all(is_unicode(name) and is_unicode(text) for name, text in pairs):
-        return _UNREADABLE
+def _posted(
+    pairs: Pairs, form: Form | None, *, booleans: Iterable[str] = (), is_url: bool = False
+) -> Posted | Problems:
     if len(pairs) > MAX_VALUES or len({name for name, _ in pairs}) > MAX_FIELDS:
         return _TOO_MANY
-    return gather(pairs, booleans=booleans or (), honeypot=honeypot)
+    honeypot = form.honeypot if form else HONEYPOT
+    return gather(pairs, booleans=booleans, honeypot=honeypot, is_url=is_url)
+
+
+def _flagged(posted: Posted | Problems, decoder: Decoder) -> Posted | Problems:
+    if isinstance(posted, Problems) or not decoder.flags:
+        return posted
+    return replace(posted, flags=tuple(sorted(decoder.flags)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from service.fields.types import TYPES, Given
-from service.lib.text import clean, cut
+from service.lib.text import clean, cut, without_format
 from service.lib.times import timestamp
 from service.model.form import MAX_LENGTH, Field, Form
 from service.model.lead import Answer, Consent, Content, Phone
@@ -19,6 +19,10 @@ from service.submission.field_match import Match, Matched, match
 from service.submission.form_data import Posted
 
 MAX_NAME: Final = 200
+_JOINERS: Final = "\u200c\u200d"
+_NOTHING: Final = frozenset(
+    {"-", "--", "---", ".", "na", "n/a", "n.a.", "none", "nil", "no", "null", "not available", "no email"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def check(form: Form, posted: Posted, matched: Matched | None = None, *, lenient
     """
     matched = matched or match(form, posted)
     answers, problems = _fields(form, posted, matched, lenient=lenient)
-    extra, refused = _extras(form, matched.extra, lenient=lenient)
+    extra, refused = _extras(form, matched, lenient=lenient)
     refused += [Problem(Code.NO_FILE_UPLOADS, name) for name in posted.files]
     if not lenient:
         was_anything_sent = bool(posted.fields or posted.files)
@@ -49,7 +53,7 @@ def check(form: Form, posted: Posted, matched: Matched | None = None, *, lenient
             return Problems((*problems, *refused))
         if not (answers or extra):
             return refuse(Code.EMPTY)
-    content = Content(answers, extra)
+    content = Content(answers, extra, flags=posted.flags)
     signals = spam.of_content(form, posted.control, content)
     return Checked(content, signals, tuple(_condemned(form, signals, answers)))
 
@@ -80,15 +84,41 @@ def _fields(form: Form, posted: Posted, matched: Matched, *, lenient: bool) -> t
 
 
 def _answer(form: Form, field: Field, found: Match | None, posted: Posted, *, lenient: bool) -> Answer | Problem | None:
-    if found is None:
-        return Problem(Code.REQUIRED_FIELD_MISSING, field.name) if field.required else None
-    text = clean(found.text, multiline=field.multiline)
-    if not text:
-        return Problem(Code.REQUIRED_FIELD_EMPTY, found.sent) if field.required else None
-    given = Given(form, field, found.sent, text, found.texts, posted.control.confirm, found.sent in posted.booleans)
+    text = clean(found.text, multiline=field.multiline) if found else ""
+    if found is None or not text or _says_nothing(field, text):
+        return _missing(form, field, found) if field.required else None
+    given = Given(
+        form,
+        field,
+        found.sent,
+        text,
+        texts=found.texts,
+        confirm=posted.control.confirm,
+        is_boolean=found.sent in posted.booleans,
+        country=found.country,
+        has_lost_plus=posted.is_url and (found.text[:1] == " " or field.type == "email"),
+    )
     is_long = len(text) > field.max_length
     read = given.problem(Code.TOO_LONG, n=str(field.max_length)) if is_long else TYPES[field.type].read(given)
-    return _flagged(given, read) if lenient and isinstance(read, Problem) else read
+    is_kept = lenient or field.invalid == "flag"
+    return _flagged(given, read) if is_kept and isinstance(read, Problem) else read
+
+
+def check_field(form: Form, posted: Posted, matched: Matched, name: str) -> Answer | Problem | None:
+    """Read one field alone, None where it was not given: what the check beside an input asks for."""
+    return _answer(form, form.fields[name], matched.fields.get(name), posted, lenient=False)
+
+
+def _says_nothing(field: Field, text: str) -> bool:
+    """Tell whether an optional address or number is a word for none."""
+    return not field.required and field.type in {"email", "phone"} and text.casefold() in _NOTHING
+
+
+def _missing(form: Form, field: Field, found: Match | None) -> Problem:
+    sent = found.sent if found else field.name
+    if form.consent and form.consent.field == field.name:
+        return Problem(Code.CONSENT_REQUIRED, sent)
+    return Problem(Code.REQUIRED_FIELD_EMPTY if found else Code.REQUIRED_FIELD_MISSING, sent)
 
 
 def _flagged(given: Given, problem: Problem) -> Answer:
@@ -98,19 +128,30 @@ def _flagged(given: Given, problem: Problem) -> Answer:
     return Answer(text, flags, Phone(raw=text, flags=flags) if given.field.type == "phone" else None)
 
 
-def _extras(form: Form, sent: Mapping[str, str], *, lenient: bool) -> tuple[dict[str, str], list[Problem]]:
-    """Clean what the form does not name; two names that are one when cleaned are joined."""
+def _extras(form: Form, matched: Matched, *, lenient: bool) -> tuple[dict[str, str], list[Problem]]:
+    """Clean what the form does not name; two names that are one when cleaned are joined.
+
+    Where the form takes no extras, what served to read a number is no problem, and neither are control fields.
+    """
     extra: dict[str, str] = {}
     problems = []
-    for sent_name, sent_text in sent.items():
-        name, text = clean(sent_name, multiline=False), clean(sent_text, multiline=True)
-        if not (name and text):
+    for sent_name, sent_text in matched.extra.items():
+        name, text = _plain_name(sent_name), clean(sent_text, multiline=True)
+        if not (name and text) or (not form.allow_extra and (sent_name in matched.read or name.startswith("_"))):
             continue
         if problem := _extra_problem(form, name, text):
             problems.append(problem)
         name = cut(name, MAX_NAME)
         extra[name] = cut(f"{extra[name]}, {text}" if name in extra else text, MAX_LENGTH)
     return extra, [] if lenient else problems
+
+
+def _plain_name(sent: str) -> str:
+    """Return a name without signs that nobody sees; the joiners of Indic words stay."""
+    name = clean(sent, multiline=False)
+    if name.isascii():
+        return name
+    return clean("".join(sign for sign in name if sign in _JOINERS or without_format(sign)), multiline=False)
 
 
 def _extra_problem(form: Form, name: str, text: str) -> Problem | None:

@@ -13,10 +13,11 @@ from service.fields.types import TYPES
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
 from service.lib.text import fold_blanks
-from service.model.form import Form
+from service.model.form import Form, fold
 from service.model.lead import Answer, Content
 from service.model.problem import Code
 from service.submission import spam
+from service.submission.field_match import names_of
 
 
 def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
@@ -30,6 +31,7 @@ def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
         for kind in ("phone", "email")
     ]
     found += [("phone", e164) for answer in content.fields.values() for e164 in _further_numbers(form, answer)]
+    found += _beside(form, content) if content.extra else ()
     return tuple(dict.fromkeys(person_hash(secret, form.name, kind, said) for kind, said in found if said))
 
 
@@ -75,6 +77,18 @@ def _identity(form: Form, name: str, answer: Answer, kind: str) -> str | None:
     if kind != "email":
         return None
     return None if Code.TYPE_EMAIL in answer.flags else email.key_of(str(answer.value))
+
+
+def _beside(form: Form, content: Content) -> Iterator[tuple[str, str | None]]:
+    """Yield the numbers and addresses among the extras that were sent under another name of such a field."""
+    names = names_of(form)
+    for sent, text in content.extra.items():
+        known = names.get(fold(sent))
+        kind = form.fields[known[0]].type if known else "text"
+        if kind == "phone" and (number := phone.read(text, country=form.country, countries=form.countries).phone):
+            yield "phone", number.e164
+        if kind == "email" and (found := email.read(text)):
+            yield "email", found.key
 
 
 def _further_numbers(form: Form, answer: Answer) -> Iterator[str]:

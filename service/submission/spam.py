@@ -54,7 +54,8 @@ class _Session(msgspec.Struct, frozen=True):
 def of_content(form: Form, control: Control, content: Content) -> dict[str, int]:
     """Return the signals that stand in what was sent."""
     links = len({each.lower() for text in _searched(form, content) for each in _LINK.findall(text)})
-    addresses = (each.text for name, each in content.fields.items() if _is(form, name, "email"))
+    emails = (answer for name, answer in content.fields.items() if _is(form, name, "email"))
+    addresses = (answer.text for answer in emails if "typo" not in answer.flags)  # a slip is no disposable address
     phones = (each.phone for each in content.fields.values() if each.phone)
     return _weighed(form, {
         "honeypot": bool(clean(control.gotcha, multiline=True)),

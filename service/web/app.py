@@ -6,11 +6,10 @@ submission by the intake. It never logs what a visitor typed.
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPMethod
 from typing import Final, Protocol
 
-import phonenumbers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,16 +18,21 @@ from starlette.routing import Route
 
 from service.config.config import Config
 from service.fields import phone
+from service.fields.phone_country import region_of
+from service.fields.types import suggestion_for
 from service.intake.intake import Intake, Taken, Unavailable
 from service.lib import origin
 from service.lib.secret import Secret
-from service.model.form import Form
-from service.model.problem import Code, Problems, refuse
+from service.model.form import Form, fold
+from service.model.problem import Code, Problem, Problems, refuse
 from service.replies import assets, next_url, openapi, page, reply
 from service.replies.reply import Reply
 from service.replies.wording import Voice
 from service.submission import body, source, spam
-from service.submission.form_data import Control, Posted
+from service.submission.body import MAX_FIELDS
+from service.submission.check import check_field
+from service.submission.field_match import match
+from service.submission.form_data import Control, Posted, gather
 from service.web.challenge import Challenger
 from service.web.limiter import Limiter
 from service.web.request import Visitor, read_body, read_visitor, respond
@@ -79,6 +83,7 @@ def create_app(
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
+        Route("/f/{form}/check", site.check, methods=["POST", "OPTIONS"]),
         Route("/f/{form}/thanks", site.thanks, methods=["GET", "OPTIONS"]),
         Route("/f/{form}/challenge", site.challenge, methods=["GET", "OPTIONS"]),
         Route("/lead-form.js", site.script),
@@ -105,6 +110,9 @@ class _Site:
 
     async def phone(self, request: Request) -> Response:
         return await self._at_form(request, self._check_phone)
+
+    async def check(self, request: Request) -> Response:
+        return await self._at_form(request, self._check_field)
 
     async def thanks(self, request: Request) -> Response:
         return await self._at_form(request, self._thank)
@@ -148,7 +156,7 @@ class _Site:
 
     async def _at_form(self, request: Request, answer: _AtForm) -> Response:
         if request.method == HTTPMethod.OPTIONS:
-            return respond(request, reply.preflight())
+            return respond(request, reply.preflight(request.headers.get("access-control-request-headers", "")))
         visitor, form = self._visitor(request), self._form_at(request)
         return respond(request, await answer(request, visitor, form) if form else _refusal(visitor, _NOT_FOUND))
 
@@ -156,7 +164,8 @@ class _Site:
         is_other = origin.of_url(visitor.referer) not in {None, *visitor.own_origins}
         led_by = visitor.referer[: source.MAX_LENGTH] if is_other else ""
         token, voice = spam.make_token(self.context.secret, form, self.context.clock()), visitor.voice(form)
-        return _page(200, page.hosted(form, voice, referrer=led_by, token=token), form, voice)
+        filled = match(form, gather(visitor.query[:MAX_FIELDS], honeypot=form.honeypot))
+        return _page(200, page.hosted(form, voice, filled, referrer=led_by, token=token), form, voice)
 
     async def _thank(self, _: Request, visitor: Visitor, form: Form) -> Reply:
         voice = visitor.voice(form)
@@ -170,9 +179,21 @@ class _Site:
         if problems := may_check(self.context, visitor, form):
             return _refusal(visitor, problems, form)
         raw = await read_body(request)
-        posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw, honeypot=form.honeypot)
+        posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw, form)
         asked = "" if isinstance(posted, Problems) else posted.control.language or posted.fields.get("language", "")
         return reply.phone_check(visitor.voice(form, asked), _verdict(form, posted))
+
+    async def _check_field(self, request: Request, visitor: Visitor, form: Form) -> Reply:
+        if problems := may_check(self.context, visitor, form):
+            return _refusal(visitor, problems, form)
+        raw = await read_body(request)
+        posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw, form)
+        if isinstance(posted, Problems):
+            return reply.field_check(visitor.voice(form), posted.items[0])
+        fields = dict(posted.fields)
+        name, value = fields.pop("name", ""), fields.pop("value", "")
+        asked = replace(posted, fields={**fields, name: value}) if name else posted
+        return reply.field_check(visitor.voice(form, posted.control.language), *_verdict_on(form, asked, name))
 
     async def _post(self, request: Request, visitor: Visitor, form: Form) -> Reply:
         started = self.context.clock()
@@ -195,7 +216,7 @@ class _Site:
         if isinstance(came_of, Taken):
             if visitor.wants_page:
                 return reply.see_other(goes_to or next_url.thanks_path(form, control.language))
-            return reply.success(voice, came_of.receipt, goes_to)
+            return reply.success(voice, came_of.receipt, goes_to, visit.suggestions)
         problems = _UNAVAILABLE if isinstance(came_of, Unavailable) else came_of
         if visit.said is None or not visitor.wants_page:
             return _refusal(visitor, problems, form, voice)
@@ -254,10 +275,23 @@ def _verdict(form: Form, posted: Posted | Problems) -> phone.Verdict:
     """Read the number of a phone check; whatever holds none is no number."""
     if isinstance(posted, Problems):
         return phone.read("", country=form.country, countries=form.countries)
-    named = posted.fields.get("country", "").strip().upper()
-    country = named if named in phonenumbers.SUPPORTED_REGIONS else form.country
-    confirm = posted.control.confirm or None
-    return phone.read(posted.fields.get("number", ""), country=country, countries=form.countries, confirm=confirm)
+    number = posted.fields.get("number", "")
+    country = "" if number.strip().startswith("+") else region_of(posted.fields.get("country", "")) or ""
+    lost = posted.is_url and number[:1] == " "
+    return phone.read_at(form, number.strip(), country=country, confirm=posted.control.confirm, has_lost_plus=lost)
+
+
+def _verdict_on(form: Form, posted: Posted, name: str) -> tuple[Problem | None, str]:
+    """Read one field as if it had been sent: what is wrong with it, and how it was likely meant."""
+    matched = match(form, posted)
+    field = next((known for known, found in matched.fields.items() if name in {found.sent, known}), None)
+    field = field or next((known for known in form.fields if fold(known) == fold(name)), None)
+    if field is None:
+        return Problem(Code.UNKNOWN_FIELD, name), ""
+    answer = check_field(form, posted, matched, field)
+    if isinstance(answer, Problem):
+        return answer, answer.suggestion or ""
+    return None, suggestion_for(answer) if answer else ""
 
 
 def _note_nothing(**_: object) -> None:

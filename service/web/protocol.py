@@ -65,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread = 0
         self._head = 0
         self._held_back = b""
-        self._bodies = 0
+        self._bodies = self._counted = 0
         self._messages = 0
         self._answers = 0
 
@@ -94,6 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_in_head:
             data = self._without_upgrade(data)
         super().data_received(data)
+        self._count_bodies()
         if self._is_in_head and self._unread > HEAD_BYTES:
             self._cut(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._unread > WIRE_BYTES:
@@ -131,19 +132,12 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of a body. When all bodies together are too large, the slowest go."""
+        """Take a piece of a body."""
         if self._is_cut:
             return
         if not self.cycle.response_complete:
             self._bodies += len(body)
-            self._crowd.body_bytes += len(body)
         super().on_body(body)
-        if self._crowd.body_bytes > BODIES_BYTES:
-            for slowest in self._crowd.waiting(Phase.BODY):
-                slowest.evict()
-                if self._crowd.body_bytes <= BODIES_BYTES:
-                    return
-            self.evict()
 
     def on_message_complete(self) -> None:
         """End the wait: what follows is our time, not the client's."""
@@ -243,9 +237,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         self._watch()
 
+    def _count_bodies(self) -> None:
+        """Count what came of bodies. When all bodies together are too large, the slowest go."""
+        self._crowd.body_bytes += self._bodies - self._counted
+        self._counted = self._bodies
+        if self._crowd.body_bytes > BODIES_BYTES:
+            for slowest in self._crowd.waiting(Phase.BODY):
+                slowest.evict()
+                if self._crowd.body_bytes <= BODIES_BYTES:
+                    return
+            self.evict()
+
     def _release_bodies(self) -> None:
-        self._crowd.body_bytes -= self._bodies
-        self._bodies = 0
+        self._crowd.body_bytes -= self._counted
+        self._bodies = self._counted = 0
 
     def _cut(self, status: HTTPStatus) -> None:
         if self._is_cut:

@@ -25,8 +25,9 @@ class Visitor:
     """Who sends a request and how they are answered: all that is looked at of it, but its body.
 
     `address` is the one that the request counts for; `origin` None: none was sent; `own_origins` are those of the
-    service itself, the best first. `language` is the one that the address asks for, `accepted` the browser's choice.
-    `session` is what Formspree's clients tell of their page; `timestamp` and `signature` are Webflow's.
+    service itself, the best first. `query` are the pairs of the address, `language` is the one that it asks for,
+    `accepted` the browser's choice. `session` is what Formspree's clients tell of their page; `timestamp` and
+    `signature` are Webflow's.
     """
 
     method: str = "POST"
@@ -36,6 +37,7 @@ class Visitor:
     referer: str = ""
     content_type: str = ""
     wants_page: bool = False
+    query: tuple[tuple[str, str], ...] = ()
     language: str = ""
     accepted: str = ""
     session: str = ""
@@ -74,6 +76,7 @@ def read_visitor(request: Request, service: Service) -> Visitor:
         wants_page=reply.wants_page(
             headers.get("accept", ""), headers.get("x-requested-with", ""), is_json_body=body.is_json(content_type)
         ),
+        query=tuple(request.query_params.multi_items()) if request.scope["query_string"] else (),
         language=language,
         accepted=", ".join(request.headers.getlist("accept-language")) if "accept-language" in headers else "",
         session=headers.get("formspree-session-data", ""),
@@ -109,7 +112,7 @@ async def read_body(request: Request) -> bytes | Problems:
     while is_more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            return refuse(Code.UNREADABLE_BODY)
+            return body.UNREADABLE
         raw += message.get("body", b"")
         if len(raw) > body.MAX_BYTES:
             return body.TOO_LARGE

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 from service.config.config import Config
+from service.fields.types import suggestion_for
 from service.intake.intake import Caller, Intake, Taken, Unavailable, Used
 from service.lib import origin
 from service.lib.secret import Secret
@@ -58,6 +59,8 @@ class Visit:
     form: Form
     came_of: Taken | Unavailable | Problems
     said: Said | None = None
+    suggestions: tuple[tuple[str, str], ...] = ()
+    """Mistyped, valid addresses: the name of the input and the right spelling."""
 
 
 async def submit(
@@ -86,14 +89,15 @@ def may_post(form: Form, sent: str | None, own_origins: Collection[str]) -> bool
     if form.origins is None or sent is None or sent == "null":
         return True
     page = origin.normalise(sent)
-    return page is not None and (page in own_origins or page in {origin.normalise(listed) for listed in form.origins})
+    listed = {origin.normalise(allowed) for allowed in form.origins}
+    return page is not None and (page in own_origins or page in listed or origin.shown_by_google(page) in listed)
 
 
 async def _submit_form(context: Context, visitor: Visitor, form: Form, raw: bytes) -> Visit:
     caller = Caller(context.address(visitor, form))
     now = context.clock()
     wait = context.limiter.post(form, caller.address, now)
-    posted = body.read(visitor.content_type, raw, honeypot=form.honeypot)
+    posted = body.read(visitor.content_type, raw, form)
     if isinstance(posted, Problems):
         return Visit(form, _too_many(wait) if wait else posted)
     posted, token = captcha.split(form, posted)
@@ -149,7 +153,14 @@ async def _keep(
         case Used():
             return Visit(form, Problems((captcha.failed(form),)), said)
         case _:
-            return Visit(form, came_of, said)
+            return Visit(form, came_of, said, _suggestions(said, checked))
+
+
+def _suggestions(said: Said, checked: Checked) -> tuple[tuple[str, str], ...]:
+    answers = checked.content.fields.items()
+    return tuple(
+        (said.matched.fields[name].sent, meant) for name, answer in answers if (meant := suggestion_for(answer))
+    )
 
 
 def _said(form: Form, posted: Posted, page_url: str) -> Said:

@@ -13,6 +13,7 @@ import msgspec
 from service.config import read
 from service.config.config import Config, Mistakes
 from service.fields import phone
+from service.fields.phone_country import region_of
 from service.intake.drain import Drain
 from service.lib import network, origin
 from service.lib.secret import Secret
@@ -49,6 +50,7 @@ NOW: Final = 1_790_000_000_000
 SECRET: Final = Secret("what only this clinic knows")
 CIPHER: Final = Cipher([b"1" * 32])
 PUZZLED: Final = replace(FORM, captcha=Altcha())
+region_of("India")  # the names of countries are read once
 FORMS: Final = {FORM.name: FORM, "strict": Form("strict", FORM.fields, ("crm",), allow_extra=False, junk="reject")}
 OWN: Final = ("https://forms.example.net",)
 GROWN: Final = 64 * 1024

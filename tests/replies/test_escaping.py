@@ -87,7 +87,7 @@ def pages_of(form: Form, typed: str) -> Iterator[str]:
 def refusals(form: Form, told: Voice, typed: str) -> Iterator[str]:
     names = [*form.fields, "extra", "_id", "_gotcha", "_confirm", "_language"]
     posted = gather([(name, typed) for name in names])
-    values = dict.fromkeys(("n", "choices", "country", "code", "origin", "method", "allowed", "example"), typed)
+    values = dict.fromkeys(("n", "choices", "country", "code", "origin", "method", "allowed", "example", "why"), typed)
     items = [Problem(Code.NOT_A_CHOICE, name, values, suggestion=typed) for name in form.fields]
     for code in CATALOGUE:
         problems = Problems((Problem(code, "", values), *items))

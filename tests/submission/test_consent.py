@@ -83,9 +83,9 @@ def test_whoever_must_agree_is_told_what_to_do() -> None:
         assert isinstance(checked, Problems)
         return checked.items
 
-    assert told() == (Problem(Code.REQUIRED_FIELD_MISSING, "ok"),)
-    assert told(ok="") == (Problem(Code.REQUIRED_FIELD_EMPTY, "ok"),)
-    for no in ("no", "false", "0", "off", "yes, no"):
+    assert told() == (Problem(Code.CONSENT_REQUIRED, "ok"),)
+    assert told(ok="") == (Problem(Code.CONSENT_REQUIRED, "ok"),)
+    for no in ("no", "false", "0", "off", "no, no"):
         assert told(ok=no) == (Problem(Code.CONSENT_REQUIRED, "ok"),)
     assert said(strict, ok="0, yes").consent is not None
     assert (

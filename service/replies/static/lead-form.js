@@ -14,22 +14,33 @@
 
   const of = (node) => states.get(node) || states.set(node, {}).get(node);
 
+  // A form as browsers made it: a field called "action" or "style" hides what is called so of the form.
+  const bare = (form) =>
+    new Proxy(form, {
+      get(form, name) {
+        const value = Reflect.get(HTMLFormElement.prototype, name, form);
+        return typeof value == "function" ? value.bind(form) : value;
+      },
+    });
+
   const attempt = (work) => {
     try {
       return work();
     } catch {}
   };
 
-  // Where a form posts to, if it is ours.
-  const target = (form) =>
+  // Where a form posts to, if it is ours; a button may send it elsewhere.
+  const target = (form, button) =>
     attempt(() => {
-      const name = form.getAttribute("data-lead-form");
-      const url = new URL(name || form.getAttribute("action") || "", name ? home : document.baseURI);
+      const name = bare(form).getAttribute("data-lead-form");
+      const other = button?.getAttribute("formaction");
+      const action = other || name || bare(form).getAttribute("action") || "";
+      const url = new URL(action, name && !other ? home : document.baseURI);
       const place = url.origin + url.pathname;
-      return (name != null || place.startsWith(home)) && place;
+      return ((name != null && !other) || place.startsWith(home)) && place;
     });
 
-  const ours = () => [...document.forms].filter(target);
+  const ours = () => [...document.querySelectorAll("form")].filter((form) => target(form));
 
   const make = (kind, name) => {
     const node = document.createElement(kind);
@@ -51,7 +62,7 @@
 
   // First and last touch, where asked for.
   const touches = (form) => {
-    if (![script, form].some((node) => "attribution" in node.dataset)) return {};
+    if (![script, bare(form)].some((node) => "attribution" in node.dataset)) return {};
     const here = { ...visit(), at: new Date().toISOString() };
     const known = attempt(() => JSON.parse(localStorage.leadForm)) || {};
     const fresh = (touch) => Date.parse(touch?.at) > Date.now() - 90 * 864e5 && touch;
@@ -65,13 +76,27 @@
 
   const isPhone = (field) => field.type == "tel" || (field.type == "text" && /phone|mobile/i.test(field.name));
 
+  // What a phone widget (intl-tel-input) says about its field: { number, country }; null: it keeps that to itself.
+  const ask = (field) => {
+    const number = field.value;
+    const around = field.closest(".iti");
+    const { intlTelInput: now, intlTelInputGlobals: before } = window;
+    const widget = field.iti || [now, before].reduce((found, all) => found || all?.getInstance?.(field), 0);
+    if (widget) {
+      const country = attempt(() => widget.getSelectedCountryData().iso2);
+      return { number: attempt(() => widget.getNumber()) || number, country };
+    }
+    const flag = around?.querySelector("[class*=__selected] .iti__flag")?.className.match(/iti__([a-z]{2})(?![\w-])/);
+    return around ? flag && { number, country: flag[1] } : { number };
+  };
+
   // The note beside a field.
   const noteOf = (field) => {
     const state = of(field);
     if (!state.note) {
       const known = field.getAttribute("aria-describedby") || "";
       const own = document.getElementById(known)?.closest(".lead-form-note"); // of our own pages
-      const place = isPhone(field) && field.form.querySelector("[data-phone-status]:not([data-state])");
+      const place = isPhone(field) && bare(field.form).querySelector("[data-phone-status]:not([data-state])");
       const note = own || place || make("div", "note");
       if (!note.isConnected) (field.closest("label,.iti") || field).after(note);
       note.id ||= "lead-form-" + ++count;
@@ -89,6 +114,7 @@
     note.textContent = message;
     note.dataset.state = message && (valid ? "valid" : "invalid");
     field.setAttribute("aria-invalid", !valid);
+    mended(field.form);
     // Asked about once; sent again it is confirmed.
     if (code == "PHONE_INVALID_BUT_POSSIBLE") of(field.form).confirm = [number, field.value];
     if (!suggestion) return;
@@ -104,13 +130,21 @@
     note.append(" ", button);
   };
 
+  // The sentence above all problems goes with the last of them.
+  const mended = (form) => {
+    const { problems } = of(form);
+    if (!problems?.length || problems.some((field) => field.matches("[aria-invalid=true]"))) return;
+    of(form).problems = null;
+    show(form, "fail");
+  };
+
   // Shows a message, or hides it: Webflow's, in the page's words, or ours.
   const show = (form, kind, text = "", more = "") => {
     const state = of(form);
-    state[kind] ||= form.querySelector(".lead-form-" + kind) || make("div", kind);
-    const block = form.closest(".w-form")?.querySelector(".w-form-" + kind) || state[kind];
+    state[kind] ||= bare(form).querySelector(".lead-form-" + kind) || make("div", kind);
+    const block = bare(form).closest(".w-form")?.querySelector(".w-form-" + kind) || state[kind];
     if (block == state[kind]) block.textContent = text;
-    if (!block.isConnected) form.after(block);
+    if (!block.isConnected) bare(form).after(block);
     block.append((state.more ||= make("div", "more")));
     state.more.textContent = more;
     block.style.display = text ? "block" : "none";
@@ -119,27 +153,32 @@
   };
 
   const clear = (form) => {
-    form.style.display = "";
+    bare(form).style.display = "";
+    of(form).problems = null;
     show(form, "done");
     show(form, "fail");
-    form.querySelectorAll("[aria-invalid=true]").forEach((field) => say(field, { valid: true }));
+    bare(form).querySelectorAll("[aria-invalid=true]").forEach((field) => say(field, { valid: true }));
   };
 
   const check = async (field) => {
     const { form, value } = field;
-    const place = form && isPhone(field) && target(form);
+    const phone = isPhone(field);
+    const place = form && (phone || field.type == "email") && target(form);
     if (!place || of(form).busy || !value.trim() || of(field).checked == value) return;
+    const asked = phone ? ask(field) : { name: field.name, value };
+    if (!asked) return; // a widget that nobody can ask: better nothing than something wrong
     of(field).checked = value;
     const { turn } = of(form);
     await pressed;
-    noteOf(field);
+    if (phone) noteOf(field);
     try {
-      const number = window.intlTelInput?.getInstance?.(field)?.getNumber() || value;
-      const body = new URLSearchParams({ number, _language: root.lang });
-      const told = await (await fetch(place + "/phone", { method: "POST", body })).json();
+      const body = new URLSearchParams({ _language: root.lang });
+      for (const [name, value] of Object.entries(asked)) if (value) body.set(name, value);
+      const told = await (await fetch(place + (phone ? "/phone" : "/check"), { method: "POST", body })).json();
       await pressed;
       if (of(form).turn != turn) of(field).checked = ""; // sent meanwhile: that answer decides
-      else if (field.value == value && told.code && !told.errors) say(field, told, number);
+      else if (field.value == value && told.code && !told.errors && (phone || told.suggestion || !told.valid))
+        say(field, told, asked.number);
     } catch {} // A courtesy.
   };
 
@@ -192,18 +231,33 @@
     flying.delete(lead.key);
     if (told.ok) {
       state.key = state.confirm = null;
-      const next = form.isConnected && (form.dataset.redirect || told.next);
+      const next = bare(form).isConnected && (bare(form).dataset.redirect || told.next);
       if (next) return location.assign(next); // until "pagehide" the button is held
-      attempt(() => form.reset()); // unless a field is called so
-      form.style.display = "none";
+      bare(form).reset();
+      bare(form).style.display = "none";
       show(form, "done", told.message).focus();
+      for (const offer of told.suggestions || []) propose(form, lead, offer);
     } else complain(form, told, lead.pairs);
     free(form);
   };
 
+  // What was mistyped, and is sent again in its right spelling by one click.
+  const propose = (form, { url, pairs, asked }, { field, message, suggestion }) => {
+    const button = make("button", "suggestion");
+    button.type = "button";
+    button.textContent = suggestion;
+    button.onclick = () => {
+      const right = pairs.map(([name, value]) => [name, fold(name) == fold(field) ? suggestion : value]);
+      send(form, { url, key: newKey(), pairs: right, asked });
+    };
+    of(form).more.append(message, " ", button);
+  };
+
+  const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
   // Disables the button until `free`.
   const hold = (form) => {
-    const button = form.querySelector("[type=submit],button:not([type])") || make("button");
+    const button = bare(form).querySelector("[type=submit],button:not([type])") || make("button");
     const { value, dataset } = button;
     const nodes = [...button.childNodes];
     button.disabled = true;
@@ -222,41 +276,55 @@
 
   const fold = (name) => name.toLowerCase().replace(/[\s_[\]-]/g, "");
 
-  const find = (form, test) => [...form.elements].find((field) => field.type != "hidden" && test(field));
+  const find = (form, test) => [...bare(form).elements].find((field) => field.type != "hidden" && test(field));
 
-  const complain = (form, { errors = [], message }, pairs) => {
+  // Whether somebody sees it now: an earlier step or another tab may hide it.
+  const isShown = (field) => field.getClientRects().length > 0;
+
+  const complain = (form, { errors = [], check, message }, pairs) => {
+    const problems = [];
     const rest = errors.filter((error) => {
       const field =
         find(form, (each) => each.name && fold(each.name) == fold(error.field)) ||
         (/^PHONE/.test(error.code) && find(form, isPhone)); // of a widget's hidden number
-      if (field) say(field, error, pairs.find((pair) => pair[0] == error.field)?.[1]);
-      return !field;
+      if (!field) return true;
+      say(field, error, pairs.find((pair) => pair[0] == error.field)?.[1]);
+      problems.push(field);
+      return !isShown(field);
     });
-    window.turnstile?.reset(); // its token is good for one try
-    const text = form.dataset.failure || message || "Oops! Something went wrong while submitting the form.";
+    attempt(() => window.turnstile.reset()); // its token is good for one try
+    const failure = message || "Oops! Something went wrong while submitting the form.";
+    const text = (problems.length && check) || bare(form).dataset.failure || failure;
     const sentences = rest.map(({ field, message }) => (field ? field + ": " : "") + message);
     const block = show(form, "fail", text, sentences.join(" "));
-    (form.querySelector("[aria-invalid=true]") || block).focus();
+    of(form).problems = problems.length == errors.length && problems;
+    (problems.find(isShown) || block).focus();
   };
 
   const submit = (event) => {
-    const form = event.target;
+    const { target: form, submitter } = event;
     const state = of(form);
     if (event.defaultPrevented) return; // by a check of the page
     event.preventDefault();
     event.stopPropagation(); // Webflow listens at the document
     if (state.busy) return;
-    const pairs = [...new FormData(form, event.submitter)];
+    const pairs = [...new FormData(form, submitter)];
     for (const pair of pairs)
       if (pair[0] == "_next" && pair[1]) attempt(() => (pair[1] = new URL(pair[1], document.baseURI).href));
     const add = (name, value) => value && !pairs.some((pair) => pair[0] == name) && pairs.push([name, value]);
     attempt(() => add("_source", JSON.stringify({ ...visit(), ...touches(form) })));
     add("_language", root.lang);
+    for (const field of bare(form).elements) {
+      if (!field.value || !isPhone(field) || !field.closest(".iti")) continue;
+      const { number, country } = ask(field) || {}; // what the widget shows beside the number
+      add(field.name + "_country", country);
+      if (number != field.value) add(field.name + "_full", number);
+    }
     add("_confirm", state.confirm?.find((number) => pairs.some((pair) => pair[1] == number)));
     add("_elapsed", `${performance.now() | 0}`);
     add("_webdriver", navigator.webdriver && "1");
-    state.key ||= crypto.getRandomValues(new Uint32Array(4)).join("-");
-    send(form, { url: target(form), key: state.key, pairs, asked: "captcha" in form.dataset });
+    state.key ||= newKey();
+    send(form, { url: target(form, submitter), key: state.key, pairs, asked: "captcha" in bare(form).dataset });
   };
 
   // Sends what a reload or a lost network left.
@@ -273,9 +341,9 @@
     });
 
   // Ours is the form's last listener: those that fill hidden fields come before, the document's after.
-  const last = ({ target: form }) => {
-    form.removeEventListener("submit", submit);
-    if (target(form)) form.addEventListener("submit", submit);
+  const last = ({ target: form, submitter }) => {
+    bare(form).removeEventListener("submit", submit);
+    if (target(form, submitter)) bare(form).addEventListener("submit", submit);
   };
   addEventListener("submit", last, true);
   const press = (go) => {
@@ -287,12 +355,13 @@
   addEventListener("change", (event) => check(event.target));
   addEventListener("input", ({ target: field }) => {
     const state = of(field);
-    if (field.form) of(field.form).edited = true;
+    if (!field.form || !target(field.form)) return;
+    of(field.form).edited = true;
     if (state.note || field.matches("[aria-invalid=true]")) say(field, { valid: true });
     state.checked = "";
   });
   addEventListener("reset", ({ target: form }) => {
-    for (const field of form.elements) if (of(field).note) say(field, { valid: true });
+    for (const field of bare(form).elements) if (of(field).note) say(field, { valid: true });
   });
   addEventListener("online", resume);
   addEventListener("pagehide", () => ours().forEach(free));

@@ -1,0 +1,208 @@
+"""Whatever a real page sends is taken as it was meant: whose number it is, and nothing lost or turned round."""
+
+from dataclasses import replace
+
+import pytest
+
+from service.fields.phone_country import region_of
+from service.lib.secret import Secret
+from service.model.form import Agreement, Field, Form
+from service.model.lead import Content
+from service.model.problem import Problems
+from service.submission import body
+from service.submission.check import Checked, check
+from service.submission.form_data import Posted
+from service.submission.person import identities, person_hash
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+SECRET = Secret("a secret of the tests, 32 and more")
+FORM = Form(
+    "clinic",
+    {
+        "name": Field("name"),
+        "phone": Field("phone", "phone", aliases=("mobile", "phone number")),
+        "email": Field("email", "email"),
+        "branch": Field("branch", "choice", choices=("Bangalore", "Hyderabad")),
+        "ok": Field("ok", "boolean"),
+    },
+    (),
+)
+
+
+def read(raw: str, form: Form = FORM, kind: str = FORM_TYPE) -> Checked | Problems:
+    posted = body.read(kind, raw.encode(), form)
+    return check(form, posted) if isinstance(posted, Posted) else posted
+
+
+def said(raw: str, form: Form = FORM, kind: str = FORM_TYPE) -> Content:
+    checked = read(raw, form, kind)
+    assert isinstance(checked, Checked), [str(problem.code) for problem in checked.items]
+    return checked.content
+
+
+def told(raw: str, form: Form = FORM) -> list[tuple[str, str]]:
+    problems = read(raw, form)
+    assert isinstance(problems, Problems)
+    return [(problem.field, str(problem.code)) for problem in problems.items]
+
+
+# --- whose number is it
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "country_code=%2B44", "countryCode=44", "dial_code=0044", "phone_country=gb", "country=GB", "country=UK",
+        "country=United+Kingdom", "phone%5Bcountry%5D=GB", "mobile_country=GB", "isd=%2B+44", "phone-dial-code=%2B44",
+        "country=United+Kingdom+(%2B44)", "countryPhone=GB", "intl_phone=%2B447911234567", "full=%2B44+7911+234567",
+        "anything=%2B447911234567", "phone_full=%2B447911234567",
+    ],
+)  # fmt: skip
+def test_a_number_belongs_to_what_stands_beside_it(beside: str) -> None:
+    for number in ("07911+234567", "7911234567"):
+        assert said(f"phone={number}&{beside}").fields["phone"].value == "+447911234567"
+
+
+@pytest.mark.parametrize(
+    ("raw", "e164"),
+    [
+        ("phone=%2B44&phone=7911234567", "+447911234567"),
+        ("phone=7911234567&phone=%2B44", "+447911234567"),
+        ("phone%5Bcountry%5D=GB&phone%5Bnumber%5D=07911234567", "+447911234567"),
+        ("phone=089510+47001&country=Nowhere", "+918951047001"),
+        ("phone=%2B918951047001&country=GB", "+918951047001"),
+        ("phone=8951047001&phone=8951047001", "+918951047001"),
+        ("phone=+91+89510+47001", "+918951047001"),
+        ("phone=+447911234567", "+447911234567"),
+        ("phone=+8951047001", "+918951047001"),
+        ("phone=89510+47001&full=%2B919845012345", "+918951047001"),
+    ],
+)
+def test_a_number_is_read_as_it_was_meant(raw: str, e164: str) -> None:
+    assert said(raw).fields["phone"].value == e164
+
+
+@pytest.mark.parametrize(
+    "raw", ["phone=98450+12345&country=GB", "phone=4155552671&country_code=%2B44", "phone=12345&country=IN"]
+)
+def test_a_number_is_never_valid_against_what_the_visitor_said(raw: str) -> None:
+    [(field, code)] = told(raw)
+    assert field == "phone"
+    assert code.startswith("PHONE_")
+
+
+def test_json_of_a_widget_is_a_number_and_its_country() -> None:
+    raw = '{"phone": {"countryCode": "GB", "number": "07911 234567"}}'
+    assert said(raw, kind="application/json").fields["phone"].value == "+447911234567"
+
+
+def test_what_served_to_read_a_number_is_no_unknown_field() -> None:
+    strict = replace(FORM, allow_extra=False)
+    assert said("phone=07911234567&country_code=%2B44&_subject=Hello", strict).fields["phone"].value == "+447911234567"
+    assert told("phone=8951047001&colour=red", strict) == [("colour", "UNKNOWN_FIELD")]
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [("GB", "GB"), ("in", "IN"), ("uk", "GB"), ("+1", "US"), ("0091", "IN"), ("India", "IN"), ("india (+91)", "IN"),
+     ("India (IN)", "IN"), ("", None), ("x", None), ("ZZ", None), ("+999", None), ("12345", None), ("a" * 99, None)],
+)  # fmt: skip
+def test_a_country_is_named_in_many_ways(text: str, region: str | None) -> None:
+    assert region_of(text) == region
+
+
+# --- nothing said is lost
+
+
+def test_a_second_value_is_kept_under_its_own_name_and_finds_its_person() -> None:
+    content = said("phone=8951047001&mobile=98450+12345&email=a%40example.com&Email=b%40example.com")
+    assert content.extra == {"mobile": "98450 12345", "Email": "b@example.com"}
+    found = identities(SECRET, FORM, content)
+    assert person_hash(SECRET, "clinic", "phone", "+919845012345") in found
+    assert person_hash(SECRET, "clinic", "email", "b@example.com") in found
+
+
+@pytest.mark.parametrize(
+    "raw", ["phone=8951047001&mobile=%2B91+89510-47001", "name=A&Name=a&phone=8951047001", "phone=8951047001&mobile="]
+)
+def test_the_same_value_twice_is_one(raw: str) -> None:
+    assert said(raw).extra == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "is_ticked"),
+    [("true,false", True), ("false,true", True), ("0,1", True), ("on", True), ("no", False), ("false,false", False)],
+)
+def test_a_box_is_ticked_if_any_of_its_values_says_so(values: str, is_ticked: bool) -> None:
+    raw = "&".join(f"ok={value}" for value in values.split(","))
+    assert said(f"phone=8951047001&{raw}").fields["ok"].value is is_ticked
+
+
+@pytest.mark.parametrize("raw", ["", "&ok=", "&ok=false", "&ok=no&ok=no"])
+def test_a_required_consent_that_is_not_given_is_called_so(raw: str) -> None:
+    fields = {**FORM.fields, "ok": Field("ok", "boolean", required=True)}
+    form = replace(FORM, fields=fields, consent=Agreement("ok", "1", "I agree"))
+    assert told(f"phone=8951047001{raw}", form) == [("ok", "CONSENT_REQUIRED")]
+
+
+def test_replyto_is_the_address_where_there_is_none() -> None:
+    assert said("phone=8951047001&_replyto=a%40example.com").fields["email"].value == "a@example.com"
+    content = said("phone=8951047001&email=b%40example.com&_replyto=a%40example.com")
+    assert (content.fields["email"].value, content.extra) == ("b@example.com", {"_replyto": "a@example.com"})
+    assert told("phone=8951047001&_replyto=nobody")[0] == ("_replyto", "TYPE_EMAIL")
+
+
+def test_names_that_carry_words_are_kept_and_those_of_programs_are_not() -> None:
+    raw = "phone=8951047001&_subject=Website+enquiry&_wpnonce=a8f5f167f4&_charset_=utf-8&_time=1732"
+    assert said(raw).extra == {"_subject": "Website enquiry"}
+
+
+@pytest.mark.parametrize("nothing", ["na", "N/A", "-", "none", "None", "no email", "nil"])
+def test_a_word_for_none_is_none(nothing: str) -> None:
+    assert "email" not in said(f"phone=8951047001&email={nothing}").fields
+    assert "phone" not in said(f"email=a%40example.com&phone={nothing}").fields
+    required = replace(FORM, fields={**FORM.fields, "email": Field("email", "email", required=True)})
+    assert told(f"phone=8951047001&email={nothing}", required)[0][0] == "email"
+
+
+def test_a_field_may_keep_what_is_wrong_and_a_choice_what_is_other() -> None:
+    fields = {
+        **FORM.fields,
+        "email": Field("email", "email", invalid="flag"),
+        "branch": Field("branch", "choice", choices=("Bangalore",), other=True),
+        "parts": Field("parts", "choices", choices=("Knee", "Back"), other=True),
+    }
+    content = said(
+        "phone=8951047001&email=a%40b%40c&branch=Mysore&parts=knee&parts=Elbow", replace(FORM, fields=fields)
+    )
+    assert {name: (answer.value, answer.flags) for name, answer in content.fields.items() if name != "phone"} == {
+        "email": ("a@b@c", ("TYPE_EMAIL",)),
+        "branch": ("Mysore", ("NOT_A_CHOICE",)),
+        "parts": (("Knee", "Elbow"), ("NOT_A_CHOICE",)),
+    }
+
+
+def test_signs_that_nobody_sees_are_taken_out() -> None:
+    raw = (
+        "phone=8951047001&email=\u202aasha\u00ad@example.com\u202c&branch=\u200bBanga\u00adlore\u200e&col\u200bour=red"
+    )
+    content = said(raw)
+    assert content.fields["email"].value == "asha@example.com"
+    assert content.fields["branch"].value == "Bangalore"
+    assert content.extra == {"colour": "red"}
+
+
+def test_a_blank_inside_an_address_was_a_plus() -> None:
+    email = said("phone=8951047001&email=ravi+physio%40example.in").fields["email"]
+    assert (email.value, email.flags) == ("ravi+physio@example.in", ("repaired",))
+    assert isinstance(
+        read('{"phone": "8951047001", "email": "ravi physio@example.in"}', kind="application/json"), Problems
+    )
+
+
+@pytest.mark.parametrize("slip", ["gmial.com", "gmail.con", "yahooo.com", "hotmial.com", "gnail.com"])
+def test_a_slip_of_a_valid_address_is_taken_and_is_not_disposable(slip: str) -> None:
+    checked = read(f"phone=8951047001&email=asha%40{slip}")
+    assert isinstance(checked, Checked)
+    assert checked.content.fields["email"].flags == ("typo",)
+    assert "disposable" not in checked.signals
