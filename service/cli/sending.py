@@ -16,6 +16,7 @@ from service.config.validators import duration
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
 from service.destinations.outcome import Delivered, Outcome
+from service.destinations.presets import PRESETS
 from service.destinations.sample import sample_delivery
 from service.lib.errors import CannotStart
 from service.model.lead import Delivery
@@ -27,7 +28,7 @@ from service.store.server import Server
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (replay, repair, preview, test):
+    for command in (replay, repair, preview, test, new):
         app.command(context_settings=TAKES_RECEIPTS if command is replay else None)(command)
 
 
@@ -132,6 +133,20 @@ def _destination(config: Config, name: str) -> Destination:
 def _sample(config: Config, destination: Destination) -> Delivery:
     forms = config.forms_by_destination[destination.name] or tuple(config.forms.values())
     return sample_delivery(forms[0], clock())
+
+
+def new(
+    what: Annotated[str, typer.Argument(help="destination")],
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="The CRM or chat, by name.")],
+) -> None:
+    """Print the lines for leads.toml of a destination by name, and what to make there."""
+    if what != "destination":
+        raise CannotStart(f"There is no `leads new {what}`; there is `leads new destination TYPE`.")
+    if type_ not in PRESETS:
+        raise CannotStart(f"There is no destination by the name {type_}; there is {', '.join(PRESETS)}.")
+    preset = PRESETS[type_]
+    typer.echo(f"# {preset.title}. To make there: {preset.needs}")
+    typer.echo(preset.lines())
 
 
 def test(destination: str) -> None:

@@ -16,12 +16,15 @@ from service.config.env_secrets import Environment
 from service.config.form import read_form
 from service.config.table import Keys, Mistake, Report, Table, Wrong, say, several, table, what, whole, wrong
 from service.config.validators import check_name, duration, one_of, page_origin
-from service.config.webhook import read_webhook
+from service.config.webhook import read_named, read_webhook
 from service.destinations.destination import Destination
+from service.destinations.presets import PRESETS
 from service.lib.network import Network, network
 
 MOST_REPLICAS: Final = 5
-KINDS: Final[Mapping[str, Callable[[str, Table, Reach, Environment], Destination]]] = {"webhook": read_webhook}
+KINDS: Final[Mapping[str, Callable[[str, Table, Reach, Environment], Destination]]] = {
+    "webhook": read_webhook, **dict.fromkeys(PRESETS, read_named),
+}  # fmt: skip
 
 
 def parse(text: str, environ: Mapping[str, str], read_file: Callable[[str], str]) -> Config | Mistakes:

@@ -5,15 +5,17 @@ Invariant: pure; every mistake goes to the table's report. Values of `url`, `sec
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from service.config.answers import read_rules, read_statuses
 from service.config.body import Reach, Words
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
-from service.config.table import Table, Wrong, flag, listing, say, several, whole, wrong
+from service.config.table import Table, Wrong, flag, listing, say, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate
 from service.destinations.envelope import PLAIN_PATHS
+from service.destinations.presets import PRESETS
 from service.destinations.template import Node, Pattern, Placeholder, split
 from service.destinations.webhook import METHODS, Webhook
 from service.lib.network import host_of
@@ -23,6 +25,9 @@ RESERVED_HEADERS: Final = (
     "host", "content-length", "content-type", "transfer-encoding", "connection",
     "webhook-id", "webhook-timestamp", "webhook-signature",
 )  # fmt: skip
+_NAME: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_SETTING: Final = 200
+_UNSET: Final = "unset"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
 _CONTENT_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]+(; ?charset=[a-zA-Z0-9-]+)?")
@@ -31,8 +36,35 @@ _FORMATS: Final[tuple[Literal["json", "form"], ...]] = ("json", "form")
 _DEFAULT: Final = Webhook("", ())
 
 
-def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment) -> Webhook:
-    """Return the webhook at `keys`. `reach` is what the forms that deliver to it can tell."""
+def read_named(name: str, keys: Table, reach: Reach, environment: Environment) -> Webhook:
+    """Return the destination at `keys` whose type is the name of a preset: the file's own lines come before those."""
+    preset = PRESETS[str(keys.keys["type"])]
+    own: dict[str, Any] = dict(keys.keys)
+    settings = {
+        key: keys.need(key, _secret_name if setting.is_secret else text(_LONGEST_SETTING), _UNSET, setting.means)
+        for key, setting in preset.settings.items()
+    }
+    given = preset.filled(settings)
+    if _UNSET in settings.values():  # Reported; what is made of it would be wrong once more.
+        own = {key: value for key, value in own.items() if key not in settings}
+        given |= {"url": "https://unset.example/", "headers": {}}
+    if isinstance(own.get("headers"), dict):
+        given["headers"] = given.get("headers", {}) | own.pop("headers")
+    if isinstance(own.get("rules"), list):
+        given["rules"] = own.pop("rules") + given.get("rules", [])
+    body = given.pop("body")
+    keys.keys = given | own
+    return read_webhook(name, keys, reach, environment, body=body)
+
+
+def _secret_name(value: object) -> str | Wrong:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    return wrong('must be a `$NAME`: a secret is never written into this file. Write "$NAME", and set it outside')
+
+
+def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment, *, body: object = None) -> Webhook:
+    """Return the webhook at `keys`. `reach` is what the forms that deliver to it can tell, `body` that of a preset."""
     keys.read("type", lambda _: None, None)
     form = keys.read("format", one_of(_FORMATS), _DEFAULT.format)
     words = Words(keys, environment, reach, flat=form == "form")
@@ -42,7 +74,7 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment)
         secrets=keys.read("secret", lambda value: _secrets(value, environment), ()),
         headers=_headers(keys.below("headers"), words),
         format=form,
-        body=_body(keys, words),
+        body=_body(keys, words) if body is None else _body_over(body, keys, words),
         method=keys.read("method", one_of(METHODS), _DEFAULT.method),
         content_type=keys.read("content_type", _content_type, ""),
         timeout=keys.read("timeout", duration("100ms", "5m"), _DEFAULT.timeout),
@@ -77,18 +109,20 @@ def _is_whole(written: str, line: Pattern) -> bool:
 
 def _example(line: Pattern, standing_for_a_value: str) -> str:
     """Return a line as it may come out."""
-    texts = (part.reveal() if isinstance(part, Secret) else part for part in line)
-    return "".join(text if isinstance(text, str) else standing_for_a_value for text in texts)
+    shown = (part.reveal() if isinstance(part, Secret) else part for part in line)
+    return "".join(part if isinstance(part, str) else standing_for_a_value for part in shown)
 
 
 def _problem_of_url(url: Pattern) -> str | None:
     """Say what is wrong with an address, without repeating it. What passes here, httpx takes."""
-    text = _example(url, "a")
+    example = _example(url, "a")
     try:
-        parts, other = urlsplit(text), urlsplit(_example(url, "b"))
+        parts, other = urlsplit(example), urlsplit(_example(url, "b"))
         if parts.netloc != other.netloc:
             return "must not have a placeholder in its host: what a visitor types would say where leads go"
-        is_address = parts.port != 0 and _URL.fullmatch(text) and parts.scheme in {"http", "https"} and host_of(parts)
+        is_address = (
+            parts.port != 0 and _URL.fullmatch(example) and parts.scheme in {"http", "https"} and host_of(parts)
+        )
     except ValueError:
         return "must be an address such as `https://crm.example.com/hooks/leads`"
     if not is_address:
@@ -104,7 +138,7 @@ def _literal_secrets(url: Pattern) -> list[str]:
     """Return the parameters of an address that ask for a secret and stand there in the open."""
     if any(isinstance(part, Secret) for part in url):
         return []
-    return [key for key, text in parse_qsl(urlsplit(_example(url, "")).query) if asks_for_secret(key) and text]
+    return [key for key, value in parse_qsl(urlsplit(_example(url, "")).query) if asks_for_secret(key) and value]
 
 
 def _content_type(value: object) -> str | Wrong:
@@ -153,6 +187,22 @@ def _problem_of_header_value(name: str, value: Pattern) -> str | None:
             'holds a literal where a secret belongs: write "$NAME", or "Bearer $NAME", and put it into the environment'
         )
     return None
+
+
+def _body_over(body: object, keys: Table, words: Words) -> "Node | None":
+    """Return a preset's body with what the file says laid over it; the preset may name fields that no form has."""
+    below = replace(words, reach=Reach(None, phone=True, never_extra=frozenset())).body(body)
+    above = _body(keys, words)
+    return below if above is None else _laid_over(below, above)
+
+
+def _laid_over(below: Node, above: Node) -> Node:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    return {
+        **below,
+        **{key: _laid_over(below.get(key, ()), node) for key, node in above.items()},
+    }
 
 
 def _body(keys: Table, words: Words) -> "Node | None":

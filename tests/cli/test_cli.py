@@ -701,6 +701,15 @@ def test_preview_shows_the_request_with_every_secret_masked(leads: Leads, histor
     assert '"test": true' in leads("preview", "crm").out
 
 
+def test_new_prints_lines_that_check_takes_and_names_what_there_is(leads: Leads) -> None:
+    printed = leads("new", "destination", "telecrm")
+    assert (printed.status, printed.out.splitlines()[1:3]) == (0, ["[destinations.telecrm]", 'type = "telecrm"'])
+    unknown = leads("new", "destination", "nonesuch")
+    assert unknown.status == 1
+    assert "leadsquared" in unknown.err
+    assert leads("new", "form", "telecrm").status == 1
+
+
 def test_test_sends_a_lead_marked_as_one_and_prints_the_answer(leads: Leads, crm: Crm) -> None:
     leads.config(one_crm(crm))
     told = leads("test", "crm")

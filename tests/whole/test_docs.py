@@ -29,6 +29,7 @@ from service.delivery.sender import READ_AT_MOST
 from service.destinations import outcome
 from service.destinations.envelope import CONSENT_KEYS, NUMBER_PARTS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
+from service.destinations.presets import PRESETS
 from service.destinations.webhook import Webhook
 from service.lib.json_text import MAX_DEPTH
 from service.lib.secret import Secret
@@ -56,6 +57,12 @@ ENVIRON = {
     "CRM_WEBHOOK_SECRET": "whsec_" + "QUJD" * 10, "CRM_KEY": "key", "NEW": "whsec_" + "QUJD" * 9,
     "OLD": "whsec_" + "QUJD" * 8,
 }  # fmt: skip
+SECRETS = {
+    setting.example.removeprefix("$"): f"https://{name}.example.com/hook"
+    for name, preset in PRESETS.items()
+    for setting in preset.settings.values()
+    if setting.is_secret
+}
 FORM = '[forms.get-in-touch]\ndeliver = ["crm"]\nfields.name = {type = "text"}\nfields.phone = {type = "phone"}\n'
 FORM += 'fields.message = {type = "text"}\n'
 TOLD_IN_WORDS = {"type", "messages", "spam", "weights", "limits", "secret"}
@@ -297,9 +304,10 @@ def anchors(text: str) -> set[str]:
     [(page.name, block) for page in PAGES for block in blocks(page.read_text("utf-8"), "toml")],
 )
 def test_every_piece_of_configuration_is_one(page: str, block: str) -> None:
-    whole = block if "[forms." in block else FORM + block
+    named = re.search(r"^\[destinations\.([a-z0-9-]+)\]", block, re.MULTILINE)
+    whole = block if "[forms." in block else FORM.replace('"crm"', f'"{named[1] if named else "crm"}"') + block
     whole = whole if "[destinations." in whole else whole + DESTINATION
-    assert isinstance(parse(whole, ENVIRON, lambda _: ""), Config), page
+    assert isinstance(parse(whole, {**SECRETS, **ENVIRON}, lambda _: ""), Config), page
 
 
 def test_every_piece_of_json_is_json() -> None:

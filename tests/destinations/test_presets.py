@@ -1,0 +1,284 @@
+"""CRMs and chats by name: the bytes they are sent, and what their answers mean.
+
+The answers are those of the vendors' documentation and of public client code; none was tried with a real account.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+import pytest
+from test_webhook import NOW, PHONE, SOURCE, delivery
+
+from service.config.config import Config, Mistakes
+from service.config.read import parse
+from service.destinations.outcome import Outcome, Rejected, Retry
+from service.destinations.presets import PRESETS
+from service.destinations.rules import Answer
+from service.destinations.webhook import Webhook
+from service.model.lead import Answer as Said
+
+DOCS = (Path(__file__).parents[2] / "docs" / "destinations.md").read_text("utf-8")
+FORM = """
+[forms.get-in-touch]
+deliver = ["crm"]
+fields.name = { type = "text" }
+fields.phone = { type = "phone" }
+fields.email = { type = "email" }
+fields.message = { type = "text" }
+"""
+SECRETS = {
+    setting.example.removeprefix("$"): "https://flow.example.com/run?sig=s" if name == "teams" else "s3cret"
+    for name, preset in PRESETS.items()
+    for setting in preset.settings.values()
+    if setting.is_secret
+}
+ASHA = {
+    "name": Said("Asha Rao"),
+    "phone": Said("+918951047001", phone=PHONE),
+    "email": Said("asha@example.com"),
+    "message": Said("Knee pain"),
+}
+
+
+def read(name: str, more: str = "", form: str = FORM) -> Config | Mistakes:
+    lines = PRESETS[name].lines().replace(f"[destinations.{name}]", "[destinations.crm]")
+    return parse(f"{form}{lines}\n{more}", SECRETS, lambda _: "")
+
+
+def named(name: str, more: str = "", form: str = FORM) -> Webhook:
+    config = read(name, more, form)
+    assert isinstance(config, Config), config
+    destination = config.destinations["crm"]
+    assert isinstance(destination, Webhook)
+    return destination
+
+
+def sent(name: str, fields: Mapping[str, Said] = ASHA) -> Any:
+    webhook = named(name)
+    content = webhook.request(delivery(dict(fields), source=SOURCE), NOW).content
+    return dict(parse_qsl(content.decode())) if webhook.format == "form" else msgspec.json.decode(content)
+
+
+BODIES: dict[str, Any] = {
+    "leadsquared": [
+        {"Attribute": "FirstName", "Value": "Asha"},
+        {"Attribute": "LastName", "Value": "Rao"},
+        {"Attribute": "Phone", "Value": "+91-8951047001"},
+        {"Attribute": "EmailAddress", "Value": "asha@example.com"},
+        {"Attribute": "Notes", "Value": "Knee pain"},
+        {"Attribute": "Source", "Value": "google"},
+        {"Attribute": "SearchBy", "Value": "Phone"},
+    ],
+    "telecrm": {
+        "fields": {"name": "Asha Rao", "phone": "+918951047001", "email": "asha@example.com"},
+        "actions": [{"type": "SYSTEM_NOTE", "text": "Knee pain"}],
+    },
+    "hubspot": {
+        "fields": [
+            {"objectTypeId": "0-1", "name": "firstname", "value": "Asha"},
+            {"objectTypeId": "0-1", "name": "lastname", "value": "Rao"},
+            {"objectTypeId": "0-1", "name": "phone", "value": "+918951047001"},
+            {"objectTypeId": "0-1", "name": "email", "value": "asha@example.com"},
+            {"objectTypeId": "0-1", "name": "message", "value": "Knee pain"},
+        ],
+        "context": {"pageUri": "https://www.example.com/contact"},
+    },
+    "salesforce": {
+        "oid": "00D000000000001", "first_name": "Asha", "last_name": "Rao", "company": "-", "phone": "+918951047001",
+        "email": "asha@example.com", "description": "Knee pain", "lead_source": "Web",
+    },
+    "google-sheets": {
+        "key": "s3cret", "id": "lead_7", "webhook_id": "lead_7.2", "at": "2026-11-22T10:42:07.118Z",
+        "name": "Asha Rao", "phone": "+918951047001", "email": "asha@example.com", "message": "Knee pain",
+    },
+    "slack": {"text": "*get-in-touch*: Asha Rao +918951047001 asha@example.com\nKnee pain"},
+    "telegram": {
+        "chat_id": "-1001234567890", "text": "get-in-touch: Asha Rao +918951047001 asha@example.com\nKnee pain",
+        "link_preview_options": {"is_disabled": True},
+    },
+    "teams": {
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "type": "AdaptiveCard", "version": "1.2",
+                "body": [{"type": "RichTextBlock", "inlines": [
+                    {"type": "TextRun", "text": "get-in-touch: Asha Rao +918951047001 asha@example.com Knee pain"},
+                ]}],
+            },
+        }],
+    },
+    "bitrix24": {
+        "entityTypeId": 1,
+        "fields": {
+            "title": "Asha Rao", "name": "Asha", "lastName": "Rao", "comments": "Knee pain", "originatorId": "website",
+            "originId": "lead_7", "utmSource": "google",
+            "fm": [
+                {"typeId": "PHONE", "valueType": "MOBILE", "value": "+918951047001"},
+                {"typeId": "EMAIL", "valueType": "WORK", "value": "asha@example.com"},
+            ],
+        },
+    },
+    "odoo": {"vals_list": [{
+        "name": "Website: Asha Rao", "contact_name": "Asha Rao", "phone": "+918951047001",
+        "email_from": "asha@example.com", "description": "Knee pain",
+    }]},
+    "espocrm": {
+        "firstName": "Asha", "lastName": "Rao", "phoneNumber": "+918951047001", "emailAddress": "asha@example.com",
+        "description": "Knee pain",
+    },
+    "frappe": {
+        "first_name": "Asha", "last_name": "Rao", "mobile_no": "+918951047001", "email": "asha@example.com",
+        "status": "New",
+    },
+}  # fmt: skip
+
+CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
+    ("leadsquared", 200, {"Status": "Success", "Message": {"Id": "a"}}, {}, "Delivered"),
+    ("leadsquared", 500, {"Status": "Error", "ExceptionType": "MXDuplicateEntryException"}, {}, "Delivered"),
+    ("leadsquared", 500, {"Status": "Error", "ExceptionType": "MXInvalidEmailException"}, {}, "Rejected"),
+    ("leadsquared", 200, {"Status": "Error", "ExceptionType": "MXException"}, {}, "Rejected"),
+    ("leadsquared", 401, {"Status": "Error", "ExceptionType": "MXAuthenticationException"}, {}, "setup"),
+    ("leadsquared", 429, {"Status": "Error", "ExceptionType": "MXAPIRateLimitExceededException"}, {}, "load"),
+    ("telecrm", 200, {"status": "QUEUED"}, {}, "Delivered"),
+    ("telecrm", 401, {"message": "no"}, {}, "setup"),
+    ("telecrm", 200, {"error": "no such field"}, {}, "Rejected"),
+    ("hubspot", 200, {"inlineMessage": "Thanks"}, {}, "Delivered"),
+    ("hubspot", 200, {"redirectUri": "https://a.example"}, {}, "Delivered"),
+    ("hubspot", 400, {"errors": [{"errorType": "INVALID_EMAIL"}]}, {}, "Rejected"),
+    ("hubspot", 400, {"errors": [{"errorType": "FORM_HAS_RECAPTCHA_ENABLED"}]}, {}, "setup"),
+    ("hubspot", 400, {"errors": [{"errorType": "FIELD_NOT_IN_FORM_DEFINITION"}]}, {}, "setup"),
+    ("hubspot", 429, {}, {"Retry-After": "60"}, "load"),
+    ("salesforce", 200, "", {}, "Delivered"),
+    ("salesforce", 200, "", {"Is-Processed": "true"}, "Delivered"),
+    ("salesforce", 200, "", {"is-processed": "true Exception:common.exception.SalesforceGenericException"}, "Rejected"),
+    ("google-sheets", 302, "", {"Location": "https://script.googleusercontent.com/macros/echo?a=b"}, "Delivered"),
+    ("google-sheets", 302, "", {"Location": "https://accounts.google.com/ServiceLogin"}, "setup"),
+    ("google-sheets", 200, "<html>TypeError</html>", {}, "delivery"),
+    ("google-sheets", 429, "", {}, "load"),
+    ("slack", 200, "ok", {}, "Delivered"),
+    ("slack", 400, "invalid_payload", {}, "Rejected"),
+    ("slack", 404, "no_service", {}, "setup"),
+    ("slack", 429, "", {"Retry-After": "1"}, "load"),
+    ("telegram", 200, {"ok": True, "result": {}}, {}, "Delivered"),
+    ("telegram", 400, {"ok": False, "description": "Bad Request: chat not found"}, {}, "setup"),
+    ("telegram", 400, {"ok": False, "parameters": {"migrate_to_chat_id": -100}}, {}, "setup"),
+    ("telegram", 400, {"ok": False, "description": "Bad Request: text is too long"}, {}, "Rejected"),
+    ("telegram", 429, {"ok": False, "parameters": {"retry_after": 5}}, {}, "load"),
+    ("teams", 202, "", {}, "Delivered"),
+    ("teams", 400, "", {}, "Rejected"),
+    ("teams", 429, "", {}, "load"),
+    ("bitrix24", 200, {"result": {"item": {"id": 5}}}, {}, "Delivered"),
+    ("bitrix24", 400, {"error": "INVALID_ARG_VALUE"}, {}, "Rejected"),
+    ("bitrix24", 200, {"error": "X"}, {}, "Rejected"),
+    ("bitrix24", 503, {"error": "QUERY_LIMIT_EXCEEDED"}, {}, "load"),
+    ("bitrix24", 403, {"error": "ACCESS_DENIED"}, {}, "setup"),
+    ("odoo", 200, [17], {}, "Delivered"),
+    ("odoo", 200, {"jsonrpc": "2.0", "error": {"code": 200}}, {}, "Rejected"),
+    ("odoo", 422, {"name": "odoo.exceptions.ValidationError"}, {}, "Rejected"),
+    ("odoo", 401, {"name": "werkzeug.exceptions.Unauthorized"}, {}, "setup"),
+    ("espocrm", 200, {"id": "65a"}, {}, "Delivered"),
+    ("espocrm", 409, [{"id": "64b"}], {}, "Delivered"),
+    ("espocrm", 400, "", {}, "Rejected"),
+    ("espocrm", 401, "", {}, "setup"),
+    ("frappe", 200, {"data": {"name": "CRM-LEAD-1"}}, {}, "Delivered"),
+    ("frappe", 417, {"exc_type": "ValidationError"}, {}, "Rejected"),
+    ("frappe", 403, {"exc_type": "PermissionError"}, {}, "setup"),
+]
+SIGN_IN = "<!doctype html><html><title>Sign in</title></html>"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_lead_leaves_as_its_crm_wants_it(name: str) -> None:
+    assert sent(name) == BODIES[name]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_lead_that_says_little_still_makes_a_request(name: str) -> None:
+    small = sent(name, {"phone": ASHA["phone"]})
+    assert "8951047001" in json.dumps(small)
+    assert "{" not in str(small).replace("{'", "").replace("[{", "")
+
+
+@pytest.mark.parametrize(("name", "status", "said", "headers", "expected"), CASES)
+def test_an_answer_means_what_its_crm_means_by_it(
+    name: str, status: int, said: Any, headers: Mapping[str, str], expected: str
+) -> None:
+    text = said if isinstance(said, str) else json.dumps(said)
+    assert meaning(named(name).judge(Answer(status, headers, text), NOW)) == expected
+
+
+def meaning(outcome: Outcome) -> str:
+    return outcome.scope if isinstance(outcome, Retry) else type(outcome).__name__
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in {"salesforce", "teams"}])
+@pytest.mark.parametrize("said", [SIGN_IN, '{"error": "no"}'])
+def test_a_page_or_an_error_in_a_200_is_never_delivered(name: str, said: str) -> None:
+    if name == "hubspot" and said != SIGN_IN:
+        said = '{"errors": [{"message": "no"}]}'
+    assert meaning(named(name).judge(Answer(200, {}, said), NOW)) in {"Rejected", "delivery", "setup"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_case_of_a_crm_is_tried(name: str) -> None:
+    tried = {expected for case, *_, expected in CASES if case == name}
+    assert "Delivered" in tried
+    assert tried & {"Rejected", "setup"}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_page_shows_the_lines_as_the_command_prints_them(name: str) -> None:
+    blocks = re.findall(r"```toml\n(.*?)\n```", DOCS, re.DOTALL)
+    assert PRESETS[name].lines() in blocks
+    assert PRESETS[name].needs in DOCS
+    assert PRESETS[name].says in DOCS
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_is_missing_or_a_literal_secret_is_a_mistake_by_its_name(name: str) -> None:
+    missing = parse(f'{FORM}[destinations.crm]\ntype = "{name}"\n', SECRETS, lambda _: "")
+    assert isinstance(missing, Mistakes)
+    assert {item.path for item in missing.items} >= {f"destinations.crm.{key}" for key in PRESETS[name].settings}
+    for key, setting in PRESETS[name].settings.items():
+        if setting.is_secret:
+            lines = PRESETS[name].lines().replace(f"[destinations.{name}]", "[destinations.crm]")
+            open_ = parse(FORM + lines.replace(setting.example, "0815"), SECRETS, lambda _: "")
+            assert isinstance(open_, Mistakes)
+            assert [item.path for item in open_.items] == [f"destinations.crm.{key}"]
+
+
+def test_the_file_overrides_a_preset_line_by_line() -> None:
+    more = """
+url = "https://test.example.com/forms"
+headers = { X-Branch = "south" }
+rules = [{ status = 200, json = "inlineMessage", means = "rejected" }]
+body.context.pageName = "{fields.branch}"
+"""
+    form = FORM + 'fields.branch = { type = "text" }\n'
+    webhook = named("hubspot", more, form)
+    request = webhook.request(delivery({**ASHA, "branch": Said("South")}), NOW)
+    assert str(request.url) == "https://test.example.com/forms"
+    assert request.headers["x-branch"] == "south"
+    body = msgspec.json.decode(request.content)
+    assert body["context"] == {"pageUri": "https://www.example.com/contact", "pageName": "South"}
+    assert len(body["fields"]) == 5
+    assert isinstance(webhook.judge(Answer(200, {}, '{"inlineMessage": "Thanks"}'), NOW), Rejected)
+    assert meaning(webhook.judge(Answer(200, {}, '{"redirectUri": "a"}'), NOW)) == "Delivered"
+
+
+def test_a_word_of_the_file_that_no_form_has_is_still_a_mistake() -> None:
+    wrong = read("hubspot", 'body.context.pageName = "{fields.branch}"')
+    assert isinstance(wrong, Mistakes)
+    assert [item.path for item in wrong.items] == ["destinations.crm.body.context.pageName"]
+
+
+def test_a_form_without_a_name_may_deliver_to_any_of_them() -> None:
+    form = '[forms.get-in-touch]\ndeliver = ["crm"]\nfields.phone = { type = "phone" }\n'
+    for name in PRESETS:
+        assert isinstance(read(name, form=form), Config), name
