@@ -5,12 +5,15 @@ Invariant: what stands here was checked by `read`, and is never checked again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+from zoneinfo import ZoneInfo
 
-from service.config.desk import Desk
 from service.config.table import Mistake
 from service.destinations.destination import Destination
 from service.lib.network import Network
 from service.model.form import Form
+
+UTC: Final = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,18 @@ class Service:
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     retention: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`[desk]`: `public_url` is the origin under which it is opened, None: as its request says.
+
+    Days and hours are those of `timezone`. `masked`: readers see phone numbers and addresses covered.
+    """
+
+    public_url: str | None = None
+    timezone: ZoneInfo = UTC
+    masked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ from typing import Final
 
 from service.config.advice import remarks
 from service.config.body import Reach, reach
-from service.config.config import Config, Mistakes, Service
-from service.config.desk import read_desk
+from service.config.config import UTC, Config, Desk, Mistakes, Service
 from service.config.env_secrets import Environment
 from service.config.form import read_form
-from service.config.table import Keys, Mistake, Report, Table, Wrong, say, several, table, what, whole, wrong
-from service.config.validators import check_name, duration, one_of, page_origin
+from service.config.table import Keys, Mistake, Report, Table, Wrong, flag, say, several, table, what, whole, wrong
+from service.config.validators import check_name, duration, one_of, page_origin, timezone
 from service.config.webhook import read_named, read_webhook
 from service.destinations.destination import Destination
 from service.destinations.presets import PRESETS
@@ -48,7 +47,7 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     top = Table((), tree, report)
     forms, destinations = _tables(top, "forms"), _tables(top, "destinations")
     service = _service(top.below("service"))
-    desk = read_desk(top.below("desk"))
+    desk = _desk(top.below("desk"))
     top.finish()
     given = tree.get("destinations")
     names = list(given) if isinstance(given, dict) else []
@@ -119,3 +118,15 @@ def _network(value: object) -> Network | Wrong:
         return network(value)
     except ValueError:
         return wrong(f"{say(value)} is no network: it must be {allowed}")
+
+
+def _desk(keys: Table) -> Desk:
+    """Return the desk at `keys`."""
+    no_url: str | None = None
+    desk = Desk(
+        public_url=keys.read("public_url", page_origin, no_url),
+        timezone=keys.read("timezone", timezone, UTC),
+        masked=keys.read("masked", flag, True),  # noqa: FBT003 -- the default of a setting
+    )
+    keys.finish()
+    return desk

@@ -3,9 +3,11 @@
 Invariant: pure. A kind says what is allowed. Durations come out in milliseconds.
 """
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Final, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
 
@@ -94,3 +96,13 @@ def check_name(name: str) -> str | None:
     if NAME.fullmatch(name):
         return None
     return "is no name: use 1 to 64 lower-case letters (a-z), digits and `-`"
+
+
+def timezone(value: object) -> ZoneInfo | Wrong:
+    """Take the name of a time zone, such as `Asia/Kolkata`."""
+    allowed = 'the name of a time zone such as "Asia/Kolkata" or "Europe/London"'
+    if not isinstance(value, str):
+        return wrong(f"must be {allowed}, not {what(value)}")
+    with contextlib.suppress(KeyError, OSError, ValueError):  # nothing of that name, a folder, a path
+        return ZoneInfo(value)
+    return wrong(f"{say(value)} is no time zone: it must be {allowed}.{guess(value, available_timezones())}")

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from service.config.config import Config
-from service.config.desk import Desk as Settings
+from service.config.config import Desk as Settings
 from service.desk import entrance, leads, review
 from service.desk.held import Decisions
 from service.desk.journal import Journal

@@ -20,7 +20,7 @@ from service.store.cipher import UnreadableError
 from service.store.overview import read_pauses
 
 PERIODS: Final = (30, 90, 365)
-_TIMED: Final = 40
+_TIMED: Final = 16
 _ENDS: Final = ("created", "updated", "repeated", "quarantined", "rejected", "erased")
 
 

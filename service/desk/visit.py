@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.config.config import Config
-from service.config.desk import Desk as Settings
+from service.config.config import Desk as Settings
 from service.desk import words
 from service.desk.held import Decisions
 from service.desk.journal import Journal

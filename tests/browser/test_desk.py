@@ -48,7 +48,6 @@ PEOPLE = (
     ("Asha Rao", "8951047001", "asha@example.com", "My knee hurts when I climb stairs. Could I come on Friday?"),
     ("Ravi Kumar", "9886012345", "ravi@example.com", "Back pain since a long flight."),
     ("Mina Shah", "9845098451", "", "Do you treat children? My daughter is nine."),
-    (HOSTILE, "9845098452", "", HOSTILE),
     ("Farhan Ali", "9845098453", "farhan@example.com", "Shoulder, after tennis."),
 )
 LINKS = "https://a.example/ https://b.example/ https://c.example/ <a href=x>cheap</a> [url=x]pills[/url]"
@@ -84,6 +83,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
             post(web.port, name=name, phone=phone, email=email, message=message, branch="Bangalore")
         post(web.port, name="Asha Rao", phone="+91 89510 47001", message="Saturday would be fine, too.")
         post(web.port, "callback", name="Lila", phone="9845098454")
+        post(web.port, "callback", name=HOSTILE, phone="9845098452", message=HOSTILE)
         for phone in ("9845098461", "9845098462"):
             post(web.port, name="Best offers", phone=phone, message=LINKS)
         until(lambda: len(crm.requests) >= 6, 20)
@@ -164,7 +164,8 @@ def test_every_page_reads_well_at_both_widths_and_in_both_colours(here: Here, vi
     known = enter(here, visit, "Olga", "owner")
     lead = ""
     visitor = visit(f"{here.url}/sign-in", bypass_csp=True)  # axe-core runs in the page, which lets no script in
-    paths = {"sign-in": "/sign-in", "today": "/", "leads": "/leads", "lead": "", "held": "/held", "trouble": "/trouble"}
+    paths = {"sign-in": "/sign-in", "today": "/", "hostile": "/leads?form=callback"}
+    paths |= {"leads": "/leads?form=get-in-touch", "lead": "", "held": "/held", "trouble": "/trouble"}
     paths |= {"people": "/people", "erase": "", "missing": "/leads/x", "nowhere": "/x"}
     for name, path in paths.items():
         if name == "today":
