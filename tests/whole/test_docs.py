@@ -23,7 +23,7 @@ import typer.main
 from service.cli.main import app
 from service.config.body import _PATHS as TEMPLATE_PATHS
 from service.config.config import Config, Mistakes, Service
-from service.config.read import parse
+from service.config.read import KINDS, parse
 from service.config.validators import show
 from service.delivery.sender import READ_AT_MOST
 from service.destinations import outcome
@@ -31,6 +31,7 @@ from service.destinations.envelope import CONSENT_KEYS, NUMBER_PARTS, PHONE_KEYS
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.presets import PRESETS
 from service.destinations.webhook import Webhook
+from service.fields.types import TYPES
 from service.lib.json_text import MAX_DEPTH
 from service.lib.secret import Secret
 from service.lib.text import MOST_MARKS
@@ -175,6 +176,16 @@ def test_every_signal_is_told_with_its_weight() -> None:
 def test_every_language_is_told() -> None:
     means = next(means for name, *_, means in rows("`[forms.NAME]`") if name == "`language`")
     assert {each.strip('"') for each in spans(means)} >= {*languages.codes(), languages.AUTO}
+
+
+def test_every_type_of_field_is_told() -> None:
+    means = next(means for name, *_, means in rows("`fields.NAME`") if name == "`type`")
+    assert {each.strip('"') for each in spans(means)} >= {*TYPES}
+
+
+def test_every_kind_of_destination_is_told() -> None:
+    means = next(means for name, *_, means in rows("`[destinations.NAME]`") if name == "`type`")
+    assert {each.strip('"') for each in spans(means)} >= {*KINDS}
 
 
 def test_every_path_of_a_template_is_told() -> None:
