@@ -18,10 +18,12 @@ if copied_by then
     HSET = {1, 2}, HSETNX = {1, 2}, HINCRBY = {1, 2}, HDEL = {1, 1}, ZADD = {2, 2}, ZREM = {1, 1},
   }
 
+  local is_dated
+
   local function note(what, key, member)
     local name = what .. ' ' .. string.sub(key, base_length + 1) .. (member and ' ' .. member or '')
     server.call('SADD', noted_key, name)
-    server.call('PEXPIRE', noted_key, 60000)
+    if not is_dated then is_dated = server.call('PEXPIRE', noted_key, 60000) end
   end
 
   local function note_all(command, key, ...)
