@@ -32,9 +32,9 @@ fields.email = { type = "email" }
 fields.message = { type = "text" }
 """
 SECRETS = {
-    setting.example.removeprefix("$"): "https://flow.example.com/run?sig=s" if name == "teams" else "s3cret"
-    for name, preset in PRESETS.items()
-    for setting in preset.settings.values()
+    setting.example.removeprefix("$"): "https://flow.example.com/run?sig=s" if key == "url" else "s3cret"
+    for preset in PRESETS.values()
+    for key, setting in preset.settings.items()
     if setting.is_secret
 }
 ASHA = {
@@ -132,6 +132,18 @@ BODIES: dict[str, Any] = {
         "firstName": "Asha", "lastName": "Rao", "phoneNumber": "+918951047001", "emailAddress": "asha@example.com",
         "description": "Knee pain",
     },
+    "google-chat": {"text": "get-in-touch: Asha Rao +918951047001 asha@example.com\nKnee pain"},
+    "freshsales": {
+        "unique_identifier": {"mobile_number": "+918951047001"},
+        "contact": {
+            "first_name": "Asha", "last_name": "Rao", "mobile_number": "+918951047001", "email": "asha@example.com",
+        },
+    },
+    "selldo": {
+        "api_key": "s3cret", "sell_do[form][lead][name]": "Asha Rao", "sell_do[form][lead][phone]": "+918951047001",
+        "sell_do[form][lead][email]": "asha@example.com", "sell_do[form][note][content]": "Knee pain",
+        "sell_do[campaign][srd]": "65f0a1",
+    },
     "frappe": {
         "first_name": "Asha", "last_name": "Rao", "mobile_no": "+918951047001", "email": "asha@example.com",
         "status": "New",
@@ -186,6 +198,17 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("espocrm", 409, [{"id": "64b"}], {}, "Delivered"),
     ("espocrm", 400, "", {}, "Rejected"),
     ("espocrm", 401, "", {}, "setup"),
+    ("google-chat", 200, {"name": "spaces/A/messages/B"}, {}, "Delivered"),
+    ("google-chat", 400, {"error": {"code": 400}}, {}, "Rejected"),
+    ("google-chat", 429, {"error": {"code": 429}}, {}, "load"),
+    ("freshsales", 200, {"contact": {"id": 7}}, {}, "Delivered"),
+    ("freshsales", 400, {"errors": {"message": ["MobileNumber is not unique"]}}, {}, "Delivered"),
+    ("freshsales", 400, {"errors": {"message": ["Email is invalid"]}}, {}, "Rejected"),
+    ("freshsales", 401, {"login": "failed"}, {}, "setup"),
+    ("freshsales", 429, "", {}, "load"),
+    ("selldo", 200, {"sell_do_lead_id": "5"}, {}, "Delivered"),
+    ("selldo", 200, {"error": "Invalid API key"}, {}, "Rejected"),
+    ("selldo", 200, {"errors": ["phone is invalid"]}, {}, "Rejected"),
     ("frappe", 200, {"data": {"name": "CRM-LEAD-1"}}, {}, "Delivered"),
     ("frappe", 417, {"exc_type": "ValidationError"}, {}, "Rejected"),
     ("frappe", 403, {"exc_type": "PermissionError"}, {}, "setup"),
