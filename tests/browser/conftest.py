@@ -159,7 +159,7 @@ class Visitor:
         self.page.on("request", self._note)
 
     def _note(self, request: Any) -> None:
-        if request.method == "POST" and not request.url.endswith("/phone"):
+        if request.method == "POST" and not request.url.endswith(("/phone", "/check")):
             self.posts.append(request.headers)
 
     def fill(self, **values: str) -> None:

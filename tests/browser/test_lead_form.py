@@ -223,7 +223,7 @@ def test_a_box_that_is_not_ticked_is_found_by_any_spelling_of_its_name(site: Sit
     expect(visitor.page.get_by_label("I agree")).to_be_focused()
     expect(visitor.page.get_by_label("Left")).to_have_accessible_description("This field is required.")
     fail = visitor.page.locator(".lead-form-fail")
-    expect(fail).to_have_text(re.compile("the form. *visits: This field is required.$"))
+    expect(fail).to_have_text(re.compile("marked below. *visits: This field is required.$"))
 
 
 def test_a_page_that_loads_the_script_twice_gets_one_of_everything(site: Site, visit: Visit, crm: Crm) -> None:
@@ -245,7 +245,7 @@ def test_a_plain_page_gets_the_services_texts_in_elements_made_for_them(site: Si
     visitor = visit(site.page(PLAIN))
     fill(visitor, "123")
     send(visitor)
-    expect(visitor.page.locator(".lead-form-fail")).to_contain_text("Oops! Something went wrong while submitting")
+    expect(visitor.page.locator(".lead-form-fail")).to_contain_text("Please check what is marked below.")
     expect(visitor.page.locator("[name=phone]")).to_be_focused()
     visitor.fill(phone=visitor.phone)
     send(visitor)
@@ -261,7 +261,7 @@ def test_a_refusal_that_concerns_no_field_is_told_in_the_message_and_never_tried
     fill(visitor)
     send(visitor)
     expect(visitor.page.locator(".w-form-fail")).to_contain_text("The clinic is sorry.")
-    expect(visitor.page.locator(".w-form-fail")).to_contain_text("may not post to this form")
+    expect(visitor.page.locator(".w-form-fail")).to_contain_text("This page cannot send this form.")
     expect(visitor.page.locator(".w-form-fail")).to_be_focused()
     assert len(visitor.posts) == 1
     assert unsent(visitor) == 0
@@ -712,3 +712,100 @@ def test_the_words_follow_the_pages_language(site: Site, visit: Visit) -> None:
     fill(visitor)
     send(visitor)
     expect(visitor.page.locator(".lead-form-done")).to_have_text(re.compile("[\u0900-\u097f]{3}"))
+
+
+CLOBBERED = """<!doctype html><meta charset="utf-8"><title>Names</title>
+<form method="post" action="{service}/f/get-in-touch" {form}>
+  <input name="action" value="a"><input name="style" value="b"><input name="reset" value="c"><input name="id" value="d">
+  <input name="elements" value="e"><input name="dataset" value="f"><input name="querySelector" value="g">
+  <input name="addEventListener" value="h"><input name="closest" value="i"><input name="getAttribute" value="j">
+  <input name="submit" value="k"><input name="after" value="l"><input name="isConnected" value="m">
+  <input name="name"><input name="phone" type="tel">{more}<button>Send</button></form>
+<script src="{service}/lead-form.js" defer {script}></script>"""
+
+
+def test_fields_that_are_named_like_properties_of_a_form_do_no_harm(site: Site, visit: Visit, crm: Crm) -> None:
+    visitor = visit(site.page(CLOBBERED))
+    send_it = """(phone) => { document.getElementsByName("name")[0].value = "Asha Rao";
+      const field = document.getElementsByName("phone")[0]; field.value = phone;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      document.getElementsByTagName("button")[0].click(); }"""
+    visitor.page.evaluate(send_it, "895")
+    expect(visitor.page.locator(".lead-form-note").first).to_have_text(TOO_SHORT)
+    expect(visitor.page.locator(".lead-form-fail")).to_have_text("Please check what is marked below.")
+    visitor.page.evaluate(send_it, visitor.phone)
+    expect(visitor.page.locator(".lead-form-done")).to_have_text("Thank you! Your submission has been received!")
+    assert visitor.leads(crm)[0]["extra"]["action"] == "a"
+
+
+def test_a_button_may_send_the_form_elsewhere(site: Site, visit: Visit, service: str, crm: Crm) -> None:
+    more = f'<button formaction="{service}/f/guarded" id="other">Other</button>'
+    more += '<button formaction="/own" id="own">Own</button>'
+    visitor = visit(site.page(PLAIN.replace("/f/get-in-touch", "/f/choosy"), more=more))
+    fill(visitor)
+    visitor.page.locator("#other").click()
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert visitor.leads(crm)[0]["form"] == "guarded"
+    again = visit(site.page(PLAIN, more=more))
+    fill(again)
+    with again.page.expect_request("**/own"):
+        again.page.locator("#own").click()
+
+
+def test_what_is_not_ours_is_left_alone(site: Site, visit: Visit) -> None:
+    other = """</form><form id="theirs" action="/search"><input name="email" type="email" aria-invalid="true"><input
+      name="q" type="tel"></form><form hidden>"""
+    visitor = visit(site.page(PLAIN, more=""))
+    visitor.page.evaluate("(html) => document.body.insertAdjacentHTML('beforeend', html)", other)
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    visitor.page.locator("#theirs [name=email]").fill("x")
+    visitor.page.locator("#theirs [name=q]").fill("895")
+    visitor.page.locator("#theirs [name=q]").blur()
+    expect(visitor.page.locator("#theirs [name=email]")).to_have_attribute("aria-invalid", "true")
+    expect(visitor.page.locator("#theirs [name=q]")).not_to_have_attribute("aria-invalid", "true")
+    assert visitor.page.locator(".lead-form-note").count() == 0
+    assert not [url for url in asked if "/f/" in url]
+
+
+def test_a_problem_in_a_hidden_step_is_told_in_the_message_which_gets_the_focus(site: Site, visit: Visit) -> None:
+    visitor = visit(site.page(PLAIN, form="novalidate"))
+    fill(visitor, "895")
+    visitor.page.locator("[name=phone]").evaluate("(field) => field.closest('label').style.display = 'none'")
+    visitor.page.locator("form > button").click()
+    fail = visitor.page.locator(".lead-form-fail")
+    expect(fail).to_contain_text("Please check what is marked below.")
+    expect(fail).to_contain_text(f"phone: {TOO_SHORT}")
+    expect(fail).to_be_focused()
+
+
+def test_a_slip_of_an_address_is_offered_its_right_spelling_on_blur_and_beside_the_answer(
+    site: Site, visit: Visit, crm: Crm
+) -> None:
+    more = '<label>Email <input name="email" type="email"></label>'
+    visitor = visit(site.page(PLAIN, more=more))
+    fill(visitor)
+    email = visitor.page.locator("[name=email]")
+    email.fill("asha@gmial.com")
+    email.blur()
+    expect(visitor.page.get_by_text("Did you mean asha@gmail.com?")).to_be_visible()
+    visitor.page.locator("form > button").last.click()
+    expect_thanks(visitor, "Thank you! Your submission has been received!")
+    assert visitor.leads(crm)[0]["fields"]["email"] == "asha@gmial.com"
+    visitor.page.get_by_role("button", name="asha@gmail.com").last.click()
+    assert visitor.leads(crm, 2)[1]["fields"]["email"] == "asha@gmail.com"
+
+
+def test_a_page_without_a_charset_loses_no_letter_with_and_without_the_script(
+    site: Site, visit: Visit, crm: Crm
+) -> None:
+    page = """<!doctype html><title>Old</title><form method="post" action="{service}/f/get-in-touch">
+      <input name="name"><input name="phone"><textarea name="message"></textarea><button>Send</button></form>"""
+    for script in ("", f'<script src="{site.service}/lead-form.js" defer></script>'):
+        address = site.put("/old", page.format(service=site.service) + script, "text/html")
+        visitor = visit(address)
+        said = "It\u2019s my knee \u2013 since March"
+        visitor.fill(name="\u0906\u0936\u093e", phone=visitor.phone, message=said)
+        visitor.page.locator("button").click()
+        [lead] = visitor.leads(crm)
+        assert (lead["fields"]["name"], lead["fields"]["message"]) == ("\u0906\u0936\u093e", said)

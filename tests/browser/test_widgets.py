@@ -70,3 +70,77 @@ def test_formspree_ajax_works_from_another_origin(site: Site, visit: Visit, serv
     visitor.page.locator("button").click()
     expect(visitor.page.locator("[data-fs-success]")).to_be_visible()
     assert len(visitor.leads(crm)) == 1
+
+
+VERSIONS = {
+    "17": ("intl-tel-input-17/build/js/intlTelInput.min.js", "separateDialCode: true, hiddenInput: '%s'"),
+    "23": ("intl-tel-input-23/build/js/intlTelInputWithUtils.min.js", "hiddenInput: () => ({ phone: '%s' })"),
+    "29": ("intl-tel-input/dist/js/intlTelInputWithUtils.min.js", "hiddenInputs: () => ({ phone: '%s' })"),
+}
+
+
+@pytest.mark.parametrize("hidden", ["intl_phone", ""], ids=["with a hidden input", "without"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_number_in_a_widget_of_any_version_is_its_countrys(
+    site: Site, visit: Visit, crm: Crm, version: str, hidden: str
+) -> None:
+    number = next(NUMBERS)
+    path, option = VERSIONS[version]
+    site.put("/tel.js", (npm.packages() / path).read_text("utf-8"), "text/javascript")
+    options = f"initialCountry: 'gb', {option % hidden if hidden else ''}"
+    site.put("/start.js", f"intlTelInput(document.querySelector('[name=phone]'), {{ {options} }})", "text/javascript")
+    visitor = visit(site.page(PLAIN.replace("</html>", TEL)))
+    visitor.fill(name="Asha Rao", phone=f"07400 {number}")
+    visitor.page.locator("[name=phone]").blur()
+    expect(visitor.page.locator("[data-state=valid]")).to_have_text("Valid number")
+    visitor.page.locator("form > button").click()
+    expect(visitor.page.get_by_text("Thank you! Your submission has been received!")).to_be_visible()
+    assert about(crm, f"+447400{number}")[0]["phone"]["country"] == "GB"
+
+
+def test_a_widget_that_nobody_can_ask_is_asked_nothing_and_its_flag_is_believed(
+    site: Site, visit: Visit, crm: Crm
+) -> None:
+    """Loaded as a module, an older one leaves nothing on the page but its marks."""
+    number = next(NUMBERS)
+    text = (npm.packages() / VERSIONS["23"][0]).read_text("utf-8")
+    start = f"(() => {{ const window = {{}}, module = {{ exports: {{}} }}; {text}; (module.exports.default || module.exports"
+    site.put("/start.js", "", "text/javascript")
+    site.put(
+        "/tel.js",
+        start + ")(document.querySelector('[name=phone]'), { initialCountry: 'gb' }); })()",
+        "text/javascript",
+    )
+    visitor = visit(site.page(PLAIN.replace("</html>", TEL)))
+    visitor.page.evaluate("delete window.intlTelInput; delete window.intlTelInputGlobals")
+    expect(visitor.page.locator(".iti")).to_be_visible()
+    visitor.fill(name="Asha Rao", phone=f"07400 {number}")
+    visitor.page.locator("form > button").click()
+    expect(visitor.page.get_by_text("Thank you! Your submission has been received!")).to_be_visible()
+    assert about(crm, f"+447400{number}")[0]["phone"]["country"] == "GB"
+
+
+def test_htmx_and_axios_with_credentials_post_from_another_origin(
+    site: Site, visit: Visit, service: str, crm: Crm
+) -> None:
+    htmx = npm.packages() / "htmx.org" / "dist" / "htmx.min.js"
+    axios = npm.packages() / "axios" / "dist" / "axios.min.js"
+    site.put("/htmx.js", htmx.read_text("utf-8"), "text/javascript")
+    site.put("/axios.js", axios.read_text("utf-8"), "text/javascript")
+    site.put("/start.js", "htmx.config.selfRequestsOnly = false", "text/javascript")
+    page = f"""<!doctype html><meta charset="utf-8"><title>htmx</title><script src="/htmx.js"></script>
+      <script src="/axios.js"></script><script src="/start.js"></script>
+      <form hx-post="{service}/f/guarded" hx-headers='{{"X-CSRF-TOKEN": "1"}}' hx-swap="none">
+      <input name="name" value="Asha"><input name="phone"><button>Send</button></form>"""
+    visitor = visit(site.put("/htmx", page))
+    visitor.fill(phone=visitor.phone)
+    visitor.page.locator("button").click()
+    assert visitor.leads(crm)[0]["fields"]["name"] == "Asha"
+    sent = f"""axios.post("{service}/f/guarded", {{ name: "Ravi", phone: "{visitor.phone}" }},
+      {{ withCredentials: true, headers: {{ Authorization: "Bearer x" }} }}).then((answer) => answer.data.ok)"""
+    assert visitor.page.evaluate(sent) is True
+    assert visitor.leads(crm, 2)[1]["fields"]["name"] == "Ravi"
+    said = f'{{ name: "Meera", phone: "{visitor.phone}" }}'
+    beacon = f'navigator.sendBeacon("{service}/f/guarded", JSON.stringify({said}))'
+    assert visitor.page.evaluate(beacon) is True
+    assert visitor.leads(crm, 3)[2]["fields"]["name"] == "Meera"
