@@ -104,13 +104,11 @@ def test_a_widget_that_nobody_can_ask_is_asked_nothing_and_its_flag_is_believed(
     """Loaded as a module, an older one leaves nothing on the page but its marks."""
     number = next(NUMBERS)
     text = (npm.packages() / VERSIONS["23"][0]).read_text("utf-8")
-    start = f"(() => {{ const window = {{}}, module = {{ exports: {{}} }}; {text}; (module.exports.default || module.exports"
+    call = "(document.querySelector('[name=phone]'), { initialCountry: 'gb' })"
+    made = f"(module.exports.default || module.exports){call}"
+    start = f"(() => {{ const window = {{}}, module = {{ exports: {{}} }}; {text}; {made}; }})()"
     site.put("/start.js", "", "text/javascript")
-    site.put(
-        "/tel.js",
-        start + ")(document.querySelector('[name=phone]'), { initialCountry: 'gb' }); })()",
-        "text/javascript",
-    )
+    site.put("/tel.js", start, "text/javascript")
     visitor = visit(site.page(PLAIN.replace("</html>", TEL)))
     visitor.page.evaluate("delete window.intlTelInput; delete window.intlTelInputGlobals")
     expect(visitor.page.locator(".iti")).to_be_visible()
