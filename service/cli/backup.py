@@ -24,7 +24,7 @@ from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
 from service.lib.times import timestamp
-from service.process.settings import read_file, secret_of
+from service.process.settings import encryption_keys, read_file, secret_of
 from service.process.wiring import cipher_of, clock
 from service.store.accounts import Accounts
 from service.store.cipher import WITNESS, UnreadableError, keys_of
@@ -188,7 +188,7 @@ def _see_that_it_fits(head: Head, environ: Mapping[str, str], *, may_be_another_
         raise CannotStart(MADE_UNDER_ANOTHER)
     if head.cipher:
         try:
-            cipher_of(environ).open(head.cipher, WITNESS)
+            cipher_of(encryption_keys(environ)).open(head.cipher, WITNESS)
         except UnreadableError as error:
             raise CannotStart(str(error)) from None
 

@@ -58,7 +58,7 @@ def _troubles_of_secrets() -> Iterator[str]:
     if secret and (why := weakness(secret)):
         yield f"LEADS_SECRET: it {why}. {HOW_TO_MAKE}"
     try:
-        cipher_of(os.environ)
+        cipher_of(encryption_keys(os.environ))
     except CannotStart as error:
         yield str(error)
     else:

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from service.config.config import Config
 from service.lib.errors import CannotStart
-from service.process.settings import config_path, redis_url
+from service.process.settings import config_path, encryption_keys, redis_url
 from service.process.wiring import cipher_of, load_config, with_server
 from service.store.archive import Archive
 from service.store.leads import Store
@@ -35,7 +35,7 @@ def ask(work: Callable[[Server], Awaitable[T]]) -> T:
 
 def archive_on(server: Server) -> Archive:
     """Return what reads there, with the keys of the installation that is meant."""
-    return Archive(server, cipher_of(environment_of(os.environ)))
+    return Archive(server, cipher_of(encryption_keys(environment_of(os.environ))))
 
 
 async def pairs_of(server: Server, config: Config) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from service.intake.spool import open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.lib.weak_secrets import weakness
-from service.process.settings import look_up, read_settings
+from service.process.settings import Settings, look_up, read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
 from service.store.health import FAILURES
 from service.store.server import agree_on_keys
@@ -98,10 +98,10 @@ def work(
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the worker, which delivers; several may run."""
-    config = _prepare(is_web=False)
+    settings, config = _prepare(is_web=False)
     from service.process import serve_worker  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
 
-    serve_worker.run_worker(config, host, port, until_stdin_closes=until_stdin_closes)
+    serve_worker.run_worker(settings, config, host, port, until_stdin_closes=until_stdin_closes)
 
 
 @app.command()
@@ -136,8 +136,8 @@ def healthcheck(
         raise CannotStart(f"{url} is not well: {error}") from None
 
 
-def _prepare(*, is_web: bool) -> Config:
-    """Look at everything before anything starts; returns the configuration."""
+def _prepare(*, is_web: bool) -> tuple[Settings, Config]:
+    """Look at everything before anything starts; returns what was read."""
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
     if "LEADS_DEMO" not in os.environ:
@@ -146,7 +146,7 @@ def _prepare(*, is_web: bool) -> Config:
         for path in (*[each.path for each in guessable(config)], *weak):
             say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
 
-    cipher = cipher_of(os.environ)
+    cipher = cipher_of(settings.encryption)
     may_be_away = is_web and settings.spool is not None
     if is_web and settings.spool:
         open_spool(settings.spool, clock)
@@ -164,4 +164,4 @@ def _prepare(*, is_web: bool) -> Config:
             await server.close()
 
     asyncio.run(look())
-    return config
+    return settings, config

@@ -48,7 +48,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a submission: the hash of the address it counts for, "" for none.
+    """Who sent a submission: the hash of the address it counts for. Whoever has none counts for one they share.
 
     `is_thanked`: its visitor was thanked elsewhere, so that above a limit it is quarantined and not refused.
     """
@@ -202,7 +202,7 @@ class Intake:
 
     def _limits(self, form: Form, caller: Caller) -> list[Limit]:
         limits = []
-        if form.limits.address and caller.address:
+        if form.limits.address:
             limits.append(Limit(f"address:{caller.address}", *form.limits.address))
         if form.limits.form:
             limits.append(Limit("form", *form.limits.form))

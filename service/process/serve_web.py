@@ -63,7 +63,11 @@ class _Parts:
 
 
 def create_web() -> Starlette:
-    """Make the web application that the environment describes; each of several processes calls this."""
+    """Make the web application that the environment describes.
+
+    Each process calls this and reads for itself: the environment is all that a started process is handed, and it
+    carries secrets where no argument should.
+    """
     watch_parent(end)
     settings = read_settings(os.environ)
     parts = _parts_of(settings)
@@ -89,7 +93,7 @@ def create_web() -> Starlette:
 
 def _parts_of(settings: Settings) -> _Parts:
     config = load_config(settings.config, os.environ)
-    cipher = cipher_of(os.environ)
+    cipher = cipher_of(settings.encryption)
     store = Store(connect_server(settings.redis_url), replicas=config.service.replicas, cipher=cipher)
     spool = open_spool(settings.spool, clock) if settings.spool else None
     log = open_log(settings.log, "web")
@@ -181,7 +185,7 @@ async def _keep_draining(drain: Drain, log: Log, figures: WebFigures) -> None:
             drained = await drain.run_once()
         except OSError as error:
             drained, trouble = Drained(), f"The spool cannot be emptied ({error.strerror})."
-        except Exception as error:  # noqa: BLE001 -- whatever breaks us, what lies in the spool must be tried again
+        except Exception as error:  # noqa: BLE001 -- an unexpected error must not stop the draining of the spool
             log_fault(log, error)
             await asyncio.sleep(BROKEN_S)
             continue

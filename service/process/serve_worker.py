@@ -5,7 +5,6 @@ Invariant: wiring; with the other modules of this room the only reader of the en
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
 import socket
@@ -23,7 +22,7 @@ from service.lib.errors import CannotStart
 from service.process.lifetime import watch_stdin
 from service.process.log import catch_faults, open_log
 from service.process.metrics import CONTENT_TYPE, WorkerFigures
-from service.process.settings import read_settings
+from service.process.settings import Settings
 from service.process.wiring import cipher_of, connect_server, listen
 from service.process.worker import Worker
 from service.replies.reply import NO_PAGE
@@ -33,7 +32,7 @@ from service.store.server import Server, agree_on_keys
 from service.web.protocol import BoundedProtocol
 
 
-def run_worker(config: Config, host: str, port: int, *, until_stdin_closes: bool) -> None:
+def run_worker(settings: Settings, config: Config, host: str, port: int, *, until_stdin_closes: bool) -> None:
     """Deliver until SIGTERM or SIGINT; `port` answers `/healthz` and `/readyz`, 0: none.
 
     Raises CannotStart for a port in use; but under `leads up`, whose leads matter more than figures, it goes without.
@@ -44,11 +43,10 @@ def run_worker(config: Config, host: str, port: int, *, until_stdin_closes: bool
         if not until_stdin_closes:
             raise
         door = None
-    uvloop.run(_work(config, door, until_stdin_closes=until_stdin_closes))
+    uvloop.run(_work(settings, config, door, until_stdin_closes=until_stdin_closes))
 
 
-async def _work(config: Config, door: socket.socket | None, *, until_stdin_closes: bool) -> None:
-    settings = read_settings(os.environ)
+async def _work(settings: Settings, config: Config, door: socket.socket | None, *, until_stdin_closes: bool) -> None:
     server = connect_server(settings.redis_url)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -56,7 +54,7 @@ async def _work(config: Config, door: socket.socket | None, *, until_stdin_close
         loop.add_signal_handler(number, stop.set)
     if until_stdin_closes:
         watch_stdin(lambda: _call(loop, stop))
-    cipher = cipher_of(os.environ)
+    cipher = cipher_of(settings.encryption)
     await server.open()
     await agree_on_keys(server, cipher)
     figures = WorkerFigures()
@@ -69,7 +67,7 @@ async def _work(config: Config, door: socket.socket | None, *, until_stdin_close
         cipher=cipher,
         log=log,
         jitter=random.random,
-        told=lambda attempted: figures.attempt(attempted, server.now()),
+        on_attempt=lambda attempted: figures.attempt(attempted, server.now()),
     )
     try:
         async with _answering(door, _worker_app(server, config, figures)):

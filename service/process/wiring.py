@@ -1,6 +1,6 @@
 """What every command needs: the configuration, the server, the time; or a sentence why it cannot be had.
 
-Invariant: with the other modules of its rung the only reader of the environment and of the real clock.
+Invariant: with the other modules of its room the only reader of the environment and of the real clock.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from service.config.config import Config, Mistakes
 from service.config.read import parse
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.process.settings import encryption_keys, read_file
+from service.process.settings import read_file
 from service.store.cipher import PLAIN, Cipher, UnreadableError, keys_of
 from service.store.connection import connect
 from service.store.health import FAILURES, sentence_of
@@ -52,9 +52,8 @@ def _text_of(path: Path) -> str:
         raise CannotStart(f"{path} cannot be read ({type(error).__name__}).") from None
 
 
-def cipher_of(environ: Mapping[str, str]) -> Cipher:
-    """Return what seals and opens what is kept, as the environment says. Raises CannotStart for a key that is none."""
-    keys = encryption_keys(environ)
+def cipher_of(keys: Secret | None) -> Cipher:
+    """Return what seals and opens what is kept, with the keys it is given. Raises CannotStart for a wrong one."""
     return Cipher(keys_of(keys)) if keys else PLAIN
 
 

@@ -44,15 +44,15 @@ class Worker:
 
     def __init__(
         self, config: Config, server: Server, *, cipher: Cipher = PLAIN, log: Log, jitter: Callable[[], float],
-        told: Callable[[Attempted], None] = lambda _: None,
+        on_attempt: Callable[[Attempted], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`jitter` gives numbers in [0, 1); `told` hears of every attempt after the log did."""
+        """`jitter` gives numbers in [0, 1); `on_attempt` gets every attempt, after the log."""
         self._config = config
         self._server = server
         self._store = Store(server, cipher=cipher)
         self._log = log
         self._jitter = jitter
-        self._told = told
+        self._on_attempt = on_attempt
         self._troubles: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -90,7 +90,7 @@ class Worker:
         gate = gate_of(self._server, destination)
         return Dispatcher(
             destination, self._config.forms,
-            store=self._store, gate=gate, told=self._tell, troubled=self._trouble,
+            store=self._store, gate=gate, told=self._note, troubled=self._trouble,
             courier=Courier(destination, store=self._store, gate=gate, sender=sender, jitter=self._jitter),
             look_again_s=max(LOOK_AGAIN_S, 1.5 * len(self._config.destinations)),
         )  # fmt: skip
@@ -128,7 +128,7 @@ class Worker:
         while True:
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001 -- a lead that breaks us must not end the care for all others
+            except Exception as error:  # noqa: BLE001 -- one failing lead must not stop this background job
                 self._trouble(error)
             await asyncio.sleep(seconds)
 
@@ -144,15 +144,15 @@ class Worker:
         async for each in upkeep.expire(self._store, self._config.forms, retention):
             log_expired(self._log, each)
 
-    def _tell(self, attempted: Attempted) -> None:
+    def _note(self, attempted: Attempted) -> None:
         if self._troubles:
             self._log.info("redis is back")
             self._troubles.clear()
         log_attempt(self._log, attempted)
-        self._told(attempted)
+        self._on_attempt(attempted)
 
     def _trouble(self, error: Failure | Exception) -> None:
-        sentence = sentence_of(error) if isinstance(error, FAILURES) else f"something broke us ({type(error).__name__})"
+        sentence = sentence_of(error) if isinstance(error, FAILURES) else f"unexpected error ({type(error).__name__})"
         if sentence not in self._troubles:
             self._troubles.add(sentence)
             self._log.warning("trouble", reason=sentence)

@@ -1,8 +1,8 @@
 """Whether the sender of a form has solved its challenge, asking Cloudflare where that is the one who knows.
 
 Invariant: what it asks goes where the configuration says and nowhere else, within a deadline; nothing that a visitor
-typed goes along. A verifier that does not answer turns nobody away: the lead is let through with a flag, and somebody
-is told.
+typed goes along. A verifier that does not answer turns nobody away: the lead is let through with a flag, and the reason
+is reported.
 """
 
 import secrets
@@ -45,7 +45,7 @@ class Unverified(str):
     __slots__ = ()
 
 
-class _Told(msgspec.Struct, frozen=True, rename="kebab"):
+class _Verification(msgspec.Struct, frozen=True, rename="kebab"):
     success: bool
     error_codes: tuple[str, ...] = ()
 
@@ -115,10 +115,10 @@ def worth(answer: "Answer") -> "Worth | Unverified":
     if answer.status >= _SERVER_ERROR:
         return Unverified(f"The verifier answered {answer.status}.")
     try:
-        told = msgspec.json.decode(answer.text, type=_Told)
+        verification = msgspec.json.decode(answer.text, type=_Verification)
     except ValueError:
         return Unverified(f"The verifier answered {answer.status}, and nothing that could be read.")
-    ours = sorted(_NOT_THE_VISITORS.intersection(told.error_codes))
-    if ours and not told.success:
+    ours = sorted(_NOT_THE_VISITORS.intersection(verification.error_codes))
+    if ours and not verification.success:
         return Unverified(f"The verifier answered {', '.join(ours)}.")
-    return "passed" if told.success else "failed"
+    return "passed" if verification.success else "failed"

@@ -21,19 +21,22 @@ class Limiter:
         self._meters: dict[tuple[str, str], Meter] = {}
 
     def post(self, form: Form, address: str, now: int) -> int:
-        """Count a POST to a form from an address and return 0, or how long it must wait, ms. "" is no address."""
+        """Count a POST to a form from an address and return 0, or how long it must wait, ms.
+
+        Whoever has no address comes as one address of their own (`network.UNKNOWN`): there is none without a limit.
+        """
         waits = [meter.take(key, now) for meter, key in self._of_post(form, address)]
         return max(waits, default=0)
 
     def check(self, form: Form, address: str, now: int) -> int:
         """Count a phone check; else as `post`."""
         rate = form.limits.address
-        if rate is None or not address:
+        if rate is None:
             return 0
         return self._meter(form.name, "check", Rate(CHECKS_A_POST * rate.requests, rate.per)).take(address, now)
 
     def _of_post(self, form: Form, address: str) -> Iterator[tuple[Meter, str]]:
-        if form.limits.address and address:
+        if form.limits.address:
             yield self._meter(form.name, "address", form.limits.address), address
         if form.limits.form:
             yield self._meter(form.name, "form", form.limits.form), ""

@@ -25,7 +25,7 @@ SPARE_FILES: Final = 100
 
 
 class Phase(enum.Enum):
-    """What a connection is doing; the table is at the top of the module."""
+    """What a connection is doing; `protocol` has the table at its top."""
 
     HEAD = enum.auto()
     BODY = enum.auto()

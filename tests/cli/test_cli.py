@@ -210,13 +210,13 @@ def test_check_goes_without_the_secret_of_the_service_and_says_so(leads: Leads) 
 
 def test_a_guessable_secret_is_a_warning_at_the_start(leads: Leads, capsys: pytest.CaptureFixture[str]) -> None:
     leads.environ(LEADS_SECRET="0123456789abcdef" * 2)
-    assert cli._prepare(is_web=False).forms
+    assert cli._prepare(is_web=False)[1].forms
     assert "warning: LEADS_SECRET: anybody could guess" in capsys.readouterr().err
     leads.environ(LEADS_ENCRYPTION_KEY="YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
-    assert cli._prepare(is_web=False).forms
+    assert cli._prepare(is_web=False)[1].forms
     assert "warning: LEADS_ENCRYPTION_KEY: anybody could guess" in capsys.readouterr().err
     leads.environ(LEADS_DEMO=str(leads.folder))
-    assert cli._prepare(is_web=False).forms
+    assert cli._prepare(is_web=False)[1].forms
     assert "warning: LEADS_SECRET" not in capsys.readouterr().err
 
 
@@ -224,7 +224,7 @@ def test_a_spool_that_cannot_be_written_stops_the_web_part_and_not_the_worker(le
     (leads.folder / "spool").write_text("a file")
     leads.environ(LEADS_SPOOL=str(leads.folder / "spool"))
     assert "LEADS_SPOOL" in leads("serve").err
-    assert cli._prepare(is_web=False).forms
+    assert cli._prepare(is_web=False)[1].forms
 
 
 def test_status_names_what_of_the_spool_waits_for_a_person(leads: Leads) -> None:

@@ -85,4 +85,12 @@ def test_phone_checks_are_counted_apart_and_more_of_them_are_allowed() -> None:
     waits = [limiter.check(form, "1.1.1.1", 0) > 0 for _ in range(2 * CHECKS_A_POST + 1)]
     assert waits == [False] * (2 * CHECKS_A_POST) + [True]
     assert limiter.post(form, "1.1.1.1", 0) == 0
-    assert limiter.check(form, "", 0) == 0
+
+
+def test_no_spelling_of_an_address_not_even_an_empty_one_is_without_a_limit() -> None:
+    form = Form("a", {}, (), limits=Limits(address=Rate(1, MINUTE)))
+    for address in ("", UNKNOWN, "1.1.1.1"):
+        limiter = Limiter()
+        assert [limiter.post(form, address, 0) > 0 for _ in range(2)] == [False, True]
+        waits = [limiter.check(form, address, 0) > 0 for _ in range(CHECKS_A_POST + 1)]
+        assert waits == [False] * CHECKS_A_POST + [True]

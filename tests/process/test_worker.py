@@ -16,6 +16,7 @@ from processes import frozen
 from standardwebhooks import Webhook
 from workshop import SIGNING, Hands, Workshop, destination, form, one_crm, until, until_async
 
+from service.delivery import upkeep
 from service.process import worker
 from service.up.embedded import Embedded
 
@@ -490,6 +491,23 @@ async def test_stopping_finishes_what_is_in_flight_and_claims_nothing_more(redis
             account = await shop.account()
     assert len(crm.requests) == account.delivered == 2
     assert account.waiting == 4
+
+
+async def test_a_background_job_that_fails_is_logged_in_plain_words_and_deliveries_go_on(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> Any:
+        raise KeyError("something a visitor typed")
+
+    monkeypatch.setattr(upkeep, "promote", failing)
+    with Crm() as crm:
+        async with Workshop(redis_url, one_crm(crm)) as shop, shop.worker():
+            await until(lambda: shop.events("trouble"), 20)
+            [line] = shop.events("trouble")
+            await shop.submit(**ASHA)
+            account = await shop.settled()
+    assert line["reason"] == "unexpected error (KeyError)"
+    assert account.delivered == 1
 
 
 async def test_redis_restarted_under_worker_and_intake_needs_no_restart_of_ours(own_redis: Embedded) -> None:

@@ -154,7 +154,7 @@ class Workshop:
             cipher=self._cipher,
             log=self._open_log(),
             jitter=lambda: 0.5,
-            told=self.attempts.append,
+            on_attempt=self.attempts.append,
         )
         task = asyncio.create_task(worker.run(stop))
         try:

@@ -246,6 +246,13 @@ async def test_too_many_from_one_address_are_told_to_wait_and_counted_as_rejecte
         assert (account.received, account.rejected, account.balanced) == (5, 1, True)
 
 
+async def test_visitors_without_an_address_share_one_limit_over_all_processes(redis_url: str) -> None:
+    async with opened(redis_url, address=Rate(2, MINUTE)) as door:
+        answers = [await door.post(door.app(), peer) for peer in ("", "/run/leads.sock", "")]
+        assert [each.status_code for each in answers] == [200, 200, 429]
+        assert (await door.post(door.app(), "203.0.113.1")).status_code == 200
+
+
 async def test_a_visitor_without_script_keeps_what_was_typed_and_may_post_it_again(redis_url: str) -> None:
     async with opened(redis_url, address=Rate(1, MINUTE)) as door:
         app = door.app()
