@@ -72,11 +72,11 @@ def serve(
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the web part."""
-    _prepare(is_web=True)
+    settings, _ = _prepare(is_web=True)
     with _shared_figures(workers):
         from service.process import serve_web  # noqa: PLC0415 -- uvicorn and starlette take long to import
 
-        serve_web.run_web(host, port, workers, until_stdin_closes=until_stdin_closes)
+        serve_web.run_web(settings, host, port, workers, until_stdin_closes=until_stdin_closes)
 
 
 @contextlib.contextmanager

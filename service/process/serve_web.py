@@ -29,7 +29,7 @@ from service.lib.secret import Secret
 from service.process.lifetime import allow_many_connections, end, leave, watch_parent, watch_stdin
 from service.process.log import Log, catch_faults, log_drained, log_fault, log_submission, log_unverified, open_log
 from service.process.metrics import CONTENT_TYPE, WebFigures
-from service.process.settings import Settings, log_format, look_up, read_settings
+from service.process.settings import Settings, look_up, read_settings
 from service.process.successors import serve_with_several
 from service.process.wiring import cipher_of, clock, connect_server, load_config, look_at_port
 from service.replies.reply import NO_PAGE
@@ -65,8 +65,8 @@ class _Parts:
 def create_web() -> Starlette:
     """Make the web application that the environment describes.
 
-    Each process calls this and reads for itself: the environment is all that a started process is handed, and it
-    carries secrets where no argument should.
+    Each process calls this and reads for itself: the environment is all that a started process is handed (secrets are
+    in no argument), and one that follows another reads what is written there by then.
     """
     watch_parent(end)
     settings = read_settings(os.environ)
@@ -205,21 +205,21 @@ def _log_its_end(log: Log, task: asyncio.Task[None]) -> None:
         log_fault(log, error)
 
 
-def run_web(host: str, port: int, workers: int, *, until_stdin_closes: bool) -> None:
+def run_web(settings: Settings, host: str, port: int, workers: int, *, until_stdin_closes: bool) -> None:
     """Serve until SIGTERM or SIGINT; finish what was begun, for 20 s at most. Raises CannotStart for a port in use."""
     look_at_port(host, port)
     allow_many_connections()
     signal.signal(signal.SIGTERM, leave)
     if until_stdin_closes:
         watch_stdin(end)
-    open_log(log_format(os.environ), "web").info("listening", host=host, port=port, processes=workers)
-    settings: dict[str, Any] = {
+    open_log(settings.log, "web").info("listening", host=host, port=port, processes=workers)
+    how: dict[str, Any] = {
         "app": "service.process.serve_web:create_web", "factory": True, "host": host, "port": port, "workers": workers,
         "lifespan": "on", "http": BoundedProtocol, "ws": "none", "access_log": False, "log_config": None,
         "server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": FINISH_WITHIN_S,
         "timeout_worker_healthcheck": READY_WITHIN_S,
     }  # fmt: skip
     if workers == 1:
-        uvicorn.run(**settings)
+        uvicorn.run(**how)
     else:
-        serve_with_several(uvicorn.Config(**settings))
+        serve_with_several(uvicorn.Config(**how))

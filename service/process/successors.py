@@ -11,7 +11,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from service.lib.errors import CannotStart
 from service.process.log import open_log
-from service.process.settings import read_settings
+from service.process.settings import log_format, read_settings
 from service.process.wiring import cipher_of, load_config
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ class _Successors(Multiprocess):
 
     def handle_hup(self) -> None:
         """Let new processes read the configuration and the code as they are now; a mistake changes nothing."""
-        log = open_log(read_settings(os.environ).log, "web")
+        log = open_log(log_format(os.environ), "web")
         try:
-            load_config(read_settings(os.environ).config, os.environ)
-            cipher_of(os.environ)
+            settings = read_settings(os.environ)
+            load_config(settings.config, os.environ)
+            cipher_of(settings.encryption)
         except CannotStart as error:
             log.error("the old configuration stays", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault
             return

@@ -98,3 +98,17 @@ def test_what_the_file_says_now_holds_after_sighup_and_a_mistake_changes_nothing
     until(lambda: replaced(web) == 1, 60, web.said)
     assert post(web.port, name="Asha", phone="8951047001").status == 404
     assert post(web.port, "another", name="Asha", phone="8951047001").status == 200
+
+
+def test_a_secret_that_cannot_be_read_at_sighup_changes_nothing_either(here: Processes) -> None:
+    secret = here.folder / "secret"
+    secret.write_text(here.environ.pop("LEADS_SECRET"), "utf-8")
+    here.environ["LEADS_SECRET_FILE"] = str(secret)
+    web = here.serve("--workers", "2")
+    secret.rename(here.folder / "moved")
+    web.signal(signal.SIGHUP)
+    until(lambda: web.ended() or web.lines("the old configuration stays"), 20, web.said)
+    assert not web.ended(), web.said()
+    assert "LEADS_SECRET_FILE" in web.lines("the old configuration stays")[0]["reason"]
+    assert post(web.port, name="Asha", phone="8951047001").status == 200
+    assert web.stop() == 0
