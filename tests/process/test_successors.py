@@ -105,6 +105,8 @@ def test_a_secret_that_cannot_be_read_at_sighup_changes_nothing_either(here: Pro
     secret.write_text(here.environ.pop("LEADS_SECRET"), "utf-8")
     here.environ["LEADS_SECRET_FILE"] = str(secret)
     web = here.serve("--workers", "2")
+    web.signal(signal.SIGHUP)
+    until(lambda: replaced(web) == 1, 60, web.said)  # Now each of them has read the secret.
     secret.rename(here.folder / "moved")
     web.signal(signal.SIGHUP)
     until(lambda: web.ended() or web.lines("the old configuration stays"), 20, web.said)
