@@ -25,8 +25,9 @@ from service.config.table import (
 from service.config.theme import read_theme
 from service.config.validators import duration, one_of, page_origin, rate, region, show
 from service.model import languages
-from service.model.form import SIGNALS, Field, Form, Limits, Messages, Spam, fold
-from service.submission.form_data import CONTROLS
+from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Turnstile
+from service.submission.field_match import owner_of
+from service.submission.form_data import control_of
 
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
 _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept", "quarantine", "reject")
@@ -83,10 +84,11 @@ def _title(name: str) -> str:
 
 def _honeypot(keys: Table, fields: Mapping[str, Field]) -> str:
     name = keys.read("honeypot", text(LONGEST_NAME), _DEFAULT.honeypot)
-    names = {fold(known): field.name for field in fields.values() for known in (field.name, *field.aliases)}
-    if owner := names.get(fold(name)) if not name.startswith("_") else None:
+    control = control_of(name, _DEFAULT.honeypot)
+    owner = owner_of(fields, name) if control is None else None
+    if owner:
         keys.add(f"is the field {say(owner)}, which people fill in", "honeypot")
-    elif name.startswith("_") and name.casefold().removeprefix("_") in CONTROLS - {"gotcha"}:
+    elif name in {Altcha.FIELD, Turnstile.FIELD} or control not in {None, "gotcha"}:
         keys.add(f"{say(name)} means something else here", "honeypot")
     return name
 

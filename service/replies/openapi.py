@@ -11,6 +11,7 @@ from service.fields.types import TYPES
 from service.model.form import Altcha, Field, Form
 from service.model.languages import AUTO, codes
 from service.model.problem import CATALOGUE, Code
+from service.submission.form_data import CONTROLS, HONEYPOT
 
 Json = dict[str, Any]
 
@@ -95,19 +96,12 @@ def _failure(status: int) -> Json:
 
 def _fields(form: Form) -> Json:
     fields = {field.name: _field(field) for field in form.fields.values()}
-    controls = {
-        "_gotcha": {**_TEXT, "description": "Honeypot: leave it empty."},
-        "_remark": {**_TEXT, "description": "A second honeypot: leave it empty."},
-        "_next": {**_TEXT, "description": "Where to go after success."},
-        "_id": {**_TEXT, "description": "The same as the header Idempotency-Key."},
-        "_confirm": {**_TEXT, "description": "The number again, after PHONE_INVALID_BUT_POSSIBLE."},
-        "_token": {**_TEXT, "description": "When the form's page was opened, signed by the service."},
-        "_elapsed": {**_TEXT, "description": "For how many milliseconds the page was open."},
-        "_webdriver": {**_TEXT, "description": "1 if a program drives the browser."},
-        "_source": {**_TEXT, "description": "Where the visitor came from, as JSON text."},
-    }
+    controls = {f"_{name}": {**_TEXT, "description": meaning} for name, meaning in CONTROLS.items()}
+    controls[form.honeypot] = controls[HONEYPOT]
     if form.language == AUTO:
-        controls["_language"] = {**_TEXT, "enum": list(codes()), "description": "Before Accept-Language."}
+        controls["_language"]["enum"] = list(codes())
+    else:
+        del controls["_language"]
     if form.captcha:
         controls[form.captcha.FIELD] = {**_TEXT, "description": "The solution of the form's challenge."}
     extra: Json = {"additionalProperties": _SCALARS if form.allow_extra else False}

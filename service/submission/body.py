@@ -15,7 +15,7 @@ from service.model.form import Form
 from service.model.problem import Code, Problems, refuse
 from service.submission import json_body
 from service.submission.encoding import Decoder, decoder_for
-from service.submission.form_data import HONEYPOT, Posted, gather, is_control
+from service.submission.form_data import HONEYPOT, Posted, control_of, gather, is_control
 from service.submission.multipart import MAX_PARTS, Piece, read_parts
 
 MAX_BYTES: Final = 256 * 1024
@@ -122,12 +122,12 @@ def _json(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
     members = json_body.members_of(document, form)
     if members is None:
         return _BROKEN_JSON
-    honeypots = {HONEYPOT, form.honeypot if form else HONEYPOT}
+    honeypot = form.honeypot if form else HONEYPOT
     pairs = [
         (decoder.mend(sent), decoder.mend(text))
         for name, node in members
         # A control field that is false, such as a honeypot not ticked, was left out.
-        if not (node is False and (is_control(name) or name in honeypots))
+        if not (node is False and (is_control(name) or control_of(name, honeypot)))
         for sent, text in json_body.pairs_of(name, node, form)
     ]
     booleans = [name for name, node in members if isinstance(node, bool)]

@@ -105,6 +105,12 @@ def names_of(form: Form) -> Mapping[str, tuple[str, "_Rank"]]:
     return _names_of(form.fields)
 
 
+def owner_of(fields: Mapping[str, Field], name: str) -> str | None:
+    """Return the field that a posted name means by its spelling alone."""
+    known = _names_of(fields).get(fold(name))
+    return known[0] if known else None
+
+
 def _best(found: list[_Found]) -> _Found:
     ranked = sorted(found, key=lambda one: one.rank)
     return next((one for one in ranked if clean(one.text, multiline=False)), ranked[-1])

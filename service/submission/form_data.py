@@ -1,47 +1,51 @@
 """What a browser posted, as plain text, before anybody asked whether it is right.
 
-Invariant: frozen values; names and texts stand here as they were sent. Names beginning with `_` are control
-fields: they are split off here and never travel further as fields.
+Invariant: frozen values; names and texts stand here as they were sent. Control fields, the form's honeypot among them,
+are split off here and never travel further as fields.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from service.lib.secret import unshown
+from service.model.form import fold
 from service.model.lead import CLICK_IDS, UTM
 
 HONEYPOT: Final = "_gotcha"
-CONTROLS: Final = frozenset(
-    {"gotcha", "next", "id", "confirm", "language", "remark", "token", "elapsed", "webdriver", "replyto"}
-)
 _PLACES: Final = frozenset({"source", "page", "referrer", *CLICK_IDS, *(f"utm_{name}" for name in UTM)})
 _BRACKETED: Final = re.compile(r"source((?:\[\w+\])+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control fields: honeypot, where to go next, idempotency key, the number sent a second time, the language.
+    """The control fields, one row each: its name without the `_`, and what it means.
 
-    `source` are those that tell where the visitor came from: `source` (JSON), `page`, `referrer`, `utm_source`, `gclid`
-    and the like. `remark` is a second honeypot; `token`, `elapsed` (ms) and `webdriver` tell how the form
-    was filled in; `replyto` is an address where the form has none.
+    `source` has every one that tells where the visitor came from: `source` (JSON), `page`, `referrer`, `utm_source`,
+    `gclid` and the like.
     """
 
-    gotcha: str = ""
-    next: str = ""
-    id: str = ""
-    confirm: str = ""
-    language: str = ""
-    remark: str = ""
-    token: str = ""
-    elapsed: str = ""
-    webdriver: str = ""
-    replyto: str = ""
-    source: Mapping[str, str] = field(default_factory=dict)
+    gotcha: str = field(default="", metadata={"means": "Honeypot: leave it empty."})
+    next: str = field(default="", metadata={"means": "Where to go after success."})
+    id: str = field(default="", metadata={"means": "The same as the header Idempotency-Key."})
+    confirm: str = field(default="", metadata={"means": "The number again, after PHONE_INVALID_BUT_POSSIBLE."})
+    language: str = field(default="", metadata={"means": "The language to answer in, before Accept-Language."})
+    remark: str = field(default="", metadata={"means": "A second honeypot: leave it empty."})
+    token: str = field(default="", metadata={"means": "When the form's page was opened, signed by the service."})
+    elapsed: str = field(default="", metadata={"means": "For how many milliseconds the page was open."})
+    webdriver: str = field(default="", metadata={"means": "1 if a program drives the browser."})
+    replyto: str = field(default="", metadata={"means": "An address, where the form's own is left empty."})
+    charset_: str = field(default="", metadata={"means": "The encoding of the bytes, as browsers name it."})
+    source: Mapping[str, str] = field(
+        default_factory=dict, metadata={"means": "Where the visitor came from, as JSON text."}
+    )
 
     __repr__ = unshown
+
+
+CONTROLS: Final[Mapping[str, str]] = {row.name: row.metadata["means"] for row in fields(Control)}
+"""What each control field means, by its name without the `_`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +88,20 @@ def gather(
     values: dict[str, list[str]] = {}
     for name, text in pairs:
         values.setdefault(name, []).append(text)
-    fields: dict[str, str] = {}
-    control: dict[str, list[str]] = {}
+    named: dict[str, str] = {}
+    controls: dict[str, list[str]] = {}
     beside: dict[str, str] = {}
     for name, texts in values.items():
-        place = _place_of(name, honeypot)
-        if place is not None:
-            control.setdefault(place, []).extend(texts)
+        control = control_of(name, honeypot)
+        if control is not None:
+            controls.setdefault(control, []).extend(texts)
         elif is_control(name):
             beside[name.strip()] = _join(texts)
         elif name.strip():
-            fields[name] = _join(texts)
+            named[name] = _join(texts)
     return Posted(
-        fields,
-        _control({place: _join(texts) for place, texts in control.items()}),
+        named,
+        _control({control: _join(texts) for control, texts in controls.items()}),
         {name: tuple(texts) for name, texts in values.items() if len(texts) > 1},
         frozenset(booleans),
         known or {},
@@ -106,18 +110,9 @@ def gather(
     )
 
 
-def _place_of(name: str, honeypot: str) -> str | None:
-    """Return which control field a name is, None for none."""
-    plain = name.strip().casefold()
-    if plain == honeypot.casefold():
-        return "gotcha"
-    means_something = plain[1:] in CONTROLS or plain == "_charset_" or _place(plain[1:]) in _PLACES
-    return plain[1:] if plain.startswith("_") and means_something else None
-
-
 def _control(sent: Mapping[str, str]) -> Control:
     places = {place: text for name, text in sent.items() if (place := _place(name)) in _PLACES}
-    return Control(**{name: text for name, text in sent.items() if name in CONTROLS}, source=places)
+    return Control(**{name: text for name, text in sent.items() if name in CONTROLS.keys() - _PLACES}, source=places)
 
 
 def _place(name: str) -> str:
@@ -126,8 +121,21 @@ def _place(name: str) -> str:
     return found[1][1:-1].replace("][", "_").removeprefix("click_ids_") if found else name
 
 
+def control_of(name: str, honeypot: str) -> str | None:
+    """Return which control field a name as sent is at a form of this honeypot, None for any other name.
+
+    A honeypot that does not begin with `_` is compared as the names of fields are.
+    """
+    plain = name.strip().casefold()
+    is_honeypot = plain == honeypot.casefold() if honeypot.startswith("_") else fold(name) == fold(honeypot)
+    if is_honeypot:
+        return "gotcha"
+    control = plain.removeprefix("_")
+    return control if is_control(plain) and (control in CONTROLS or _place(control) in _PLACES) else None
+
+
 def is_control(name: str) -> bool:
-    """Tell whether a name as sent is that of a control field, known or not."""
+    """Tell whether a name as sent begins as those of control fields do, known or not."""
     return name.lstrip().startswith("_")
 
 

@@ -41,7 +41,7 @@ def read(raw: bytes, form: Form) -> Event | None:
     payload = found.get("payload") if found and found.get("triggerType") == "form_submission" else None
     if not isinstance(payload, Object):
         return None
-    posted = gather(_pairs(payload.get("data")), known=_known(payload.get("schema"), form))
+    posted = gather(_pairs(payload.get("data")), known=_known(payload.get("schema"), form), honeypot=form.honeypot)
     return Event(posted, _text(payload.get("id")), _text(payload.get("pageUrl")))
 
 

@@ -289,7 +289,10 @@ FORM_MISTAKES = [
     ('fields.a = { type = "email", multiline = true }', "forms.contact.fields.a.multiline", "type `text` only"),
     ('fields.a = { type = "choice" }', "forms.contact.fields.a.choices", "is missing: a list"),
     ('honeypot = "Phone"', "forms.contact.honeypot", "people fill in"),
+    ('honeypot = "Phone-Full"', "forms.contact.honeypot", "is the field `phone`"),
     ('honeypot = "_next"', "forms.contact.honeypot", "means something else"),
+    ('honeypot = "_UTM_source"', "forms.contact.honeypot", "means something else"),
+    ('honeypot = "altcha"', "forms.contact.honeypot", "means something else"),
     ('fields.a = { type = "choice", choices = [] }', "forms.contact.fields.a.choices", "must not be empty"),
     ('fields.a = { type = "choice", choices = ["x", "x"] }', "forms.contact.fields.a.choices", "twice"),
     (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from service.model.form import Field, Form
 from service.model.problem import Code, Problems
 from service.submission import body
-from service.submission.form_data import Control, Posted
+from service.submission.form_data import Control, Posted, control_of
 
 URLENCODED = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -306,6 +306,23 @@ def test_how_a_form_was_filled_in_is_told_by_control_fields_and_never_forwarded(
     found = body.read(URLENCODED, b"_remark=r&_token=1-a&_elapsed=12&_webdriver=1&a=1")
     assert isinstance(found, Posted)
     assert (found.control, found.fields) == (Control(remark="r", token="1-a", elapsed="12", webdriver="1"), {"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "control"),
+    [
+        ("_gotcha", "gotcha"), (" _Next", "next"), ("_charset_", "charset_"), ("_UTM_Source", "utm_source"),
+        ("_unknown", None), ("Url-2", "gotcha"), ("URL 2", "gotcha"), ("url 3", None), ("gotcha", None),
+    ],
+)  # fmt: skip
+def test_a_name_is_a_control_field_as_the_form_says(name: str, control: str | None) -> None:
+    assert control_of(name, "url2") == control
+
+
+def test_a_forms_own_honeypot_that_a_script_sends_as_false_is_not_filled() -> None:
+    found = body.read(JSON, b'{"a": "1", "url2": false}', Form("a", {}, (), honeypot="url2"))
+    assert isinstance(found, Posted)
+    assert (found.fields, found.control.gotcha) == ({"a": "1"}, "")
 
 
 def test_a_honeypot_that_is_sent_twice_and_empty_stays_empty() -> None:

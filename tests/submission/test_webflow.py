@@ -134,3 +134,10 @@ def test_any_other_signature_does_not(timestamp: str, signed: str) -> None:
 def test_any_bytes_are_an_event_or_none(raw: bytes) -> None:
     found = webflow.read(raw, FORM)
     assert found is None or "".join(found.posted.fields.values()).encode() is not None
+
+
+def test_the_forms_own_honeypot_is_one_in_webflow_too() -> None:
+    form = Form("a", FORM.fields, ("crm",), honeypot="Url 2")
+    found = webflow.read(event({"name": "Asha", "url-2": "x"}), form)
+    assert found is not None
+    assert (dict(found.posted.fields), found.posted.control.gotcha) == ({"name": "Asha"}, "x")

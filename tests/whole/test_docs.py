@@ -42,6 +42,7 @@ from service.model.problem import CATALOGUE
 from service.process.settings import SUPPORTED_URLS
 from service.replies.reply import preflight
 from service.submission import body
+from service.submission.form_data import CONTROLS
 from service.submission.multipart import MAX_PARTS
 from service.web import phases, protocol
 
@@ -171,6 +172,10 @@ def test_every_setting_is_told_with_its_default(heading: str, text: str, default
 
 def test_every_signal_is_told_with_its_weight() -> None:
     assert {spans(name)[0]: int(weight) for name, weight, _ in rows("Signals")} == SIGNALS
+
+
+def test_every_control_field_is_told() -> None:
+    assert [name for name in CONTROLS if f"`_{name}`" not in REFERENCE] == []
 
 
 def test_every_language_is_told() -> None:
