@@ -44,7 +44,7 @@ def desk(
     async def look() -> None:
         server = await open_server(settings.redis_url, wait_s=WAIT_FOR_REDIS_S)
         try:
-            await agree_on_keys(server, cipher_of(os.environ))
+            await agree_on_keys(server, cipher_of(settings.encryption))
         finally:
             await server.close()
 

@@ -39,7 +39,7 @@ def quarantine(json: Annotated[bool, typer.Option("--json", help="For programs."
     for each in found:
         typer.echo(f"{at(each.at)}  {each.form}  {each.id}  {', '.join(each.reasons)}{_score(each)}")
         for name, answer in each.content.fields.items():
-            typer.echo(f"    {name}: {one_line(str(answer.value))[:200]}")
+            typer.echo(f"    {name}: {one_line(answer.text)[:200]}")
     typer.echo(f"{len(found)} in quarantine." + (" Let them through with `leads release ID`." if found else ""))
 
 

@@ -4,6 +4,7 @@ Invariant: one row of `TYPES` is all that the service knows of a type; a test ho
 depends on a type elsewhere asks its row.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -267,7 +268,9 @@ TYPES: Final[Mapping[FieldType, Type]] = MappingProxyType(
                 "description": "Some of these, in any case.",
             },
             example=lambda field: Answer(field.choices[:2]),
-            compared=lambda answer: ", ".join(sorted(answer.value)) if isinstance(answer.value, tuple) else answer.text,
+            compared=lambda answer: (
+                json.dumps(sorted(answer.value)) if isinstance(answer.value, tuple) else answer.text
+            ),
         ),
         "number": Type(
             read=_number,

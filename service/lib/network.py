@@ -32,7 +32,7 @@ def host_of(url: SplitResult) -> str | None:
     host = url.hostname or ""
     if ":" in host:
         return host if _ip(host) else None
-    name = _ascii(host)
+    name = ascii_host(host) or ""
     fits = len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))  # noqa: PLR2004  RFC 1035
     return name if fits and (_ip(name) or not name.rpartition(".")[2].isdigit()) else None
 
@@ -106,12 +106,13 @@ def _ip(host: str) -> IP | None:
         return None
 
 
-def _ascii(host: str) -> str:
+def ascii_host(host: str) -> str | None:
+    """Return the name of a host in ASCII and lower case (UTS 46, as browsers do), None for one that has no such form."""
     if host.isascii():
         return host.lower()
     import idna  # noqa: PLC0415  its tables are large, and few hosts need them
 
     try:
-        return idna.encode(host).decode("ascii")
+        return idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError:
-        return ""
+        return None

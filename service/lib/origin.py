@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from service.lib.network import ascii_host
+
 MAX_LENGTH: Final = 300
 MAX_PORT: Final = 65_535
 
@@ -24,7 +26,7 @@ _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 def normalise(text: str) -> str | None:
     """Return an http(s) origin in its one spelling, None for anything else; a single `/` at the end is forgiven."""
     found = _ORIGIN.fullmatch(text) if len(text) <= MAX_LENGTH else None
-    host = _ascii(found["host"]) if found else None
+    host = ascii_host(found["host"]) if found else None
     if not (found and host and _HOST.fullmatch(host)):
         return None
     scheme = found["scheme"].lower()
@@ -62,14 +64,3 @@ def shown_by_google(page: str) -> str | None:
             host = name.replace("--", "\0").replace("-", ".").replace("\0", "-")
             return normalise(f"https://{host}")
     return None
-
-
-def _ascii(host: str) -> str | None:
-    if host.isascii():
-        return host.lower()
-    import idna  # noqa: PLC0415  its tables are large, and few hosts need them
-
-    try:
-        return idna.encode(host, uts46=True).decode()
-    except idna.IDNAError:
-        return None

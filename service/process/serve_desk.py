@@ -6,7 +6,6 @@ Invariant: wiring; with the other modules of this room the only reader of the en
 import asyncio
 import contextlib
 import functools
-import os
 import signal
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
@@ -45,7 +44,7 @@ def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_
     catch_faults(log)
     server = connect_server(settings.redis_url)
     app = create_desk(
-        config, server, secret=settings.secret, cipher=cipher_of(os.environ),
+        config, server, secret=settings.secret, cipher=cipher_of(settings.encryption),
         on_fault=functools.partial(log_fault, log),
     )  # fmt: skip
     address = (config.desk.public_url if config.desk else None) or f"http://{_shown(host)}:{port}"

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final
 
-import idna
 import msgspec
 
+from service.lib.network import ascii_host
 from service.lib.secret import Secret
 from service.lib.signature import hmac_hex
 from service.lib.text import clean, fold_blanks
@@ -153,17 +153,13 @@ def _folded(text: str) -> str:
 
 def _is_disposable(address: str) -> bool:
     """Tell whether the domain of an address, or one above it, is on the list."""
-    labels = _ascii(address.rpartition("@")[2].lower()).split(".")
+    labels = _labels(address)
     return any(".".join(labels[place:]) in _disposable() for place in range(len(labels) - 1))
 
 
-def _ascii(domain: str) -> str:
-    if domain.isascii():
-        return domain
-    try:
-        return idna.encode(domain, uts46=True).decode()
-    except idna.IDNAError:
-        return domain
+def _labels(address: str) -> list[str]:
+    domain = address.rpartition("@")[2].lower()
+    return (ascii_host(domain) or domain).split(".")
 
 
 @cache
