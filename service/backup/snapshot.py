@@ -17,7 +17,7 @@ from service.store.keys import FORMS, base_of
 from service.store.server import Server
 
 SLICE: Final = 100
-"""Keys that one script reads: a visitor who comes at that moment waits for as long as that takes, 1 to 2 ms."""
+"""Keys that one script reads: a visitor who comes at that moment waits for as long as that takes."""
 MANY_NOTED: Final = 10_000
 LITTLE: Final = 200
 _KEY: Final = re.compile(r"leads:(?:\{([^}]*)\}:)?(.+)", re.DOTALL)

@@ -208,6 +208,11 @@ def _date(given: Given) -> Answer | Problem:
     return Answer(day.isoformat())
 
 
+def _as_set(answer: Answer) -> str:
+    """Return choices so that their order does not count, and no comma in one makes two of it."""
+    return json.dumps(sorted(answer.value)) if isinstance(answer.value, tuple) else answer.text
+
+
 def _fold_choice(text: str) -> str:
     return " ".join(without_format(text).casefold().split())
 
@@ -251,10 +256,8 @@ TYPES: Final[Mapping[FieldType, Type]] = MappingProxyType(
             input="select",
             has_choices=True,
             schema=lambda field: {
-                "type": "string",
-                "examples": list(field.choices),
-                "description": "One of these, in any case.",
-            },
+                "type": "string", "examples": list(field.choices), "description": "One of these, in any case.",
+            },  # fmt: skip
             example=lambda field: Answer(field.choices[0]),
         ),
         "choices": Type(

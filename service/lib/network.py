@@ -107,7 +107,7 @@ def _ip(host: str) -> IP | None:
 
 
 def ascii_host(host: str) -> str | None:
-    """Return the name of a host in ASCII and lower case (UTS 46, as browsers do), None for one that has no such form."""
+    """Return a host's name in ASCII and lower case (UTS 46, as browsers do), None for one that has none."""
     if host.isascii():
         return host.lower()
     import idna  # noqa: PLC0415  its tables are large, and few hosts need them

@@ -1,8 +1,8 @@
 """The world outside, a process of its own: visitors who post, and a CRM that answers at once.
 
 It is told what to do by lines of JSON on standard input, and answers each with one on standard output; the first line
-says on which port the CRM listens. Raw protocols on uvloop: some 40 µs for a visitor's round, so that whatever is
-measured is slower than this.
+says on which port the CRM listens. Raw protocols on uvloop that decide nothing, so that whatever is measured is
+slower than this.
 """
 
 import asyncio
