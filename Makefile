@@ -63,6 +63,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python cannot make environments here. On Debian: apt-get install python3-venv"; exit 1; }
 	@echo "Making the environment in .venv (once) ..."
+	@rm -rf .mypy_cache  # it would still say of a new package that there is none
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -25,10 +25,10 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One submission as the store takes it, whole: everything that is decided about it is decided from this.
 
     `at` is when it was received; `lead` the id it gets if it makes a new lead; `persons`, `also`, `facts` and `key`
-    come from `service.person`, `signals` from `service.spam`; above `spam_limit` they quarantine it, None: never.
-    `same_text` is the hash of its longest text, and what that weighs when many persons sent it. `score` is written by
-    the script: what the signals of a quarantined one weigh, if that is why it is there. `once` is the hash of what may
-    serve only one person.
+    come from `submission.person` and `submission.facts`, `signals` from `submission.spam`; above `spam_limit` they
+    quarantine it, None: never. `same_text` is the hash of its longest text, and what that weighs when many persons sent
+    it. `score` is written by the script: what the signals of a quarantined one weigh, if that is why it is there.
+    `once` is the hash of what may serve only one person.
     """
 
     id: str
@@ -111,7 +111,10 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a submission. `lead` is "" for a quarantined one; "used" is nothing, for `Line.once` was."""
+    """What became of a submission. `lead` is "" for a quarantined one.
+
+    "used": nothing was stored; the challenge whose hash is `Line.once` had served somebody else.
+    """
 
     result: Result | Literal["used"]
     lead: str

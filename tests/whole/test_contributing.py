@@ -1,48 +1,98 @@
-"""What CONTRIBUTING.md and docs/architecture.md name is there, and the version is the newest of CHANGELOG.md."""
+"""What is written about the code is so: whatever page, file or module is named is there, and so is the version."""
 
 import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import service
+from service.config.config import Service
 
 ROOT = Path(__file__).parents[2]
-PLACEHOLDERS = ("NAME", "CODE")
-PAGES = [path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.name != "CHANGELOG.md"]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+WRITTEN = {".py", ".lua", ".toml", ".js", ".html", ".css", ".md", ".yml", ".yaml", ".example", ""}
+FOLDERS = ("service", "tests", "docs", "deploy", ".ci")
+
+PAGE = re.compile(r"(?<![\w./*-])[\w./-]*\w\.md\b")
+FILE = re.compile(r"(?<![\w./-])(?:service|tests|docs|deploy)/[\w./-]*\w")
+MODULE = re.compile(r"`(service(?:\.[a-z_]+)+)\b")
+PLACEHOLDER = re.compile(r"\b(?:NAME|CODE)\b")
 
 
-def named_files(page: Path, pattern: str, prefix: str = "") -> list[str]:
-    text = page.read_text("utf-8")
-    return [prefix + name for name in re.findall(pattern, text) if not any(word in name for word in PLACEHOLDERS)]
+def texts() -> Iterator[Path]:
+    """Yield whatever people read: code, docs, and what stands beside them."""
+    yield from (path for path in ROOT.iterdir() if path.is_file() and path.suffix in WRITTEN)
+    for folder in FOLDERS:
+        found = (path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix in WRITTEN)
+        yield from (path for path in found if not {"node_modules", "__pycache__"} & set(path.parts))
 
 
-def test_every_file_of_a_recipe_is_there() -> None:
-    named = named_files(ROOT / "CONTRIBUTING.md", r"`((?:service|tests|docs)/[\w/.-]+)`")
-    assert len(named) > 20
-    assert not [name for name in named if not (ROOT / name).exists()]
+TEXTS = {path: re.sub(r"https?://\S+", "", path.read_text("utf-8")) for path in sorted(texts())}
 
 
-def test_every_file_that_a_change_touches_is_there() -> None:
-    page = ROOT / "docs" / "architecture.md"
-    table = page.read_text("utf-8").partition("## Where to change what")[2]
-    named = [name for name in re.findall(r"`([a-z]+/[\w/]+\.(?:py|lua))`", table) if "NAME" not in name]
-    assert len(named) > 20
-    assert not [name for name in named if not (ROOT / "service" / name).exists()]
+def lost_pages(text: str, folder: Path) -> set[str]:
+    """Return the pages that a text in `folder` names and that are nowhere."""
+    places = (folder, ROOT, ROOT / "docs", ROOT / "docs" / "decisions")
+    return {name for name in PAGE.findall(text) if not any((place / name).is_file() for place in places)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_page_names_a_page_that_is_not_there(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#\s]+\.md)", page.read_text("utf-8"))
-    assert not [link for link in links if not (page.parent / link).exists()]
+def lost_files(text: str) -> set[str]:
+    named = (name for name in FILE.findall(text) if not PLACEHOLDER.search(name))
+    return {name for name in named if not (ROOT / name).exists()}
 
 
-def test_no_code_names_a_page_that_is_not_there() -> None:
-    known = {path.name for path in ROOT.rglob("*.md") if ".venv" not in path.parts and "node_modules" not in path.parts}
-    for path in [*(ROOT / "service").rglob("*.*"), *(ROOT / "tests").rglob("*.py")]:
-        if path.suffix in {".py", ".lua", ".toml", ".js", ".html"} and "node_modules" not in path.parts:
-            named = set(re.findall(r"\b[A-Z][\w-]*\.md\b|docs/([\w-]+\.md)", path.read_text("utf-8")))
-            assert {name for name in named if name} <= known, path
+def lost_modules(text: str) -> set[str]:
+    settings = {f"service.{name}" for name in Service.__dataclass_fields__}
+    return {name for name in MODULE.findall(text) if name not in settings and not is_there(name)}
+
+
+def is_there(name: str) -> bool:
+    """Tell whether a dotted name is a module or something in one."""
+    module, _, rest = name.rpartition(".")
+    try:
+        import_module(name)
+    except ModuleNotFoundError:
+        return "." in module and is_there(module) and hasattr(import_module(module), rest)
+    return True
+
+
+def test_what_is_not_there_is_noticed() -> None:
+    assert lost_pages("see LOST.md, README.md and docs/lost.md", ROOT) == {"LOST.md", "docs/lost.md"}
+    assert lost_files("in `service/lost.py`, service/store/lua/ and service/NAME.py") == {"service/lost.py"}
+    assert lost_modules("`service.lost` `service.store.keys.lost`, `service.store.keys`") == {
+        "service.lost",
+        "service.store.keys.lost",
+    }
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_named_is_there(path: Path) -> None:
+    if path == Path(__file__):
+        return
+    text = TEXTS[path]
+    assert lost_pages(text, path.parent) == set()
+    assert lost_files(text) == set() or path.name == "test_recipes.py"
+    assert lost_modules(text) == set()
+
+
+def changes() -> list[tuple[str, list[str], int]]:
+    """Return the usual changes of the table, their files and how many it says they are."""
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| \d+ \| (\d+) \|$", ARCHITECTURE, re.MULTILINE)
+    return [(change, re.findall(r"`([\w/]+\.(?:py|lua|toml))`", files), int(now)) for change, files, now in rows]
+
+
+def test_a_dozen_changes_are_told() -> None:
+    assert len(changes()) >= 12
+
+
+@pytest.mark.parametrize(("change", "files", "now"), changes(), ids=lambda each: each if isinstance(each, str) else "")
+def test_a_change_touches_the_files_that_are_counted(change: str, files: list[str], now: int) -> None:
+    assert len(set(files)) == now, change
+    places = (ROOT / "service", ROOT / "service" / "model" / "languages")
+    there = [name for name in files if PLACEHOLDER.search(name) or any((place / name).exists() for place in places)]
+    assert files == there
 
 
 def test_the_version_is_the_newest_of_the_changelog() -> None:

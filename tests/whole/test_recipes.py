@@ -28,15 +28,15 @@ COLOUR = """
             example=lambda _: Answer("#0a7f5a"),
         ),
 """
-DESTINATION = '''"""A destination that takes a lead as one line of text."""
+DESTINATION = '''"""A destination that wants a number first, and then the lead at the address that it answers with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
 
-from service.destinations import outcome
-from service.destinations.outcome import Outcome
+from service.destinations.destination import Conversation
+from service.destinations.outcome import Delivered, Rejected
 from service.lib.rate import Rate
 from service.lib.secret import Secret
 from service.model.lead import Delivery
@@ -56,13 +56,15 @@ class Line:
     updates: bool = False
     is_told_of_erasure: bool = False
 
-    def request(self, delivery: Delivery, now: int) -> httpx.Request:
-        """Return the request of an attempt."""
-        return httpx.Request("POST", self.url, content=self.preview(delivery, now).encode())
+    def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
+        """Ask for an address, and put the lead there."""
+        answer = yield httpx.Request("POST", self.url, content=self.preview(delivery, clock()).encode())
+        answer = yield httpx.Request("PUT", answer.headers["location"], content=delivery.webhook_id.encode())
+        return Delivered(answer.status) if answer.status == 201 else Rejected("it would not", answer.status)
 
-    def preview(self, delivery: Delivery, now: int) -> str:
-        """Return its line."""
-        return f"{delivery.webhook_id} {delivery.lead.content.fields['phone'].text}"
+    def preview(self, delivery: Delivery, _now: int) -> str:
+        """Return what the first request says."""
+        return delivery.lead.content.fields["phone"].text
 
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield nothing."""
@@ -71,10 +73,6 @@ class Line:
     def own_secrets(self) -> Iterator[tuple[str, Secret]]:
         """Yield nothing."""
         yield from ()
-
-    def judge(self, status: int, headers: Mapping[str, str], excerpt: str, now: int) -> Outcome:
-        """Return what an answer means."""
-        return outcome.judge(status, headers, excerpt, now=now)
 '''
 DESTINATION_TABLE = '''"""`[destinations.NAME]` with `type = "line"` ► Line."""
 
@@ -112,6 +110,8 @@ url = "http://127.0.0.1:1/"
 USE = f'''
 from service.config.config import Config
 from service.config.read import parse
+from service.destinations.outcome import Delivered
+from service.destinations.rules import Answer
 from service.destinations.sample import sample_delivery
 from service.model.problem import Problems
 from service.replies import openapi, page, wording
@@ -130,7 +130,13 @@ voice = wording.of(form)
 assert voice.say(wrong.items[0]).startswith("mr ")
 assert 'type="color"' in page.hosted(form, voice)
 assert openapi.document(config.forms.values())
-assert line.request(sample_delivery(form, 0), 0).content.endswith(b" +918951047001")
+talk = line.conversation(sample_delivery(form, 0), lambda: 0)
+assert next(talk).content == b"+918951047001"
+assert talk.send(Answer(200, {{"location": "http://127.0.0.1:1/2"}}, "")).url.path == "/2"
+try:
+    talk.send(Answer(201, {{}}, ""))
+except StopIteration as end:
+    assert end.value == Delivered(201)
 assert script("many")[0].startswith("#!lua")
 '''
 

@@ -2,7 +2,7 @@
 -- accept: takes one submission whole: idempotency, person, lead, counters, one delivery a destination.
 -- Without the flag allow-oom on purpose: a full server refuses it before its first write.
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
--- ARGV[1]  the submission, JSON as `service.store.Line`; to release a quarantined one, its id
+-- ARGV[1]  the submission, JSON as `records.Line`; to release a quarantined one, its id
 -- ARGV[2]  the form's policy, JSON: window, quiet, idempotency, slack (ms), repeat, deliver, person {requests, per ms}
 -- ARGV[3]  now, ms        ARGV[4] "release" | "thanked" (from the spool: no solution is asked for twice) | ""
 -- ARGV[5]  limits of whoever sent it, JSON: a list of {name, requests, per ms}
