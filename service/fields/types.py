@@ -115,8 +115,7 @@ def shown(form: Form, field: Field, text: str) -> str:
 
 def suggestion_for(answer: Answer) -> str:
     """Return the right spelling of a mistyped, valid address, "" for anything else."""
-    found = email.read(answer.text) if "typo" in answer.flags else None
-    return found.suggestion or "" if found else ""
+    return email.suggest(answer.text) or "" if "typo" in answer.flags else ""
 
 
 def is_yes(text: str) -> bool:
@@ -217,6 +216,10 @@ def _fold_choice(text: str) -> str:
     return " ".join(without_format(text).casefold().split())
 
 
+def _one_of(field: Field, words: str) -> Schema:
+    return {"type": "string", "examples": list(field.choices), "description": words}
+
+
 def _long(field: Field) -> Schema:
     return {"type": "string", "maxLength": field.max_length}
 
@@ -255,9 +258,7 @@ TYPES: Final[Mapping[FieldType, Type]] = MappingProxyType(
             read=_choice,
             input="select",
             has_choices=True,
-            schema=lambda field: {
-                "type": "string", "examples": list(field.choices), "description": "One of these, in any case.",
-            },  # fmt: skip
+            schema=lambda field: _one_of(field, "One of these, in any case."),
             example=lambda field: Answer(field.choices[0]),
         ),
         "choices": Type(
@@ -271,9 +272,7 @@ TYPES: Final[Mapping[FieldType, Type]] = MappingProxyType(
                 "description": "Some of these, in any case.",
             },
             example=lambda field: Answer(field.choices[:2]),
-            compared=lambda answer: (
-                json.dumps(sorted(answer.value)) if isinstance(answer.value, tuple) else answer.text
-            ),
+            compared=_as_set,
         ),
         "number": Type(
             read=_number,

@@ -718,7 +718,7 @@ CLOBBERED = """<!doctype html><meta charset="utf-8"><title>Names</title>
 <form method="post" action="{service}/f/get-in-touch" {form}>
   <input name="action" value="a"><input name="style" value="b"><input name="reset" value="c"><input name="id" value="d">
   <input name="elements" value="e"><input name="dataset" value="f"><input name="querySelector" value="g">
-  <input name="addEventListener" value="h"><input name="closest" value="i"><input name="getAttribute" value="j">
+  <input name="addEventListener" value="h"><input name="contains" value="i"><input name="children" value="j">
   <input name="submit" value="k"><input name="after" value="l"><input name="isConnected" value="m">
   <input name="name"><input name="phone" type="tel">{more}<button>Send</button></form>
 <script src="{service}/lead-form.js" defer {script}></script>"""

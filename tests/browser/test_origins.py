@@ -45,7 +45,7 @@ def test_a_page_that_is_not_listed_is_refused_and_can_read_why(elsewhere: Visito
     answer = fetched(elsewhere, f"{service}/f/elsewhere", EXTRA)
     assert answer["status"] == 403
     assert answer["told"]["errors"][0]["code"] == "ORIGIN_NOT_ALLOWED"
-    assert elsewhere.page.evaluate("origin") in answer["told"]["error"]
+    assert elsewhere.page.evaluate("origin") in answer["told"]["hint"]
 
 
 def test_a_sandboxed_frame_whose_origin_is_null_may_post(site: Site, visit: Visit, service: str, crm: Crm) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 TOO_SHORT = re.compile(r"This number is too short\. A mobile number in India has 10 digits\.")
 THANKS = re.compile(r"Thank you! Your submission has been received!|The clinic thanks you\.")
-FAILURE = re.compile(r"Oops! Something went wrong while submitting the form\.|The clinic is sorry\.")
+FAILURE = re.compile(r"Please check what is marked below\.|The clinic is sorry\.")
 PAGES: dict[str, Callable[[Site], str]] = {
     "webflow": lambda site: site.page(WEBFLOW),
     "plain": lambda site: site.page(PLAIN),

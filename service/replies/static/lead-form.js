@@ -368,6 +368,8 @@
   const start = ({ persisted }) => {
     resume();
     ours().forEach(persisted ? clear : touches); // "persisted": back as it was left
+    // A page of problems that the service made: its summary goes with the last of them too.
+    for (const form of ours()) of(form).problems ||= [...bare(form).querySelectorAll("[aria-invalid=true]")];
   };
   addEventListener("pageshow", start);
   if (document.readyState == "complete") start({});
