@@ -32,7 +32,7 @@ def host_of(url: SplitResult) -> str | None:
     host = url.hostname or ""
     if ":" in host:
         return host if _ip(host) else None
-    name = ascii_host(host) or ""
+    name = ascii_host(host, is_mapped=False) or ""
     fits = len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))  # noqa: PLR2004  RFC 1035
     return name if fits and (_ip(name) or not name.rpartition(".")[2].isdigit()) else None
 
@@ -106,13 +106,17 @@ def _ip(host: str) -> IP | None:
         return None
 
 
-def ascii_host(host: str) -> str | None:
-    """Return a host's name in ASCII and lower case (UTS 46, as browsers do), None for one that has none."""
+def ascii_host(host: str, *, is_mapped: bool = True) -> str | None:
+    """Return a host's name in ASCII and lower case, None for one that has none.
+
+    `is_mapped`: as browsers write it (UTS 46), where full-width letters are plain ones. Clients that send take no
+    name that has to be mapped.
+    """
     if host.isascii():
         return host.lower()
     import idna  # noqa: PLC0415  its tables are large, and few hosts need them
 
     try:
-        return idna.encode(host, uts46=True).decode("ascii")
+        return idna.encode(host, uts46=is_mapped).decode("ascii")
     except idna.IDNAError:
         return None

@@ -125,10 +125,13 @@ def _shown(chosen: "_Found | _Number", found: list[_Found]) -> Match:
 
 def _left(counts: str, typed: str, found: list[_Found]) -> dict[str, str]:
     """Return what else was said for a field: no other spelling of the same, and no blank."""
+    others = [one for one in found if one.text not in {counts, typed} and one.text.strip()]
+    if not others:
+        return {}
     known = {fold_blanks(counts).casefold(), fold_blanks(typed).casefold()}
     digits = {_digits(counts), _digits(typed)}
     left = {}
-    for one in found:
+    for one in others:
         said, number = fold_blanks(one.text).casefold(), _digits(one.text)
         is_same = said in known or (number and any(_is_same_number(number, other) for other in digits))
         if said and not is_same and not is_calling_code(one.text):

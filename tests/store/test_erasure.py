@@ -41,9 +41,11 @@ async def erase(ledger: Ledger, *hashes: str, understands: tuple[str, ...] = ("c
 
 
 async def left(ledger: Ledger) -> dict[str, Any]:
-    """Return what is kept but for counters, what was seen, and what says that somebody was erased."""
+    """Return what is kept but for counters (in all, and by day), what was seen, and what says that somebody was erased."""
     kept = await ledger.dump()
-    return {key: value for key, (_, value) in kept.items() if not {"count", "seen", "erased"} & set(key.split(":"))}
+    return {
+        key: value for key, (_, value) in kept.items() if not {"count", "seen", "erased", "day"} & set(key.split(":"))
+    }
 
 
 async def test_what_was_never_sent_is_gone_and_nobody_is_told(ledger: Ledger) -> None:
