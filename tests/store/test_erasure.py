@@ -41,7 +41,7 @@ async def erase(ledger: Ledger, *hashes: str, understands: tuple[str, ...] = ("c
 
 
 async def left(ledger: Ledger) -> dict[str, Any]:
-    """Return what is kept but for counters (in all, and by day), what was seen, and what says that somebody was erased."""
+    """Return what is kept but for counters, what was seen, and what says that somebody was erased."""
     kept = await ledger.dump()
     return {
         key: value for key, (_, value) in kept.items() if not {"count", "seen", "erased", "day"} & set(key.split(":"))
