@@ -30,7 +30,8 @@ from service.up.supervisor import PATIENCE, Child, Watch, say
 
 HOST: Final = "127.0.0.1"
 WORKER_PORT: Final = 9100
-DESK_PORT: Final = 8010
+DESK_BEYOND: Final = 10
+"""The desk's port is so many above the web part's: 8010 beside 8000. Two installations never want the same one."""
 DEMO_CONFIG: Final = Path(__file__).parents[1] / "demo" / "demo.toml"
 PROGRAM: Final = (sys.executable, "-m", "service")
 
@@ -68,7 +69,7 @@ def run(
             return 0 if stop.is_set() else _complain(error)
         except OSError as error:
             return _complain(CannotStart(f"The data folder {data} cannot be used: {error}."))
-        ports = {"web": port, "worker": _worker_port(), "desk": _desk_port() if has_desk else 0}
+        ports = {"web": port, "worker": _worker_port(), "desk": _desk_port(port + DESK_BEYOND) if has_desk else 0}
         parts = list(_parts(ports, environment, program))
         for part in reversed(parts):
             ending.callback(part.stop)
@@ -182,9 +183,9 @@ def _worker_port() -> int:
     return WORKER_PORT
 
 
-def _desk_port() -> int:
-    # With the usual one taken, as by another installation, any will do: where it is, is said and kept for invitations.
-    for port in range(DESK_PORT, DESK_PORT + 90):
+def _desk_port(usual: int) -> int:
+    # With the usual one taken, any will do: where it is, is said and kept for invitations.
+    for port in range(usual, min(usual + 90, 65_536)):
         with contextlib.suppress(CannotStart):
             look_at_port(HOST, port)
             return port
