@@ -34,11 +34,12 @@ def fold_blanks(text: str) -> str:
     return " ".join(normalise("NFC", text).split())
 
 
-def without_format(text: str) -> str:
-    """Return a text without signs that nobody sees: marks of direction, soft hyphens, blanks of no width."""
+def without_format(text: str, keep: str = "") -> str:
+    """Return a text without signs that nobody sees, but those of `keep`: marks of direction, blanks of no width."""
     if text.isascii():
         return text
-    return "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    hidden = {ord(sign): None for sign in set(text) if sign not in keep and unicodedata.category(sign) == "Cf"}
+    return text.translate(hidden) if hidden else text
 
 
 def normalise(form: Literal["NFC", "NFKC"], text: str) -> str:

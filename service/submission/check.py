@@ -149,9 +149,8 @@ def _extras(form: Form, matched: Matched, *, lenient: bool) -> tuple[dict[str, s
 def _plain_name(sent: str) -> str:
     """Return a name without signs that nobody sees; the joiners of Indic words stay."""
     name = clean(sent, multiline=False)
-    if name.isascii():
-        return name
-    return clean("".join(sign for sign in name if sign in _JOINERS or without_format(sign)), multiline=False)
+    plain = without_format(name, keep=_JOINERS)
+    return name if plain == name else clean(plain, multiline=False)
 
 
 def _extra_problem(form: Form, name: str, text: str) -> Problem | None:
