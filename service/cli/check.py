@@ -20,7 +20,7 @@ from service.process.settings import config_path, encryption_keys, look_up, redi
 from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
-from service.store.health import Finding
+from service.store.health import Finding, verdict
 
 
 def add_to(app: typer.Typer) -> None:
@@ -83,9 +83,8 @@ def _check_redis(config: Config) -> None:
             await server.close()
 
     findings = asyncio.run(look())
-    for finding in findings:
-        typer.echo(f"redis: {finding.sentence}")
-    if any(finding.level != "unknown" for finding in findings):
+    is_fit, told = verdict(findings, takes_risk=not config.service.durable)
+    for sentence in [told] if is_fit else [finding.sentence for finding in findings]:
+        typer.echo(f"redis: {sentence.removeprefix('Redis ')}")
+    if not is_fit:
         raise CannotStart("Redis is not as it must be.")
-    if not findings:
-        typer.echo("redis: answers and is durable.")

@@ -109,7 +109,8 @@ def erase(number: Phone = None, address: Email = None) -> None:
 
     async def remove(server: Server) -> tuple[list[str], list[Erased], bool]:
         # What lies in the spool was thanked for: it leaves it only as a web process would take it out.
-        store, eraser = Store(server, replicas=config.service.replicas), Eraser(server)
+        service, eraser = config.service, Eraser(server)
+        store = Store(server, replicas=service.replicas, takes_risk=not service.durable)
         forms = list(dict.fromkeys([*config.forms, *await store.known_forms()]))
         hashes = {form: [person_hash(secret, form, *each) for each in said] for form in forms}
         # Of a form that is configured no longer nothing is delivered, so nobody can be told either.

@@ -30,13 +30,14 @@ class Service:
 
     `public_url` is the origin under which visitors find the service, None if the request's `Host` tells it.
     `trusted_proxies` may say whose request they hand on. `retention` (ms): how long what is settled is kept, None: for
-    good.
+    good. `durable` False: visitors are thanked on the word of a server that may lose what it confirms.
     """
 
     replicas: int = 0
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     retention: int | None = None
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ def _service(keys: Table) -> Service:
         public_url=keys.read("public_url", page_origin, no_url),
         trusted_proxies=keys.read("trusted_proxies", several(_network), ()),
         retention=keys.read("retention", duration("1s", "3650d"), no_end),
+        durable=keys.read("durable", flag, True),  # noqa: FBT003 -- the default of a setting
     )
     keys.finish()
     return service

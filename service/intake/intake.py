@@ -23,7 +23,7 @@ from service.model.form import Form
 from service.model.lead import Content
 from service.store.cipher import PLAIN, Cipher
 from service.store.connection import ANSWER_WITHIN_S
-from service.store.health import FAILURES, sentence_of, verdict
+from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
 from service.store.records import Accepted, Limit, Limited, Line, Result
 from service.submission.facts import facts
@@ -191,7 +191,7 @@ class Intake:
         """Look whether Redis answers and is durable, and whether the spool can be written."""
         if self._unfit:
             return Readiness(ready=False, redis=self._unfit, spool="Nothing is taken into it either.")
-        is_safe, told = verdict(await self._store.inspect())
+        is_safe, told = await self._store.inspect()
         if self._spool is None:
             return Readiness(is_safe, told, "No spool is configured (LEADS_SPOOL).")
         try:

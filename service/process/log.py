@@ -104,6 +104,14 @@ def log_unverified(log: Log) -> Callable[[str, str], None]:
     return note
 
 
+def log_risk(log: Log, risk: str) -> None:
+    """Write one line when the server may lose what it confirms, and one when it no longer does."""
+    if risk:
+        log.error("redis is not durable", reason=risk)
+    else:
+        log.info("redis is durable")
+
+
 def log_drained(log: Log, drained: "Drained") -> None:
     """Write one line for each submission that came back from the spool, and one for lines that could not be taken."""
     for line, accepted in drained.taken:

@@ -27,7 +27,16 @@ from service.intake.spool import Spool, open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.process.lifetime import allow_many_connections, end, leave, watch_parent, watch_stdin
-from service.process.log import Log, catch_faults, log_drained, log_fault, log_submission, log_unverified, open_log
+from service.process.log import (
+    Log,
+    catch_faults,
+    log_drained,
+    log_fault,
+    log_risk,
+    log_submission,
+    log_unverified,
+    open_log,
+)
 from service.process.metrics import CONTENT_TYPE, WebFigures
 from service.process.settings import Settings, look_up, read_settings
 from service.process.successors import serve_with_several
@@ -94,7 +103,10 @@ def create_web() -> Starlette:
 def _parts_of(settings: Settings) -> _Parts:
     config = load_config(settings.config, os.environ)
     cipher = cipher_of(settings.encryption)
-    store = Store(connect_server(settings.redis_url), replicas=config.service.replicas, cipher=cipher)
+    service = config.service
+    store = Store(
+        connect_server(settings.redis_url), replicas=service.replicas, cipher=cipher, takes_risk=not service.durable
+    )
     spool = open_spool(settings.spool, clock) if settings.spool else None
     log = open_log(settings.log, "web")
     catch_faults(log)
@@ -117,6 +129,7 @@ async def _lifespan(parts: _Parts, _: Starlette) -> AsyncIterator[None]:
     beside: tuple[Coroutine[Any, Any, None], ...] = (
         parts.intake.keep_reporting(),
         parts.store.server.keep_time(),
+        parts.store.server.keep_looking(functools.partial(log_risk, parts.log)),
         _attend(parts),
     )
     tasks = [asyncio.create_task(work) for work in beside]

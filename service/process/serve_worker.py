@@ -116,7 +116,7 @@ def _worker_app(server: Server, config: Config, figures: WorkerFigures) -> Starl
         return JSONResponse({"ok": True}, headers=NO_PAGE)
 
     async def readyz(_: Request) -> JSONResponse:
-        is_ready, why = verdict(await server.inspect())
+        is_ready, why = verdict(await server.inspect(), takes_risk=not config.service.durable)
         return JSONResponse({"ready": is_ready, "redis": why}, 200 if is_ready else 503, headers=NO_PAGE)
 
     async def metrics(_: Request) -> Response:

@@ -37,12 +37,17 @@ _NOT_ALLOWED = (
     "Give its user all commands (CONFIG may be left out), the keys `leads:*` and the channels `leads:*`."
 )
 _CLOSED = "A backup is being restored into this Redis. If that was broken off, give `leads restore` again."
+RISK_TAKEN = "`[service] durable = false` takes that risk."
 _LOGIN = (AuthenticationError, AuthorizationError)
 _NOT_OVER_WHAT_IT_WAS_GIVEN = ("ACL failure", "Script killed", "Unknown", "MISCONF", "NOREPLICAS", "MASTERDOWN")
 
 
 class NotReplicatedError(RedisError):
     """Too few replicas have a write on their disks in time."""
+
+
+class NotDurableError(RedisError):
+    """The server may lose what it confirms, so nobody is thanked on its word; says in a sentence what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- a table
     match error:
         case NotReplicatedError():
             return "Too few replicas have it on their disks. Check the replicas, or lower `[service] replicas`."
+        case NotDurableError():
+            return str(error)
         case BusyLoadingError():
             return "Redis is loading its data and will be back by itself."
         case ReadOnlyError():
@@ -168,10 +175,16 @@ def durability_of(info: dict[str, Any], settings: dict[str, str] | None) -> list
     return found
 
 
-def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
-    """Return whether a visitor could be thanked by a server with these findings, and why in sentences."""
-    bad = [each.sentence for each in findings if each.level != "unknown"]
-    return not bad, " ".join(bad or [each.sentence for each in findings]) or "Redis answers and is durable."
+def verdict(findings: Sequence[Finding], *, takes_risk: bool = False) -> tuple[bool, str]:
+    """Return whether a visitor could be thanked by a server with these findings, and why in sentences.
+
+    `takes_risk`: also by one that could lose what it confirms.
+    """
+    risky = any(each.level == "unsafe" for each in findings)
+    allowed = {"unknown", "unsafe"} if takes_risk else {"unknown"}
+    bad = [each.sentence for each in findings if each.level not in allowed]
+    told = bad or [each.sentence for each in findings] + [RISK_TAKEN] * risky
+    return not bad, " ".join(told) or "Redis answers and is durable."
 
 
 def lack_of_replicas(connected: int, wanted: int) -> Finding | None:

@@ -13,7 +13,7 @@ from service.model.form import Form
 from service.model.lead import Content, Delivery, Lead
 from service.store.accounts import FormAccount, account_of
 from service.store.cipher import PLAIN, Cipher, UnreadableError
-from service.store.health import Finding
+from service.store.health import NotDurableError, verdict
 from service.store.keys import EXCERPT, FORMS, base_of
 from service.store.records import (
     IDEMPOTENCY_MS,
@@ -46,22 +46,25 @@ Settled = Literal["settled", "known", "lost", "gone"]
 class Store:
     """The leads of every form on one server."""
 
-    def __init__(self, server: Server, *, replicas: int = 0, cipher: Cipher = PLAIN) -> None:
+    def __init__(self, server: Server, *, replicas: int = 0, cipher: Cipher = PLAIN, takes_risk: bool = False) -> None:
         """Keep leads on `server`, and what is accepted on the disks of so many of its replicas too.
 
-        `cipher` opens what persons said; the lines that are accepted come sealed.
+        `cipher` opens what persons said; the lines that are accepted come sealed. `takes_risk`: accept also where what
+        is confirmed may be lost.
         """
         self.server = server
+        self._takes_risk = takes_risk
         self._cipher = cipher
         self._replicas = replicas
 
-    async def inspect(self) -> tuple[Finding, ...]:
-        """Look whether what is accepted here is safe."""
-        return await self.server.inspect(replicas=self._replicas)
+    async def inspect(self) -> tuple[bool, str]:
+        """Look whether a visitor can be thanked for what is accepted here, and say why in sentences."""
+        return verdict(await self.server.inspect(replicas=self._replicas), takes_risk=self._takes_risk)
 
     async def accept(self, form: Form, line: bytes, *, is_thanked: bool = False) -> Accepted:
         """Take a submission (a `Line` as JSON) whoever sent it; a second call with the same line changes nothing.
 
+        Raises NotDurableError where it may be lost.
         "used": its `once` has served somebody else; of one whose visitor `is_thanked` that is not asked.
         """
         return _accepted(await self._take(form, line, (), "thanked" if is_thanked else "", ""))
@@ -79,8 +82,14 @@ class Store:
     async def _take(self, form: Form, line: bytes, limits: Sequence[Limit], asked: str, above: str) -> Sequence[Any]:
         said = (line, _policy(form), self.server.now(), asked, msgspec.json.encode(limits), above)
         key = base_of(form.name)
+        self._refuse_risk()
         answer = await self.server.run("accept", key, *said, replicas=self._replicas)
+        self._refuse_risk()  # It may have gone down a new connection, to a server that came in the place of another.
         return cast("Sequence[Any]", answer)
+
+    def _refuse_risk(self) -> None:
+        if self.server.risk and not self._takes_risk:
+            raise NotDurableError(self.server.risk)
 
     async def release(self, form: Form, submission: str) -> Accepted | None:
         """Take a quarantined submission as any other; None if nothing of that id is in quarantine (any longer)."""

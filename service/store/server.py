@@ -33,10 +33,13 @@ from service.store.health import (
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from redis.asyncio.connection import Connection
 
 SCHEMA_KEY = "leads:schema"
 MEASURE_CLOCK_EVERY_S = 60.0
+LOOK_EVERY_S = 2.0
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
+_DURABILITY = ("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
 CLOCK_STEPS_MS = 2
 """What reading two clocks in whole ms can be wrong by."""
 
@@ -65,10 +68,40 @@ class Server:
         self._clock = clock
         self._offset = 0
         self._batches: dict[int, Batches] = {}
+        self.risk = ""
+        """What may lose a lead that the server has confirmed, in sentences, as far as the last look tells."""
+        client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
 
     def now(self) -> int:
         """Return the server's time in ms, as far as the last measurement tells."""
         return self._clock() + self._offset
+
+    async def _greet(self, connection: "Connection") -> None:
+        """Look at the server on each new connection: it may be another one, or the same with other settings."""
+        await connection.on_connect()
+        with contextlib.suppress(ResponseError):
+            await connection.send_command("INFO", "default")
+            info = await self.client.parse_response(connection, "INFO")
+            self._note(info, await _settings(self.client, connection))
+
+    async def look(self) -> None:
+        """Look whether the server keeps what it confirms."""
+        self._note(await self.client.info("default"), await _settings(self.client))
+
+    def _note(self, info: dict[str, Any], settings: dict[str, str] | None) -> None:
+        unsafe = [each.sentence for each in durability_of(info, settings) if each.level == "unsafe"]
+        self.risk = " ".join(unsafe)
+
+    async def keep_looking(self, changed: Callable[[str], None]) -> None:
+        """Look now and every other second, until cancelled; `changed` hears of each other `risk`."""
+        heard = ""
+        while True:
+            with contextlib.suppress(*FAILURES):
+                await self.look()
+            if self.risk != heard:
+                heard = self.risk
+                changed(heard)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def measure_clock(self) -> None:
         """Compare the server's clock with ours; half the way there and back is taken off.
@@ -113,6 +146,7 @@ class Server:
                 settings = await _settings(self.client)
         except FAILURES as error:
             return (finding_of(error),)
+        self._note(info, settings)
         found = findings_of(info, settings, None if schema is None else str(schema))
         if replicas:
             found += await self._inspect_replicas(info, replicas)
@@ -156,10 +190,17 @@ class Server:
         await self.client.aclose(close_connection_pool=True)
 
 
-async def _settings(client: "Redis") -> dict[str, str] | None:
-    """Return the settings that durability depends on, None where CONFIG is forbidden, as at managed servers."""
+async def _settings(client: "Redis", connection: "Connection | None" = None) -> dict[str, str] | None:
+    """Return the settings that durability depends on, None where CONFIG is forbidden, as at managed servers.
+
+    They are asked for on this connection, else on any.
+    """
     try:
-        told = await client.config_get("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
+        if connection is None:
+            told = await client.config_get(*_DURABILITY)
+        else:
+            await connection.send_command("CONFIG GET", *_DURABILITY)
+            told = await client.parse_response(connection, "CONFIG GET")
     except ResponseError:
         return None
     return {str(name): str(value) for name, value in told.items()}

@@ -245,6 +245,11 @@ def test_check_can_look_at_redis_too(leads: Leads, own_redis: Embedded) -> None:
     told = leads("check", "--redis")
     assert told.status == 1
     assert "Set `appendfsync always`" in told.out
+    file = leads.folder / "leads.toml"
+    file.write_text(f"{file.read_text()}\n[service]\ndurable = false\n")
+    told = leads("check", "--redis")
+    assert (told.status, told.err) == (0, "")
+    assert "Set `appendfsync always`. `[service] durable = false` takes that risk." in told.out
 
 
 @pytest.mark.parametrize(

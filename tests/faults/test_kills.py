@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from crm import Crm
-from harness import Installation, Load, Part, audit, failing_one_in, post, seed, summary, until
+from harness import QUICK, Installation, Load, Part, audit, failing_one_in, post, seed, summary, until
 from processes import is_alive
 
 KINDS = ("web", "worker", "server")
@@ -56,7 +56,8 @@ def test_fifty_kills_each_with_four_seeds_lose_nothing_and_double_nothing(tmp_pa
 
 
 def test_without_an_append_only_file_the_audit_reports_the_loss(tmp_path: Path) -> None:
-    with Crm() as crm, Installation(tmp_path, crm, settings={"appendonly": "no"}) as site:
+    careless = f"{QUICK}\n[service]\ndurable = false"
+    with Crm() as crm, Installation(tmp_path, crm, settings={"appendonly": "no"}, more=careless) as site:
         site.worker.kill()
         with Load(site) as load:
             load.wait_for(20)

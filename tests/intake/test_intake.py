@@ -12,10 +12,14 @@ import pytest
 from ledger import FORM, SECRET, START, Ledger, content_of, open_ledger
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from service.intake.drain import Drain
 from service.intake.intake import Intake, Taken, Unavailable, Used
 from service.intake.spool import Spool, open_spool
 from service.lib.secret import Secret
+from service.store.health import NotDurableError
+from service.store.leads import Store
 from service.store.records import Limited
+from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 
@@ -156,9 +160,67 @@ async def test_without_redis_only_a_spool_makes_it_ready(away: Ledger, spool: Sp
     spool.close()
 
 
-async def test_a_redis_that_is_not_durable_is_not_ready(own_redis: Any) -> None:
+NOT_DURABLE = [
+    ("appendonly", "no", "Redis keeps no append-only file: a crash loses leads. Set `appendonly yes`."),
+    ("appendfsync", "everysec", "Redis has `appendfsync everysec`: a crash loses leads. Set `appendfsync always`."),
+    ("maxmemory-policy", "allkeys-lru", "Redis may evict leads (`allkeys-lru`). Set `maxmemory-policy noeviction`."),
+]
+TAKES_RISK = "`[service] durable = false` takes that risk."
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), NOT_DURABLE)
+async def test_nobody_is_thanked_on_the_word_of_a_redis_that_is_not_durable(
+    own_redis: Embedded, name: str, value: str, sentence: str
+) -> None:
     async with open_ledger(own_redis.url) as ledger:
-        await ledger.server.client.config_set("appendfsync", "everysec")
-        readiness = await Intake(ledger.store, SECRET).readiness()
-    assert not readiness.ready
-    assert "Set `appendfsync always`." in readiness.redis
+        await ledger.server.client.config_set(name, value)
+        intake = Intake(ledger.store, SECRET)
+        await ledger.server.look()
+        assert await intake.submit(FORM, ASHA) == Unavailable(sentence)
+        readiness = await intake.readiness()
+        assert (readiness.ready, readiness.redis) == (False, sentence)
+        assert await ledger.counts() == {}
+
+
+async def test_what_comes_to_a_redis_that_is_not_durable_stays_in_the_spool_until_it_is(
+    own_redis: Embedded, spool: Spool
+) -> None:
+    async with open_ledger(own_redis.url) as ledger:
+        intake, drain = Intake(ledger.store, SECRET, spool), Drain(spool, ledger.store, {FORM.name: FORM})
+        await ledger.server.client.config_set("appendonly", "no")
+        await ledger.server.look()
+        one = taken(await intake.submit(FORM, ASHA))
+        assert (one.result, (await intake.readiness()).ready) == ("spooled", True)
+        assert isinstance((await drain.run_once()).failure, NotDurableError)
+        assert (spool.count(), await ledger.counts()) == (1, {})
+        await ledger.server.client.config_set("appendonly", "yes")
+        await ledger.server.look()
+        [(line, accepted)] = (await drain.run_once()).taken
+        assert (line.receipt, accepted.result, spool.count()) == (one.receipt, "created", 0)
+    spool.close()
+
+
+async def test_a_redis_that_comes_back_without_its_file_is_noticed_on_the_connection_that_finds_it(
+    tmp_path: Path, own_redis: Embedded, spool: Spool
+) -> None:
+    async with open_ledger(own_redis.url) as ledger:
+        intake = Intake(ledger.store, SECRET, spool)
+        assert taken(await intake.submit(FORM, ASHA)).result == "created"
+        own_redis.stop()
+        forgetful = Embedded(tmp_path / "redis", settings={"appendonly": "no"})
+        forgetful.start()
+        try:
+            assert taken(await intake.submit(FORM, ASHA)).result == "spooled"
+        finally:
+            forgetful.stop()
+    spool.close()
+
+
+async def test_whoever_takes_the_risk_is_told_it_each_time(own_redis: Embedded) -> None:
+    async with open_ledger(own_redis.url) as ledger:
+        await ledger.server.client.config_set("appendonly", "no")
+        await ledger.server.look()
+        intake = Intake(Store(ledger.server, takes_risk=True), SECRET)
+        assert taken(await intake.submit(FORM, ASHA)).result == "created"
+        readiness = await intake.readiness()
+        assert (readiness.ready, readiness.redis) == (True, f"{NOT_DURABLE[0][2]} {TAKES_RISK}")
