@@ -67,6 +67,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         messages=messages.pop(own),
         translations=messages,
         theme=read_theme(keys),
+        webflow=keys.read("webflow", flag, _DEFAULT.webflow),
         webflow_secret=keys.read("webflow_secret", environment.secret, None),
         limits=_limits(keys.below("limits")),
         captcha=read_captcha(keys, environment),

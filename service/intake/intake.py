@@ -48,13 +48,9 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a submission: the hash of the address it counts for. Whoever has none counts for one they share.
-
-    `is_thanked`: its visitor was thanked elsewhere, so that above a limit it is quarantined and not refused.
-    """
+    """Who sent a submission: the hash of the address it counts for. Whoever has none counts for one they share."""
 
     address: str
-    is_thanked: bool = False
 
     __repr__ = unshown
 
@@ -149,7 +145,7 @@ class Intake:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 if caller is None:
                     return await self._store.accept(form, line)
-                return await self._store.admit(form, line, self._limits(form, caller), is_thanked=caller.is_thanked)
+                return await self._store.admit(form, line, self._limits(form, caller))
         except (TimeoutError, RedisTimeoutError):
             self._silent_until = loop.time() + SILENCE_S
             raise

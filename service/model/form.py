@@ -162,10 +162,17 @@ class Form:
     messages: Messages = field(default_factory=Messages)
     translations: Mapping[str, Messages] = field(default_factory=dict)
     theme: Theme | None = None
+    webflow: bool = False
     webflow_secret: Secret | None = None
     limits: Limits = Limits()
     captcha: Altcha | Turnstile | None = None
     consent: Agreement | None = None
+
+    @property
+    def takes_webflow(self) -> bool:
+        """Whether Webflow's webhook is for this form: asked for, or to be known by what only that has."""
+        named = any(field.webflow for field in self.fields.values())
+        return self.webflow or named or self.webflow_secret is not None
 
     def agreement_in(self, language: str) -> tuple[str, str]:
         """Return the text to agree to that a visitor of this language is shown, and the language it is in."""

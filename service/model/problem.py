@@ -47,6 +47,7 @@ class Code(StrEnum):
     PHONE_UNSUPPORTED_TYPE = auto()
     UNREADABLE_BODY = auto()
     ORIGIN_NOT_ALLOWED = auto()
+    WEBHOOK_NOT_ALLOWED = auto()
     FORM_NOT_FOUND = auto()
     METHOD_NOT_ALLOWED = auto()
     BODY_TOO_LARGE = auto()
@@ -84,6 +85,7 @@ CATALOGUE: Final[Mapping[Code, int]] = MappingProxyType(
         Code.PHONE_UNSUPPORTED_TYPE: 422,
         Code.UNREADABLE_BODY: 400,
         Code.ORIGIN_NOT_ALLOWED: 403,
+        Code.WEBHOOK_NOT_ALLOWED: 403,
         Code.FORM_NOT_FOUND: 404,
         Code.METHOD_NOT_ALLOWED: 405,
         Code.BODY_TOO_LARGE: 413,

@@ -31,6 +31,10 @@ NO_PAGE: Final = MappingProxyType(
 """Headers of every answer that is no page and is not kept: opened as a page, it does nothing."""
 
 _ASKS_TO_WAIT: Final = frozenset({429, 503})
+_WEBHOOK_HINTS: Final = {
+    "webflow": "Add `webflow = true` to this form in leads.toml.",
+    "webflow_secret": "With `webflow_secret` this form takes no webhook that is not signed.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,14 @@ def failure_headers(problems: Problems, status: int) -> dict[str, str]:
 
 def hint_of(problems: Problems) -> str:
     """Return what the owner of the form has to change, "" for nothing: in English, as the settings are."""
-    origin = next((problem.values.get("origin") for problem in problems.items if "origin" in problem.values), None)
-    return f'Add "{origin}" to `origins` of this form in leads.toml.' if origin is not None else ""
+    values = problems.items[0].values
+    match problems.items[0].code:
+        case Code.ORIGIN_NOT_ALLOWED:
+            return f'Add "{values["origin"]}" to `origins` of this form in leads.toml.'
+        case Code.WEBHOOK_NOT_ALLOWED:
+            return _WEBHOOK_HINTS[values["setting"]]
+        case _:
+            return ""
 
 
 def field_check(voice: Voice, problem: Problem | None, suggestion: str = "") -> Reply:

@@ -67,20 +67,15 @@ class Store:
         Raises NotDurableError where it may be lost.
         "used": its `once` has served somebody else; of one whose visitor `is_thanked` that is not asked.
         """
-        return _accepted(await self._take(form, line, (), "thanked" if is_thanked else "", ""))
+        return _accepted(await self._take(form, line, (), "thanked" if is_thanked else ""))
 
-    async def admit(
-        self, form: Form, line: bytes, limits: Sequence[Limit], *, is_thanked: bool = False
-    ) -> Accepted | Limited:
-        """Do as `accept` does, unless one of `limits` is reached.
-
-        One whose visitor was thanked already (`is_thanked`) is quarantined then.
-        """
-        answer = await self._take(form, line, limits, "", "hold" if is_thanked else "")
+    async def admit(self, form: Form, line: bytes, limits: Sequence[Limit]) -> Accepted | Limited:
+        """Do as `accept` does, unless one of `limits` is reached."""
+        answer = await self._take(form, line, limits, "")
         return Limited(int(answer[2])) if answer[0] == "limited" else _accepted(answer)
 
-    async def _take(self, form: Form, line: bytes, limits: Sequence[Limit], asked: str, above: str) -> Sequence[Any]:
-        said = (line, _policy(form), self.server.now(), asked, msgspec.json.encode(limits), above)
+    async def _take(self, form: Form, line: bytes, limits: Sequence[Limit], asked: str) -> Sequence[Any]:
+        said = (line, _policy(form), self.server.now(), asked, msgspec.json.encode(limits))
         key = base_of(form.name)
         self._refuse_risk()
         answer = await self.server.run("accept", key, *said, replicas=self._replicas)
@@ -94,7 +89,7 @@ class Store:
     async def release(self, form: Form, submission: str) -> Accepted | None:
         """Take a quarantined submission as any other; None if nothing of that id is in quarantine (any longer)."""
         answer = await self.server.run(
-            "accept", base_of(form.name), submission, _policy(form), self.server.now(), "release", "[]", ""
+            "accept", base_of(form.name), submission, _policy(form), self.server.now(), "release", "[]"
         )
         return None if answer[0] == "unknown" else _accepted(answer)
 

@@ -117,21 +117,28 @@ async def _submit_form(context: Context, visitor: Visitor, form: Form, raw: byte
 
 
 async def _submit_event(context: Context, visitor: Visitor, form: Form, event: webflow.Event, raw: bytes) -> Visit:
-    said, now = _said(form, event.posted, event.page), context.clock()
+    now, secret = context.clock(), form.webflow_secret
+    if not form.takes_webflow or (secret and not visitor.signature):
+        return Visit(form, refuse(Code.WEBHOOK_NOT_ALLOWED, setting="webflow_secret" if secret else "webflow"))
+    is_webflow = secret and webflow.is_authentic(secret, visitor.timestamp, visitor.signature, raw, now)
+    caller = None if is_webflow else Caller(context.address(visitor, form))
+    if caller and (wait := context.limiter.post(form, caller.address, now)):
+        return Visit(form, _too_many(wait))
+    said = _said(form, event.posted, event.page)
     checked = check.check(form, event.posted, said.matched, lenient=True)
     if isinstance(checked, Problems):
         return Visit(form, checked, said)
     checked = _with_consent(form, checked, languages.own(form.language), now)
-    secret = form.webflow_secret
-    if secret and webflow.is_authentic(secret, visitor.timestamp, visitor.signature, raw, now):
-        return await _keep(context, form, said, captcha.Shown(checked), key=event.id, caller=None)
-    caller = Caller(context.address(visitor, form), is_thanked=True)
-    doubts = ["webflow-signature"] if secret else []
-    # Anybody can write what looks like Webflow's; a challenge is not got round so.
-    doubts += ["captcha"] if form.captcha and not secret else []
-    doubts += ["rate"] if context.limiter.post(form, caller.address, now) else []
+    doubts = () if is_webflow else _doubts(form)
     shown = captcha.Shown(replace(checked, quarantine=(*checked.quarantine, *doubts)))
     return await _keep(context, form, said, shown, key=event.id, caller=caller)
+
+
+def _doubts(form: Form) -> tuple[str, ...]:
+    """Return why an event that anybody may have written is held: a challenge is not got round so."""
+    if form.webflow_secret:
+        return ("webflow-signature",)
+    return ("captcha",) if form.captcha else ()
 
 
 async def _keep(

@@ -120,7 +120,7 @@ def test_what_is_left_out_is_as_the_documentation_says() -> None:
     assert (form.country, form.countries) == ("IN", ("IN", "US", "GB", "AE"))
     assert (form.origins, form.redirects) == (None, ())
     assert (form.window, form.quiet, form.repeat) == (30 * DAY, HOUR, "update")
-    assert (form.allow_extra, form.junk, form.webflow_secret) == (True, "accept", None)
+    assert (form.allow_extra, form.junk, form.webflow, form.webflow_secret) == (True, "accept", False, None)
     assert (form.language, form.messages, form.translations, form.theme) == ("en", Messages(), {}, None)
     field = form.fields["phone"]
     assert (field.required, field.max_length, field.label, field.aliases) == (False, MAX_LENGTH, "", ())

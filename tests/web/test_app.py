@@ -44,6 +44,7 @@ FORM = Form(
 GUARDED = replace(FORM, name="guarded", origins=(SITE,))
 SPOKEN = replace(FORM, name="spoken", language="auto")
 HINDI = replace(FORM, name="hindi", language="hi")
+UNASKED = replace(FORM, name="unasked", fields={"phone": Field("phone", "phone")})
 SIGNED = replace(FORM, name="signed", webflow_secret=Secret("hush"))
 PUZZLED = replace(FORM, name="puzzled", captcha=Altcha(1_000), allow_extra=False)
 SEALED = replace(PUZZLED, name="sealed", webflow_secret=Secret("hush"))
@@ -115,7 +116,7 @@ def kept() -> Kept:
 
 @pytest.fixture
 async def browser(kept: Kept) -> AsyncIterator[httpx.AsyncClient]:
-    forms = {form.name: form for form in (FORM, GUARDED, SIGNED, SPOKEN, HINDI, *CHALLENGED, AGREED)}
+    forms = {form.name: form for form in (FORM, GUARDED, UNASKED, SIGNED, SPOKEN, HINDI, *CHALLENGED, AGREED)}
     challenger = Challenger(SECRET, lambda: kept.now, kept.warn)
     app = create_app(
         Config(forms, {}), cast("Intake", kept), challenger,
@@ -710,14 +711,23 @@ async def test_webflow_is_asked_to_come_again_only_when_nothing_can_keep_it(
         (signed(event({}), NOW - 300_000), ()),
         (signed(event({}), NOW - 300_001), ("webflow-signature",)),
         (signed(event({}), secret=b"other"), ("webflow-signature",)),
-        ({"Content-Type": "application/json"}, ("webflow-signature",)),
     ],
 )
-async def test_a_wrong_old_or_missing_signature_is_quarantined(
+async def test_a_wrong_or_old_signature_is_quarantined(
     browser: httpx.AsyncClient, kept: Kept, headers: dict[str, str], quarantine: tuple[str, ...]
 ) -> None:
     assert (await browser.post("/f/signed", content=event({}), headers=headers)).status_code == 200
     assert kept.taken[-1][3] == quarantine
+
+
+@pytest.mark.parametrize(("form", "setting"), [("signed", "webflow_secret"), ("unasked", "webflow = true")])
+async def test_a_webhook_that_no_setting_asks_for_is_refused_and_the_owner_told_which_does(
+    browser: httpx.AsyncClient, kept: Kept, form: str, setting: str
+) -> None:
+    answer = await browser.post(f"/f/{form}", content=event({**GOOD}), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "WEBHOOK_NOT_ALLOWED")
+    assert setting in answer.json()["hint"]
+    assert (kept.taken, kept.refused) == ([], [form])
 
 
 async def test_the_process_says_that_it_is_up_and_whether_it_is_ready(browser: httpx.AsyncClient, kept: Kept) -> None:

@@ -102,12 +102,20 @@ def configuration(guide: str, crm: Crm, site: Site) -> str:
     text = next(text for text in of_kind(guide, "toml") if "[forms." in text)
     text = re.sub(r'^url = ".*', f'url = "{crm.url}"\nallow_private = true', text, flags=re.MULTILINE)
     text = text.replace("https://www.example.com", site.url).replace("get-in-touch", guide)
+    if guide == "webflow":
+        text = text.replace("[forms.webflow]", f"[forms.webflow]\n{line_of('webflow = ')}")
     return text.replace('["crm"]', f'["{guide}"]').replace("destinations.crm", f"destinations.{guide}")
+
+
+def line_of(setting: str) -> str:
+    """Return the line of the guide for Webflow that names a setting by itself."""
+    [line] = re.findall(rf"^`({re.escape(setting)}.*)`$", GUIDES["webflow"], re.MULTILINE)
+    return str(line)
 
 
 def signed_form() -> str:
     """Return the form of the guide for Webflow with its line about the secret, under the name `signed`."""
-    [line] = re.findall(r"^`(webflow_secret = .*)`$", GUIDES["webflow"], re.MULTILINE)
+    line = line_of("webflow_secret = ")
     phone = 'fields.phone = {type = "phone", aliases = ["phone number"]}'
     return f'[forms.signed]\ndeliver = ["webflow"]\n{line}\n{phone}\n'
 
@@ -257,7 +265,7 @@ def test_what_webflow_sends_by_its_webhook_is_delivered(here: Processes, site: S
     assert "delivered" in here.run("show", said.json()["receipt"])
 
 
-def test_a_webhook_is_delivered_if_signed_as_the_guide_has_it_and_else_in_quarantine(
+def test_a_webhook_is_delivered_if_signed_as_the_guide_has_it_held_if_wrongly_and_else_refused(
     here: Processes, site: Site, crm: Crm
 ) -> None:
     event = of_kind("webflow", "json")[0].replace("47001", "47002").encode()
@@ -266,11 +274,11 @@ def test_a_webhook_is_delivered_if_signed_as_the_guide_has_it_and_else_in_quaran
         "x-webflow-timestamp": stamp,
         "x-webflow-signature": webflow_signature(Secret(ENVIRON["WEBFLOW_SECRET"]), stamp, event),
     }
-    unsigned = event.replace(b"47002", b"47003").replace(b"bfc6752327", b"bfc6752328")
-    for raw, headers in ((unsigned, {}), (event, signed)):
+    other = event.replace(b"47002", b"47003").replace(b"bfc6752327", b"bfc6752328")
+    for raw, headers, status in ((other, {}, 403), (other, signed, 200), (event, signed, 200)):
         answer = httpx.post(
             f"{site.service}/f/signed", content=raw, headers={"Content-Type": "application/json", **headers}
         )
-        assert answer.status_code == 200
+        assert answer.status_code == status
     assert len(about(crm, "+918951047002")) == 1
     assert "47003" in here.run("quarantine")

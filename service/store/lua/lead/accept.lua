@@ -6,7 +6,6 @@
 -- ARGV[2]  the form's policy, JSON: window, quiet, idempotency, slack (ms), repeat, deliver, person {requests, per ms}
 -- ARGV[3]  now, ms        ARGV[4] "release" | "thanked" (from the spool: no solution is asked for twice) | ""
 -- ARGV[5]  limits of whoever sent it, JSON: a list of {name, requests, per ms}
--- ARGV[6]  "hold": above a limit it is quarantined and not refused; its visitor was thanked elsewhere | ""
 -- result   {"created" | "updated" | "repeated" | "quarantined" | "erased", lead id or "", version, receipt};
 --          {"used", ...} if its challenge was solved for somebody else's submission: nothing was written;
 --          {"limited", "", ms to wait} if a limit is reached: nothing is kept of it;
@@ -227,9 +226,8 @@ if seen then
 end
 if was_erased() then return finish('erased', '', 0) end
 local wait = wait_at_limits(base, cjson.decode(ARGV[5]), now)
-if wait > 0 and ARGV[6] ~= 'hold' then return {'limited', '', wait} end
+if wait > 0 then return {'limited', '', wait} end
 if not is_release and is_used(base, line, policy.once, ARGV[4] == 'thanked') then return {'used', '', 0, line.receipt} end
-if wait > 0 then line.quarantine = line.quarantine or {'rate'} end
 if line.same_text and not is_release then look_for_same_text(base, line, now, signals) end
 local score = not is_release and excess(line, signals) or nil
 if line.quarantine then return hold(score) end
