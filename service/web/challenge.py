@@ -2,9 +2,11 @@
 
 Invariant: what it asks goes where the configuration says and nowhere else, within a deadline; nothing that a visitor
 typed goes along. A verifier that does not answer turns nobody away: the lead is let through with a flag, and the reason
-is reported.
+is reported. More to ask than can be asked is no such silence, or a flood would switch the challenge off: whoever finds
+no place is told to come again.
 """
 
+import asyncio
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,6 +18,7 @@ import msgspec
 
 from service.config.captcha import is_loopback
 from service.destinations.rules import Answer
+from service.intake.intake import Unavailable
 from service.lib.network import host_of
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
@@ -30,11 +33,14 @@ if TYPE_CHECKING:
 
 UNVERIFIED: Final = "captcha_unverified"
 ANSWER_WITHIN_MS: Final = 3_000
-_AT_ONCE: Final = 32
+PLACE_WITHIN_S: Final = 1.0
+AT_ONCE: Final = 32
 # Whose fault it is: ours, or theirs.
 # https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
 _NOT_THE_VISITORS: Final = frozenset({"missing-input-secret", "invalid-input-secret", "bad-request", "internal-error"})
 _SERVER_ERROR: Final = 500
+_TOO_OFTEN: Final = 429
+_NOT_TAKEN: Final = frozenset({401, 403})
 
 Worth = Literal["passed", "failed"]
 
@@ -51,13 +57,22 @@ class _Verification(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 @dataclass(slots=True)
+class _Verifier:
+    """One verifier, asked about `AT_ONCE` tokens at once. `is_silent`: it gave no answer when last asked."""
+
+    sender: "Sender"
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    is_silent: bool = False
+
+
+@dataclass(slots=True)
 class Challenger:
     """Makes challenges and checks their solutions. `clock` gives ms; `tell` gets a form and why it is unverified."""
 
     secret: Secret
     clock: Callable[[], int]
     tell: Callable[[str, str], None]
-    _senders: dict[str, "Sender"] = field(default_factory=dict)
+    _verifiers: dict[str, _Verifier] = field(default_factory=dict)
 
     def issue(self, form: Form) -> Mapping[str, str | int] | None:
         """Make a challenge; None for a form that has none to solve."""
@@ -66,14 +81,19 @@ class Challenger:
         draw = secrets.token_bytes(captcha.RANDOM_BYTES)
         return captcha.issue(form, form.captcha, self.secret, now=self.clock(), draw=draw)
 
-    async def prove(self, form: Form, token: str, checked: Checked | Problems) -> Shown | Problems:
-        """Return the content as it may be kept, or every problem of it and of the solution `token`."""
+    async def prove(self, form: Form, token: str, checked: Checked | Problems) -> Shown | Problems | Unavailable:
+        """Return the content as it may be kept, or every problem of it and of the solution `token`.
+
+        Unavailable: there is more to ask the verifier about than it can be asked.
+        """
         shown = captcha.look(form, token, checked, self.secret, now=self.clock())
         if isinstance(shown, Problems) or shown.token is None or not isinstance(form.captcha, Turnstile):
             return shown
         match await self._ask(form, form.captcha, shown.token):
             case "passed":
                 return shown
+            case Unavailable() as overload:
+                return overload
             case Unverified() as why:
                 self.tell(form.name, why)
                 content = shown.checked.content
@@ -84,10 +104,10 @@ class Challenger:
 
     async def close(self) -> None:
         """Close what is open to verifiers."""
-        for sender in self._senders.values():
-            await sender.__aexit__()
+        for verifier in self._verifiers.values():
+            await verifier.sender.__aexit__()
 
-    async def _ask(self, form: Form, turnstile: Turnstile, token: str) -> "Worth | Unverified":
+    async def _ask(self, form: Form, turnstile: Turnstile, token: str) -> "Worth | Unverified | Unavailable":
         import httpx  # noqa: PLC0415 -- it takes long to import, and few forms need it
 
         # The same token is asked about under the same key, so that a second try of the same lead gets the same answer;
@@ -96,22 +116,39 @@ class Challenger:
         said = {"secret": turnstile.secret.reveal(), "response": token, "idempotency_key": str(key)}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         request = httpx.Request("POST", turnstile.url, content=urlencode(said).encode(), headers=headers)
-        answer = await self._sender(turnstile.url).send(request)
+        verifier = self._verifier(turnstile.url)
+        try:
+            async with asyncio.timeout(PLACE_WITHIN_S):
+                await verifier.places.acquire()
+        except TimeoutError:
+            if verifier.is_silent:
+                return Unverified("The verifier does not answer.")
+            return Unavailable("More was sent at once than the verifier can be asked about.")
+        try:
+            answer = await verifier.sender.send(request)
+        finally:
+            verifier.places.release()
+        verifier.is_silent = not isinstance(answer, Answer)
         if isinstance(answer, Answer):
             return worth(answer)
         return Unverified(f"The verifier did not answer ({type(answer).__name__}).")
 
-    def _sender(self, url: str) -> "Sender":
+    def _verifier(self, url: str) -> _Verifier:
         from service.delivery.sender import Sender  # noqa: PLC0415 -- it imports httpx
 
-        if url not in self._senders:
+        if url not in self._verifiers:
             is_here = is_loopback(host_of(urlsplit(url)) or "")
-            self._senders[url] = Sender(concurrency=_AT_ONCE, timeout=ANSWER_WITHIN_MS, allow_private=is_here)
-        return self._senders[url]
+            sender = Sender(concurrency=AT_ONCE, timeout=ANSWER_WITHIN_MS, allow_private=is_here)
+            self._verifiers[url] = _Verifier(sender)
+        return self._verifiers[url]
 
 
-def worth(answer: "Answer") -> "Worth | Unverified":
+def worth(answer: "Answer") -> "Worth | Unverified | Unavailable":
     """Read what the verifier answered: the token is good, or not, or that cannot be known from it."""
+    if answer.status == _TOO_OFTEN:
+        return Unavailable("The verifier answered 429: it is asked more often than it allows.")
+    if answer.status in _NOT_TAKEN:
+        return Unverified(f"The verifier answered {answer.status}: it does not let us ask. Look at the form's captcha.")
     if answer.status >= _SERVER_ERROR:
         return Unverified(f"The verifier answered {answer.status}.")
     try:

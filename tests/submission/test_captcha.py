@@ -16,6 +16,7 @@ from crm import Crm
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.intake.intake import Unavailable
 from service.lib.secret import Secret
 from service.model.form import Altcha, Field, Form, Turnstile
 from service.model.lead import Content
@@ -24,7 +25,7 @@ from service.submission import captcha, check
 from service.submission.captcha import Shown
 from service.submission.check import Checked
 from service.submission.form_data import gather
-from service.web.challenge import ANSWER_WITHIN_MS, UNVERIFIED, Challenger
+from service.web.challenge import ANSWER_WITHIN_MS, AT_ONCE, UNVERIFIED, Challenger
 
 NOW = 1_790_000_000_000
 SECRET = Secret("what only this clinic knows")
@@ -142,6 +143,7 @@ def test_the_solution_is_no_field_of_a_form_that_asks_for_it_and_an_extra_of_any
 # --- Turnstile, at a double: https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
 
 PASSED = '{"success": true, "challenge_ts": "2026-11-22T10:42:07Z", "hostname": "www.example.com", "error-codes": []}'
+REFUSED = '{"success": false, "error-codes": []}'
 TOKEN = "0.good"
 
 
@@ -160,7 +162,7 @@ class Desk:
         self.challenger = Challenger(SECRET, lambda: NOW, lambda form, why: self.warned.append((form, why)))
         self.form = replace(FORM, captcha=Turnstile("0x4AAA", Secret("hush"), url))
 
-    async def prove(self, token: str = TOKEN, checked: Checked | Problems = FINE) -> Shown | Problems:
+    async def prove(self, token: str = TOKEN, checked: Checked | Problems = FINE) -> Shown | Problems | Unavailable:
         return await self.challenger.prove(self.form, token, checked)
 
     async def flags(self, token: str = TOKEN) -> tuple[str, ...]:
@@ -217,6 +219,8 @@ async def test_nobody_is_asked_about_a_lead_that_is_refused_anyway(desk: Desk, v
     ("answer", "why"),
     [
         ({"status": 503, "body": PASSED}, "The verifier answered 503."),
+        ({"status": 401, "body": REFUSED}, "The verifier answered 401: it does not let us ask."),
+        ({"status": 403, "body": "<html>"}, "The verifier answered 403: it does not let us ask."),
         (
             {"status": 302, "headers": {"Location": "/elsewhere"}},
             "The verifier answered 302, and nothing that could be",
@@ -251,6 +255,38 @@ async def test_a_verifier_that_hangs_or_drips_is_waited_for_three_seconds(desk: 
     assert set(await asyncio.gather(desk.flags(), desk.flags("0.b"))) == {(UNVERIFIED,)}
     assert time.monotonic() - started < ANSWER_WITHIN_MS / 1000 + 1.5
     assert len(desk.warned) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [PASSED, REFUSED, "<html>"])
+async def test_a_verifier_that_is_asked_too_often_lets_nobody_through_and_turns_nobody_into_a_robot(
+    desk: Desk, verifier: Crm, body: str
+) -> None:
+    verifier.answer(429, body=body)
+    assert await desk.prove() == Unavailable("The verifier answered 429: it is asked more often than it allows.")
+
+
+@pytest.mark.anyio
+async def test_a_flood_of_tokens_lets_no_robot_through(desk: Desk, verifier: Crm) -> None:
+    verifier.answer(body=json.dumps({"success": False, "error-codes": ["invalid-input-response"]}), stall=0.3)
+    came_of = await asyncio.gather(*(desk.prove(f"0.{number}") for number in range(400)))
+    assert not [each for each in came_of if isinstance(each, Shown)]
+    assert {type(each) for each in came_of} == {Problems, Unavailable}
+    assert desk.warned == []
+    verifier.answer(body=PASSED)
+    assert await desk.flags() == ()
+
+
+@pytest.mark.anyio
+async def test_a_verifier_that_answers_nobody_turns_nobody_away_however_many_wait(desk: Desk, verifier: Crm) -> None:
+    verifier.answer(cut="after", times=1)
+    assert await desk.flags() == (UNVERIFIED,)
+    verifier.answer(stall=30)
+    waiting = [asyncio.create_task(desk.prove(f"0.{number}")) for number in range(AT_ONCE)]
+    assert await desk.flags() == (UNVERIFIED,)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @pytest.mark.anyio
