@@ -8,6 +8,7 @@ Files are named `TIME-RANDOM.jsonl` and readable by their owner alone. Draining 
 script that takes it knows the submission's id: so a file is drained from its beginning and removed when all of it is.
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -19,6 +20,8 @@ from typing import Final
 
 from service.lib.errors import CannotStart
 
+_PIECE: Final = 64 * 1024
+_NOTHING: Final = (0, 0)
 OPEN_NEW: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -76,6 +79,8 @@ class Spool:
     clock: Callable[[], int]
     _open: _Open | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _counted: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def append(self, line: bytes) -> None:
         """Write a line and fsync it. Raises OSError if it is not on the disk; nothing of it is there then."""
@@ -104,14 +109,14 @@ class Spool:
         return None
 
     def count(self) -> int:
-        """Return how many submissions lie in the folder."""
-        total = 0
-        for path in self.folder.glob("*.jsonl"):
-            try:
-                total += path.read_bytes().count(b"\n")
-            except FileNotFoundError:
-                continue
-        return total
+        """Return how many submissions lie in the folder; of each file only what came since the last call is read."""
+        with self._counting:
+            counted = {}
+            for path in self.folder.glob("*.jsonl"):
+                with contextlib.suppress(FileNotFoundError):
+                    counted[path] = _count_on(path, self._counted.get(path, _NOTHING))
+            self._counted = counted
+            return sum(lines for _, lines in counted.values())
 
     def aside(self) -> list[str]:
         """Return the names of files with lines that could not be taken.
@@ -232,6 +237,18 @@ def open_spool(folder: Path, clock: Callable[[], int]) -> Spool:
     except OSError as error:
         raise CannotStart(f"LEADS_SPOOL: {folder} cannot be written ({error.strerror}).") from error
     return spool
+
+
+def _count_on(path: Path, counted: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of a file and its lines; `counted` is what was found before, which is not read again."""
+    now = path.stat().st_size
+    size, lines = counted if counted[0] <= now else _NOTHING  # cut, after a failed write
+    if size < now:
+        with path.open("rb") as file:
+            file.seek(size)
+            while piece := file.read(_PIECE):
+                size, lines = size + len(piece), lines + piece.count(b"\n")
+    return size, lines
 
 
 def _write_all(file: int, text: bytes) -> None:

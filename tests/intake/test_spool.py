@@ -7,6 +7,7 @@ import resource
 import stat
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -266,3 +267,26 @@ def test_a_folder_that_cannot_be_one_is_said_at_start(tmp_path: Path, spoil: Cal
     spoil(folder)
     with pytest.raises(CannotStart, match=r"LEADS_SPOOL: .* cannot be written"):
         open_spool(folder, clock)
+
+
+def test_what_lies_there_is_counted_without_being_read_again(spool: Spool) -> None:
+    for number in range(3):
+        (spool.folder / f"{number}.jsonl").write_bytes(b"x" * 999_999 + b"\n")
+    tracemalloc.start()
+    assert spool.count() == 3
+    assert tracemalloc.get_traced_memory()[1] < 500_000
+    tracemalloc.stop()
+    read = bytes_read()
+    assert spool.count() == 3
+    with (spool.folder / "1.jsonl").open("ab") as file:
+        file.write(b"y\nhalf a line")
+    assert spool.count() == 4
+    assert bytes_read() - read < 100_000
+    os.truncate(spool.folder / "0.jsonl", 0)
+    (spool.folder / "2.jsonl").unlink()
+    assert spool.count() == 2
+
+
+def bytes_read() -> int:
+    """Return how much this process has read so far."""
+    return int(Path("/proc/self/io").read_text("utf-8").split()[1])
