@@ -41,11 +41,12 @@ def check(form: Form, posted: Posted, matched: Matched | None = None, *, lenient
     """Check what was posted against the form; `matched` says which name is which field, None: that is found here.
 
     `lenient` is for visitors who were thanked already: nothing is refused. What is wrong is kept as it was
-    typed, cleaned and cut, with the problem's code as its flag; a phone number then has no `e164`.
+    typed, cleaned and cut, with the problem's code as its flag; a phone number then has no `e164`. Of a form that takes
+    no extras they are left out, and the code is the lead's own flag.
     """
     matched = matched or match(form, posted)
     answers, problems = _fields(form, posted, matched, lenient=lenient)
-    extra, refused = _extras(form, matched, lenient=lenient)
+    extra, refused = _extras(form, matched)
     refused += [Problem(Code.NO_FILE_UPLOADS, name) for name in posted.files]
     if not lenient:
         was_anything_sent = bool(posted.fields or posted.files)
@@ -53,7 +54,7 @@ def check(form: Form, posted: Posted, matched: Matched | None = None, *, lenient
             return Problems((*problems, *refused))
         if not (answers or extra):
             return refuse(Code.EMPTY)
-    content = Content(answers, extra, flags=posted.flags)
+    content = Content(answers, extra, flags=(*posted.flags, *dict.fromkeys(str(problem.code) for problem in refused)))
     signals = spam.of_content(form, posted.control, content)
     return Checked(content, signals, tuple(_condemned(form, signals, answers)))
 
@@ -128,7 +129,7 @@ def _flagged(given: Given, problem: Problem) -> Answer:
     return Answer(text, flags, Phone(raw=text, flags=flags) if given.field.type == "phone" else None)
 
 
-def _extras(form: Form, matched: Matched, *, lenient: bool) -> tuple[dict[str, str], list[Problem]]:
+def _extras(form: Form, matched: Matched) -> tuple[dict[str, str], list[Problem]]:
     """Clean what the form does not name; two names that are one when cleaned are joined.
 
     Where the form takes no extras, what served to read a number is no problem, and neither are control fields.
@@ -141,9 +142,10 @@ def _extras(form: Form, matched: Matched, *, lenient: bool) -> tuple[dict[str, s
             continue
         if problem := _extra_problem(form, name, text):
             problems.append(problem)
-        name = cut(name, MAX_NAME)
-        extra[name] = cut(f"{extra[name]}, {text}" if name in extra else text, MAX_LENGTH)
-    return extra, [] if lenient else problems
+        if form.allow_extra:
+            name = cut(name, MAX_NAME)
+            extra[name] = cut(f"{extra[name]}, {text}" if name in extra else text, MAX_LENGTH)
+    return extra, problems
 
 
 def _plain_name(sent: str) -> str:

@@ -1,12 +1,14 @@
 """Webflow's `form_submission` webhook becomes the fields that its visitor filled in.
 
-Invariant: pure. The visitor was thanked by Webflow already, so nothing of a recognised event is refused.
+Invariant: pure. The visitor was thanked by Webflow already, so nothing of a recognised event is refused; of one that
+says more than a form takes, the rest is left out and it is flagged.
 Outside source: Webflow's Data API v2, "form_submission" and "Webhook signatures".
 """
 
 import hmac
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from service.lib import json_text, signature
@@ -14,6 +16,9 @@ from service.lib.json_text import Node, Object
 from service.lib.secret import Secret, unshown
 from service.lib.text import decode
 from service.model.form import Form
+from service.model.problem import Code
+from service.submission.body import MAX_FIELDS, MAX_VALUES
+from service.submission.field_match import owner_of
 from service.submission.form_data import Posted, gather
 
 MAX_AGE: Final = 5 * 60_000
@@ -41,8 +46,12 @@ def read(raw: bytes, form: Form) -> Event | None:
     payload = found.get("payload") if found and found.get("triggerType") == "form_submission" else None
     if not isinstance(payload, Object):
         return None
-    posted = gather(_pairs(payload.get("data")), known=_known(payload.get("schema"), form), honeypot=form.honeypot)
-    return Event(posted, _text(payload.get("id")), _text(payload.get("pageUrl")))
+    known = _known(payload.get("schema"), form)
+    sent = list(_pairs(payload.get("data")))
+    taken = _within_limits(sent, {name for name, _ in sent if name in known or owner_of(form.fields, name)})
+    posted = gather(taken, known=known, honeypot=form.honeypot)
+    flags = (str(Code.TOO_MANY_FIELDS),) if len(taken) < len(sent) else ()
+    return Event(replace(posted, flags=flags), _text(payload.get("id")), _text(payload.get("pageUrl")))
 
 
 def is_authentic(secret: Secret, timestamp: str, signed: str, raw: bytes, now: int) -> bool:
@@ -58,6 +67,13 @@ def _pairs(data: Node) -> Iterator[tuple[str, str]]:
     for name, node in data.members if isinstance(data, Object) else ():
         nodes = node if isinstance(node, list) and not any(map(json_text.is_nested, node)) else [node]
         yield from ((_whole(name), _text(each)) for each in nodes if each is not None)
+
+
+def _within_limits(sent: list[tuple[str, str]], own: Container[str]) -> list[tuple[str, str]]:
+    """Return as many names and values as a form takes, the form's `own` first."""
+    ranked = sorted(sent, key=lambda pair: pair[0] not in own)
+    names = frozenset(islice(dict.fromkeys(name for name, _ in ranked), MAX_FIELDS))
+    return [pair for pair in ranked if pair[0] in names][:MAX_VALUES]
 
 
 def _known(schema: Node, form: Form) -> dict[str, str]:

@@ -529,3 +529,18 @@ async def test_a_consent_is_no_news_stands_until_answered_again_and_flags_too(le
     await post(second, phone=ASHA, message="My knee")
     assert (await post(None, phone=ASHA, message="My hip")).consent == second
     assert results == ["created", "updated", "repeated", "updated"]
+
+
+async def test_a_lead_keeps_two_hundred_facts_its_fields_and_what_was_said_last(ledger: Ledger) -> None:
+    for number in range(5):
+        ledger.now += SECOND
+        await ledger.post({f"extra {number} {each}": "x" for each in range(60)}, phone=ASHA, name="Asha")
+    lead = (await ledger.claim_one()).delivery.lead
+    content = lead.content
+    assert lead.version == 5
+    assert content.fields.keys() == {"name", "phone"}
+    assert len(content.extra) == 200 - 3  # two fields, and where it came from
+    assert {name.split()[1] for name in content.extra} == {"1", "2", "3", "4"}
+    assert sum(name.startswith("extra 1 ") for name in content.extra) == 200 - 3 - 180
+    kept = {f"extra 4 {each}": "x" for each in range(60)}
+    assert (await ledger.post(kept, phone=ASHA, name="Asha")).result == "repeated"

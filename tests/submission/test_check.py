@@ -392,7 +392,7 @@ def test_for_a_visitor_who_was_thanked_nothing_is_refused() -> None:
         "message": "m" * 6_000,
         "zip": "z" * 6_000,
     }
-    found = checked(sent, replace(FORM, allow_extra=False), lenient=True)
+    found = checked(sent, lenient=True)
     assert found.content.fields == {
         "phone": Answer("12", ("PHONE_TOO_SHORT",), Phone(raw="12", flags=("PHONE_TOO_SHORT",))),
         "email": Answer("x", ("TYPE_EMAIL",)),
@@ -400,7 +400,10 @@ def test_for_a_visitor_who_was_thanked_nothing_is_refused() -> None:
         "visits": Answer("many", ("TYPE_NUMERIC",)),
         "message": Answer("m" * 5_000, ("TOO_LONG",)),
     }
-    assert found.content.extra == {"zip": "z" * 5_000}
+    assert (found.content.extra, found.content.flags) == ({"zip": "z" * 5_000}, ("TOO_LONG",))
+    strict = checked(sent, replace(FORM, allow_extra=False), lenient=True)
+    assert strict.content.fields == found.content.fields
+    assert (strict.content.extra, strict.content.flags) == ({}, ("UNKNOWN_FIELD",))
     assert checked({}, lenient=True).content == Content({}, {})
     assert checked(GOOD, lenient=True) == checked(GOOD)
 

@@ -99,6 +99,21 @@ def test_everything_else_is_an_ordinary_body(raw: bytes) -> None:
     assert webflow.read(raw, FORM) is None
 
 
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        ({f"n{number}": "x" for number in range(70)} | {"name": "Asha", "Your best number": "1"}, 64),
+        ({"many": ["x"] * 2_000, "name": "Asha", "Your best number": "1"}, 3),
+    ],
+)
+def test_of_more_than_a_form_takes_its_own_fields_are_kept_and_it_is_flagged(data: object, names: int) -> None:
+    posted = read(event(data)).posted
+    assert len(posted.fields) == names
+    assert {"name", "Your best number"} <= posted.fields.keys()
+    assert sum(len(texts) for texts in posted.several.values()) <= 1_000
+    assert posted.flags == ("TOO_MANY_FIELDS",)
+
+
 def sign(raw: bytes, timestamp: str = str(NOW), secret: str = "hush") -> str:
     return hmac.new(secret.encode(), f"{timestamp}:".encode() + raw, hashlib.sha256).hexdigest()
 

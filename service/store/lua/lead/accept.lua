@@ -22,6 +22,8 @@
 --@include once
 --@include tally
 
+local MOST_FACTS = 200
+
 local base = KEYS[1]
 local is_release = ARGV[4] == 'release'
 local held = is_release and redis.call('HGET', base .. 'held', ARGV[1])
@@ -110,6 +112,21 @@ local function remember_person(id)
   end
 end
 
+-- A lead says MOST_FACTS things at most. Of more, the extras that were said the longest ago go: a form has few fields.
+local function forget_oldest(facts)
+  local extras, number = {}, 0
+  for name in pairs(facts) do
+    number = number + 1
+    if string.sub(name, 1, 6) == 'extra.' then extras[#extras + 1] = name end
+  end
+  if number <= MOST_FACTS then return end
+  table.sort(extras, function(one, other)
+    if facts[one][3] ~= facts[other][3] then return facts[one][3] < facts[other][3] end
+    return one < other
+  end)
+  for place = 1, math.min(number - MOST_FACTS, #extras) do facts[extras[place]] = nil end
+end
+
 -- Lays what this submission says over what is known; true if any of it is new.
 -- A fact is {fingerprint, value, time last said}; no fingerprint: never news.
 local function merge(facts)
@@ -122,6 +139,7 @@ local function merge(facts)
       facts[name] = {fact[1], is_same and known[2] or fact[2], at}
     end
   end
+  forget_oldest(facts)
   return is_new
 end
 
