@@ -85,6 +85,6 @@ def _check_redis(config: Config) -> None:
     findings = asyncio.run(look())
     is_fit, told = verdict(findings, takes_risk=not config.service.durable)
     for sentence in [told] if is_fit else [finding.sentence for finding in findings]:
-        typer.echo(f"redis: {sentence.removeprefix('Redis ')}")
+        typer.echo(f"redis: {sentence}")
     if not is_fit:
         raise CannotStart("Redis is not as it must be.")

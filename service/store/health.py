@@ -31,6 +31,18 @@ FAILURES = (RedisError, TimeoutError, OSError)
 _FULL = "Redis is full. Raise `maxmemory` of the server, or give it more memory."
 _READ_ONLY = "This Redis is a read-only replica. Point LEADS_REDIS_URL at the primary."
 _CANNOT_WRITE = "Redis cannot write its append-only file. Check its disk."
+_CANNOT_SAVE = (
+    "Redis takes no write because its last snapshot failed (`stop-writes-on-bgsave-error`). Check its disk and the "
+    'rights to its folder, or set `save ""`: the append-only file alone is enough.'
+)
+_FEW_REPLICAS = (
+    "Redis takes no write because fewer replicas are connected than its `min-replicas-to-write`. "
+    "Bring them back, or lower that."
+)
+NO_WRITE = (
+    f"Redis answers, but confirmed no write within {ANSWER_WITHIN_S:g} s. Is it paused (`CLIENT PAUSE`, a failover), "
+    "or its disk stuck?"
+)
 _NOT_LET_IN = "Redis does not let us in. Check user name and password in LEADS_REDIS_URL."
 _NOT_ALLOWED = (
     "Redis lets us in, but not do what the service needs. "
@@ -103,7 +115,9 @@ def _sentence_of_refusal(error: Failure) -> str:
     if _is_ancient(error):
         return f"This Redis is older than 6; the service {_NEEDS}"
     if "MISCONF" in told:
-        return _CANNOT_WRITE
+        return _CANNOT_WRITE if "AOF" in told else _CANNOT_SAVE
+    if "NOREPLICAS" in told:
+        return _FEW_REPLICAS
     if told.startswith("CLOSED"):
         return _CLOSED
     return f"Redis refused a command ({type(error).__name__}). Its log says more."

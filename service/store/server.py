@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.errors import CannotStart
 from service.store.batch import Argument, Batches
@@ -21,6 +22,7 @@ from service.store.cipher import NO_KEY_GIVEN, NO_KEY_OPENS, WITNESS, Cipher, Un
 from service.store.connection import ANSWER_WITHIN_S, connect_beside
 from service.store.health import (
     FAILURES,
+    NO_WRITE,
     SCHEMA,
     Failure,
     Finding,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 SCHEMA_KEY = "leads:schema"
 MEASURE_CLOCK_EVERY_S = 60.0
 LOOK_EVERY_S = 2.0
+PROOF = "leads:proof:"
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
 _DURABILITY = ("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
 CLOCK_STEPS_MS = 2
@@ -134,10 +137,33 @@ class Server:
         return await self._batches[replicas].run(*script(name), key, args)
 
     async def inspect(self, *, replicas: int = 0) -> tuple[Finding, ...]:
-        """Look at everything that decides whether a thanked visitor is safe here; never raises for what it finds.
+        """Look at everything that decides whether a visitor can be thanked here; never raises for what it finds.
 
-        With `replicas`, also at each replica that the server names: it is to keep what the visitor is thanked for.
+        What is set is read, and a write is proved. With `replicas`, also at each replica that the server names: it is
+        to keep what the visitor is thanked for.
         """
+        found = await self._survey(replicas)
+        if any(each.level in {"away", "unusable"} for each in found):
+            return found
+        refusal = await self._prove_write(replicas)
+        return (
+            found
+            if refusal is None or refusal in [each.sentence for each in found]
+            else (*found, Finding("away", refusal))
+        )
+
+    async def _prove_write(self, replicas: int) -> str | None:
+        """Write as accepting does; return what it is refused for, in a sentence."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self.run("prove", PROOF, replicas=replicas)
+        except (TimeoutError, RedisTimeoutError):
+            return NO_WRITE  # It has just answered what was read.
+        except FAILURES as error:
+            return sentence_of(error)
+        return None
+
+    async def _survey(self, replicas: int) -> tuple[Finding, ...]:
         try:
             async with asyncio.timeout(2 * ANSWER_WITHIN_S):
                 info: dict[str, Any] = await self.client.info("everything")
@@ -170,15 +196,16 @@ class Server:
 
     async def open(self, *, replicas: int = 0) -> tuple[Finding, ...]:
         """Inspect, note our schema and take the time. Raises CannotStart for a server we must not use."""
-        findings = await self.inspect(replicas=replicas)
+        findings = await self._survey(replicas)
         for finding in findings:
             if finding.level == "unusable":
                 raise CannotStart(finding.sentence)
         if not any(finding.level == "away" for finding in findings):
             try:
                 await self.measure_clock()
-                with contextlib.suppress(OutOfMemoryError):  # A full server must still deliver and free.
-                    await self.client.set(SCHEMA_KEY, SCHEMA, nx=True)
+                if not await self.client.exists(SCHEMA_KEY):  # One that takes no write now can still be asked.
+                    with contextlib.suppress(OutOfMemoryError):  # A full server must still deliver and free.
+                        await self.client.set(SCHEMA_KEY, SCHEMA, nx=True)
             except FAILURES as error:
                 return (*findings, Finding("away", sentence_of(error)))
         return findings

@@ -239,12 +239,17 @@ def test_status_names_what_of_the_spool_waits_for_a_person(leads: Leads) -> None
 
 def test_check_can_look_at_redis_too(leads: Leads, own_redis: Embedded) -> None:
     leads.environ(LEADS_REDIS_URL=own_redis.url)
-    assert "redis: answers and is durable." in leads("check", "--redis").out
+    assert "redis: Redis answers and is durable." in leads("check", "--redis").out
     with Redis.from_url(own_redis.url) as redis:
         redis.config_set("appendfsync", "everysec")
     told = leads("check", "--redis")
     assert told.status == 1
     assert "Set `appendfsync always`" in told.out
+    with Redis.from_url(own_redis.url) as redis:
+        redis.config_set("min-replicas-to-write", 1)
+    assert "redis: Redis takes no write because fewer replicas" in leads("check", "--redis").out
+    with Redis.from_url(own_redis.url) as redis:
+        redis.config_set("min-replicas-to-write", 0)
     file = leads.folder / "leads.toml"
     file.write_text(f"{file.read_text()}\n[service]\ndurable = false\n")
     told = leads("check", "--redis")

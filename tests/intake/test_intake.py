@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ledger import FORM, SECRET, START, Ledger, content_of, open_ledger
 from redis.exceptions import ConnectionError as RedisConnectionError
+from workshop import until_async
 
 from service.intake.drain import Drain
 from service.intake.intake import Intake, Taken, Unavailable, Used
@@ -197,6 +198,11 @@ async def test_what_comes_to_a_redis_that_is_not_durable_stays_in_the_spool_unti
         await ledger.server.look()
         [(line, accepted)] = (await drain.run_once()).taken
         assert (line.receipt, accepted.result, spool.count()) == (one.receipt, "created", 0)
+
+        async def is_written() -> bool:  # Until then the server does not end.
+            return not (await ledger.server.client.info("persistence"))["aof_rewrite_in_progress"]
+
+        await until_async(is_written)
     spool.close()
 
 

@@ -1,10 +1,12 @@
 """What is wrong with a server, primary or replica, told in sentences that say what to change."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import open_redis_8
 from processes import free_port
 from redis import exceptions
 from workshop import until_async
@@ -37,6 +39,17 @@ ANCIENT = "This Redis is older than 6; the service needs Redis 7.2 or Valkey 7.2
 AWAY = "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it."
 FEW = "Too few replicas have it on their disks. Check the replicas, or lower `[service] replicas`."
 CANNOT_WRITE = "Redis cannot write its append-only file. Check its disk."
+CANNOT_SAVE = (
+    "Redis takes no write because its last snapshot failed (`stop-writes-on-bgsave-error`). Check its disk and the "
+    'rights to its folder, or set `save ""`: the append-only file alone is enough.'
+)
+FEW_REPLICAS = (
+    "Redis takes no write because fewer replicas are connected than its `min-replicas-to-write`. "
+    "Bring them back, or lower that."
+)
+NO_WRITE = (
+    "Redis answers, but confirmed no write within 2 s. Is it paused (`CLIENT PAUSE`, a failover), or its disk stuck?"
+)
 SLOW = "Redis did not answer within 2 s. Check the server and the way to it."
 SENTENCES: list[tuple[Failure, str]] = [
     (NotReplicatedError(), FEW),
@@ -57,6 +70,8 @@ SENTENCES: list[tuple[Failure, str]] = [
     (exceptions.MaxConnectionsError("No connection available."), AWAY),
     (ConnectionResetError(104, "Connection reset by peer"), AWAY),
     (exceptions.ResponseError("MISCONF Errors writing to the AOF file"), CANNOT_WRITE),
+    (exceptions.ResponseError("MISCONF Valkey is configured to save RDB snapshots, but cannot"), CANNOT_SAVE),
+    (exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."), FEW_REPLICAS),
     (exceptions.ResponseError("ERR hunter2"), "Redis refused a command (ResponseError). Its log says more."),
 ]  # fmt: skip
 
@@ -159,6 +174,62 @@ def test_fewer_replicas_than_each_lead_waits_for_are_told(connected: int, wanted
     if finding:
         assert finding.level == "unsafe"
         assert f"`[service] replicas` is {wanted}, but {connected} are connected" in finding.sentence
+
+
+# --- a write is proved ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_valkey(folder: Path) -> Iterator[Embedded]:
+    server = Embedded(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+async def with_too_few_replicas(server: Server) -> str:
+    await server.client.config_set("min-replicas-to-write", 1)
+    return FEW_REPLICAS
+
+
+async def paused(server: Server) -> str:
+    await server.client.client_pause(60_000, all=False)
+    return NO_WRITE
+
+
+async def with_a_snapshot_that_failed(server: Server) -> str:
+    folder = await server.client.config_get("dir")
+    (Path(str(folder["dir"])) / "dump.rdb").mkdir()
+    await server.client.config_set("save", "3600 1")
+    await server.client.bgsave()
+
+    async def has_failed() -> bool:
+        return bool((await server.client.info("persistence"))["rdb_last_bgsave_status"] == "err")
+
+    await until_async(has_failed)
+    return CANNOT_SAVE
+
+
+@pytest.mark.parametrize("made", [with_too_few_replicas, paused, with_a_snapshot_that_failed])
+@pytest.mark.parametrize("which", ["Valkey", "Redis 8"])
+async def test_a_server_that_answers_and_takes_no_write_is_not_ready_and_why(
+    made: Callable[[Server], Awaitable[str]], which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_redis_8(tmp_path, monkeypatch) if which == "Redis 8" else open_valkey(tmp_path)
+    with opened as embedded:
+        async with on(embedded) as server:
+            assert await server.open() == await server.inspect() == ()
+            sentence = await made(server)
+            assert await server.inspect() == (Finding("away", sentence),)
+            assert await server.open() == ()  # It can still be asked.
+            await server.client.config_set("save", "")  # Or it would not end.
+
+
+async def test_a_proof_leaves_nothing_behind(redis_url: str) -> None:
+    server = Server(connect(redis_url), clock=clock)
+    assert await server.inspect() == ()
+    assert await server.client.keys("*") == []
+    await server.close()
 
 
 # --- a real primary with a real replica ----------------------------------------------------------------------------
