@@ -4,7 +4,7 @@ Invariant: prints; what is kept is read by `archive`, what is counted by `store`
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -12,19 +12,15 @@ import typer
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
 from service.cli.render import lead_as_text
 from service.config.config import Config
-from service.desk.sheet import sheet
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty
 from service.lib.text import one_line
 from service.lib.times import at
-from service.model.form import Form
 from service.process.settings import spool_path
 from service.process.wiring import clock
 from service.store.accounts import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
 from service.store.archive import DeadDelivery, KeptLead
-from service.store.cipher import UnreadableError
-from service.store.leads import Store
 from service.store.overview import read_accounts, read_pauses, read_waits
 from service.store.server import Server
 from service.up.installation import environment_of
@@ -34,9 +30,8 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (status, dead, list_leads, show):
-        name = "list" if command is list_leads else command.__name__
-        app.command(name, context_settings=TAKES_RECEIPTS if command is show else None)(command)
+    for command in (status, dead, show):
+        app.command(context_settings=TAKES_RECEIPTS if command is show else None)(command)
 
 
 def status(
@@ -106,58 +101,6 @@ def dead(json: Json = False) -> None:
         if each.excerpt:
             typer.echo(f"    it answered: {one_line(each.excerpt)}")
     typer.echo(f"{len(found)} dead." + (" Send them again with `leads replay --all` or by id." if found else ""))
-
-
-def list_leads(
-    form: Annotated[str | None, typer.Argument(help="A form; else every form.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
-    json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
-) -> None:
-    """List the leads of a form, newest first: when, which, and how each delivery stands."""
-    if json and csv:
-        raise CannotStart("Choose one of --json and --csv.")
-    forms = _forms_named(form)
-    leads, closed = ask(lambda server: _latest(server, forms, limit))
-    if json:
-        typer.echo(pretty(leads))
-    elif csv:
-        typer.echo(sheet(leads, forms), nl=False)
-    else:
-        for lead in leads:
-            states = "  ".join(f"{delivery.destination}: {delivery.state}" for delivery in lead.deliveries)
-            typer.echo(f"{at(lead.first_seen_at)}  {lead.form}  {lead.id}  {_version_of(lead)}  {states}")
-    if closed:
-        raise CannotStart("\n".join(f"{lead} is not listed: {why}" for lead, why in closed.items()))
-
-
-def _forms_named(name: str | None) -> list[Form]:
-    """Return the form of this name, all of them for None."""
-    config = configuration()
-    if name is None:
-        return list(config.forms.values())
-    if name not in config.forms:
-        raise CannotStart(f"There is no form {name}; there is {', '.join(config.forms)}.")
-    return [config.forms[name]]
-
-
-async def _latest(server: Server, forms: Sequence[Form], limit: int) -> tuple[list[KeptLead], dict[str, str]]:
-    """Return the latest leads of each form, and why others cannot be read: none of them hides the rest."""
-    archive, store = archive_on(server), Store(server)
-    leads, closed = [], {}
-    for form in forms:
-        for each in await store.latest(form.name, 0, limit):
-            try:
-                lead = await archive.lead(form, each)
-            except UnreadableError as error:
-                closed[each] = str(error)
-            else:
-                leads += [lead] if lead else []
-    return leads, closed
-
-
-def _version_of(lead: KeptLead) -> str:
-    return f"version {len(lead.versions)}" if lead.erased_at is None else "erased"
 
 
 def show(name: Annotated[str, typer.Argument(metavar="RECEIPT|LEAD")], json: Json = False) -> None:

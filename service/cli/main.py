@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import backup, check, desk, leads, person, quarantine, sending
+from service.cli import backup, check, desk, leads, listing, person, quarantine, sending
 from service.cli.check import troubles_of_keys
 from service.config.advice import guessable
 from service.config.config import Config
@@ -32,6 +32,7 @@ app = typer.Typer(
 )  # fmt: skip
 check.add_to(app)
 leads.add_to(app)
+listing.add_to(app)
 sending.add_to(app)
 quarantine.add_to(app)
 person.add_to(app)

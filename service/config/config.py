@@ -5,15 +5,13 @@ Invariant: what stands here was checked by `read`, and is never checked again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from service.config.table import Mistake
 from service.destinations.destination import Destination
 from service.lib.network import Network
+from service.lib.times import UTC
 from service.model.form import Form
-
-UTC: Final = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from service.config.table import (
     wrong,
 )
 from service.config.theme import read_theme
-from service.config.validators import duration, one_of, page_origin, rate, region, show
+from service.config.validators import duration, one_of, page_origin, rate, region, show, timezone
 from service.model import languages
 from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Turnstile
 from service.submission.field_match import owner_of
@@ -72,6 +72,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         limits=_limits(keys.below("limits")),
         captcha=read_captcha(keys, environment),
         consent=read_consent(keys, fields),
+        timezone=keys.read("timezone", timezone, _DEFAULT.timezone),
     )
     if form.quiet > form.window:
         keys.add(f"must not be longer than `window`, which is {show(form.window)}", "quiet")

@@ -10,7 +10,7 @@ from typing import Final
 
 from service.config.advice import remarks
 from service.config.body import Reach, reach
-from service.config.config import UTC, Config, Desk, Mistakes, Service
+from service.config.config import Config, Desk, Mistakes, Service
 from service.config.env_secrets import Environment
 from service.config.form import read_form
 from service.config.table import Keys, Mistake, Report, Table, Wrong, flag, say, several, table, what, whole, wrong
@@ -19,6 +19,7 @@ from service.config.webhook import read_named, read_webhook
 from service.destinations.destination import Destination
 from service.destinations.presets import PRESETS
 from service.lib.network import Network, network
+from service.lib.times import UTC
 
 MOST_REPLICAS: Final = 5
 KINDS: Final[Mapping[str, Callable[[str, Table, Reach, Environment], Destination]]] = {

@@ -3,17 +3,17 @@
 Invariant: what was seen of a person is in the journal before it is shown.
 """
 
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 from typing import IO, Final
 
 from starlette.responses import Response, StreamingResponse
 
 from service.desk import words
-from service.desk.search import Filter, Search, flags_of, read_filter
-from service.desk.sheet import Columns, Workbook, columns_of, csv_line
+from service.desk.search import Filter, Search, Unread, flags_of, read_filter
+from service.desk.sheet import Cell, Columns, Workbook, columns_of, csv_line
 from service.desk.visit import HEADERS, Visit, see
 from service.fields import email
 from service.model.form import Field, Form
@@ -23,7 +23,6 @@ from service.store.breaker import Gate, Pace
 from service.store.overview import read_pauses, read_waits
 from service.submission.person import identities, person_hash
 
-MOST_EXPORTED: Final = 100_000
 CONFIRMATION: Final = "erase"
 _ANY_PACE: Final = Pace(1, 0, 0)
 _CHUNK: Final = 64 * 1024
@@ -178,8 +177,8 @@ async def export_csv(visit: Visit) -> Response:
 
     async def lines() -> AsyncIterator[str]:
         yield csv_line(columns.names)
-        async for lead in _every(visit, asked):
-            yield csv_line(columns.row(lead))
+        async for cells in _rows(visit, asked, columns):
+            yield csv_line(cells)
 
     return StreamingResponse(lines(), headers=_file(visit, asked, "csv"), media_type="text/csv; charset=utf-8")
 
@@ -189,9 +188,9 @@ async def export_xlsx(visit: Visit) -> Response:
     asked, columns = await _prepare_export(visit, "XLSX")
     file = tempfile.TemporaryFile()  # noqa: SIM115 -- it is closed when all of it is sent
     book = Workbook(file, columns.names)
-    async for lead in _every(visit, asked):
-        book.add(columns.row(lead))
-    book.close()
+    async for cells in _rows(visit, asked, columns):
+        book.add(cells)
+    await asyncio.to_thread(book.close)
     file.seek(0)
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     return StreamingResponse(_chunks(file), headers=_file(visit, asked, "xlsx"), media_type=kind)
@@ -204,25 +203,24 @@ async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _prepare_export(visit: Visit, kind: str) -> tuple[Filter, Columns]:
-    asked = read_filter(visit.request.query_params, visit.desk.config)
+    asked, desk = read_filter(visit.request.query_params, visit.desk.config), visit.desk
     await visit.note(f"exported leads as {kind}", asked.form)
-    config = visit.desk.config
-    forms = [config.forms[asked.form]] if asked.form else list(config.forms.values())
-    accounts = [await visit.desk.store.account(form.name, form.deliver, {}) for form in forms]
-    return asked, columns_of(forms, (name for account in accounts for name in account.destinations))
+    forms = [desk.config.forms[asked.form]] if asked.form else list(desk.config.forms.values())
+    accounts = [await desk.store.account(form.name, form.deliver, {}) for form in forms]
+    owed = (name for account in accounts for name in account.destinations)
+    return asked, columns_of(forms, owed, zone=desk.search.zone)
 
 
-async def _every(visit: Visit, asked: Filter) -> AsyncIterator[KeptLead]:
-    """Go through all leads that are asked for, not only those of one page."""
-    left, asked = MOST_EXPORTED, replace(asked, after="")
-    while left:
-        found = await visit.desk.search.look(asked, visit.covered, most=min(left, 200))
-        for lead in found.leads:
-            yield lead
-        left -= len(found.leads)
-        if not found.after:
-            return
-        asked = replace(asked, after=found.after)
+async def _rows(visit: Visit, asked: Filter, columns: Columns) -> AsyncIterator[Sequence[Cell]]:
+    """Yield a row for every lead that is asked for, and at the end one that says of which there is none."""
+    unread = []
+    async for lead in visit.desk.search.every(asked, visit.covered):
+        if isinstance(lead, Unread):
+            unread.append(lead.id)
+        else:
+            yield columns.row(lead)
+    if unread:
+        yield [f"Not all: no key here opens {words.many(len(unread), 'lead')}: {', '.join(unread)}"]
 
 
 def _file(visit: Visit, asked: Filter, kind: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ Invariant: what a page asks for is bounded. A person, a receipt or an id is foun
 leads are read as a moment allows, from the latest back, and the answer says how far it came. Only reads.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import chain
@@ -70,8 +70,13 @@ def read_filter(query: Mapping[str, str], config: Config) -> Filter:
     given = {name: query.get(name, "").strip()[:LONGEST_WORDS] for name in Filter.__slots__}
     form = given["form"] if given["form"] in config.forms else ""
     state = given["state"] if given["state"] in STATES else ""
-    days = {name: given[name] if _day(given[name]) else "" for name in ("since", "until")}
+    days = {name: given[name] if is_day(given[name]) else "" for name in ("since", "until")}
     return Filter(**{**given, "form": form, "state": state, **days})
+
+
+def is_day(text: str) -> bool:
+    """Tell whether this is a day that a filter can have."""
+    return _day(text) is not None
 
 
 def _day(text: str) -> date | None:
@@ -97,14 +102,22 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A lead that no key opens, and why."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
-    """Looks among the leads on one server."""
+    """Looks among the leads on one server. Days are those of `zone`; None: of each form's own time zone."""
 
     config: Config
     server: Server
     archive: Archive
     secret: Secret
-    zone: ZoneInfo
+    zone: ZoneInfo | None = None
 
     async def look(
         self, asked: Filter, shown: Callable[[str], str], *, most: int = PAGE, for_s: float = LOOKS_FOR_S
@@ -116,8 +129,8 @@ class Search:
         if exact := await self.identify(asked.q) if asked.q else []:
             read = [await self._read((0, lead, form), replace(asked, q=""), shown) for form, lead in exact]
             return Found(tuple(chain.from_iterable(read)), len(exact), len(exact))
-        forms = [self.config.forms[asked.form]] if asked.form else list(self.config.forms.values())
-        among = await self._count(forms, asked)
+        forms = self._forms(asked)
+        among = await self.count(asked)
         give_up_at, at = monotonic() + for_s, _place_in(asked.after)
         found: list[KeptLead] = []
         unread: list[str] = []
@@ -132,6 +145,40 @@ class Search:
                 except UnreadableError:
                     unread.append(place[1])
         return Found(tuple(found), among, looked, unread=tuple(unread))
+
+    async def every(
+        self, asked: Filter, shown: Callable[[str], str], *, most: int | None = None
+    ) -> AsyncIterator[KeptLead | Unread]:
+        """Yield every lead that is meant and that there was when this began, the latest first.
+
+        `most`: of so many alone, the latest of the forms and days that are meant.
+        """
+        places = [(0, lead, form) for form, lead in await self.identify(asked.q)] if asked.q else []
+        if places:
+            asked = replace(asked, q="")
+        for place in places or await self._all_places(asked, most):
+            try:
+                for lead in await self._read(place, asked, shown):
+                    yield lead
+            except UnreadableError as error:
+                yield Unread(place[1], str(error))
+
+    async def _all_places(self, asked: Filter, most: int | None) -> list[_Place]:
+        """Return (moment, lead, form) of all leads of the forms and days that are meant, the latest first.
+
+        They are asked for at once: one that gets a new version while others are read is not missed.
+        """
+        number = -1 if most is None else most
+        places: list[_Place] = []
+        for form in self._forms(asked):
+            begin, end = self._span(asked, form)
+            key = f"{base_of(form.name)}leads"
+            rows = await self.server.client.zrevrangebyscore(key, end, begin, start=0, num=number, withscores=True)
+            places += ((int(moment), str(lead), form.name) for lead, moment in cast("_Scored", rows))
+        return sorted(places, reverse=True)[:most]
+
+    def _forms(self, asked: Filter) -> list[Form]:
+        return [self.config.forms[asked.form]] if asked.form else list(self.config.forms.values())
 
     async def _read(self, place: _Place, asked: Filter, shown: Callable[[str], str]) -> list[KeptLead]:
         lead = await self.archive.lead(self.config.forms[place[2]], place[1])
@@ -149,25 +196,24 @@ class Search:
             found += [(form.name, each) for each in leads if not each.startswith("?")]
         return found
 
-    def _span(self, asked: Filter) -> tuple[str, str]:
+    def _span(self, asked: Filter, form: Form) -> tuple[str, str]:
         """Return the first and the last moment that count, as Redis writes a range of scores."""
         first, last = _day(asked.since), _day(asked.until)
-        begin = str(self._midnight(first)) if first else "-inf"
-        return begin, f"({self._midnight(last + timedelta(days=1))}" if last and last < date.max else "+inf"
+        zone = self.zone or form.timezone
+        begin = str(_midnight(first, zone)) if first else "-inf"
+        return begin, f"({_midnight(last + timedelta(days=1), zone)}" if last and last < date.max else "+inf"
 
-    def _midnight(self, day: date) -> int:
-        return int(datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp() * 1000)
-
-    async def _count(self, forms: Sequence[Form], asked: Filter) -> int:
-        span = self._span(asked)
-        return sum([int(await self.server.client.zcount(f"{base_of(form.name)}leads", *span)) for form in forms])
+    async def count(self, asked: Filter) -> int:
+        """Return how many leads the forms and days that are meant have."""
+        keys = {f"{base_of(form.name)}leads": self._span(asked, form) for form in self._forms(asked)}
+        return sum([int(await self.server.client.zcount(key, *span)) for key, span in keys.items()])
 
     async def _places(self, forms: Sequence[Form], asked: Filter, at: tuple[int, str] | None) -> list[_Place]:
         """Return (moment, lead, form) of the next leads behind `at`, the latest first, over all forms."""
-        begin, end = self._span(asked)
         places: list[_Place] = []
         floor = -1  # what is older than the oldest of a full slice may still be missing from it
         for form in forms:
+            begin, end = self._span(asked, form)
             slice_ = await self._slice(form.name, begin, end, at)
             places += slice_
             if len(slice_) >= SLICE:
@@ -190,6 +236,10 @@ class Search:
         oldest = found[-1][0]
         rows = await self.server.client.zrangebyscore(key, oldest, oldest)
         return list(dict.fromkeys([*found, *_behind(at, ((oldest, str(lead), form) for lead in rows))]))
+
+
+def _midnight(day: date, zone: ZoneInfo) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1000)
 
 
 def _behind(at: tuple[int, str] | None, places: Iterable[_Place]) -> list[_Place]:

@@ -1,77 +1,98 @@
-"""Leads as a spreadsheet: the CSV that `leads list --csv` prints, and what the desk exports, as CSV or XLSX.
+"""Leads as a spreadsheet: what `leads list` prints with `--csv` and `--xlsx`, and what the desk exports.
 
 Invariant: decides nothing about leads and prints nothing. No cell is a formula: programs that open a CSV take what
-begins with `=`, `+`, `-` or `@` for one (OWASP, "CSV Injection"), so there such a cell gets a `'` before it, numbers
-too; in XLSX each cell is written as the text it is.
+begins with `=`, `+`, `-` or `@` for one (OWASP, "CSV Injection"), so there such a cell gets a `'` before it. So does
+one that they would take for a number and not keep as it is. In XLSX each text is written as the text it is.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from service.destinations.template import as_text
-from service.lib.times import timestamp
+from service.config.body import Reach
+from service.desk.search import flags_of
+from service.destinations.envelope import SOURCE_GROUPS, values
+from service.destinations.template import Json, as_text
+from service.lib.times import at
 from service.model.form import Form
-from service.model.lead import Content
-from service.store.archive import KeptLead
+from service.model.lead import Delivery, Lead, Phone
+from service.store.archive import KeptLead, KeptVersion
+
+Cell = str | int | float
 
 LONGEST_CELL: Final = 32_767
 """Characters that a cell of XLSX can have (ECMA-376, and what Excel opens)."""
+MOST_ROWS: Final = 1_048_576
+"""Rows that a sheet of XLSX can have (the same)."""
+LARGEST_NUMBER: Final = 10**15
+"""Programs keep 15 digits of a number; one with more is written as text."""
+TIMES: Final = ("first_seen_at", "received_at", "timestamp")
+_OF_A_DELIVERY: Final = {"type", "changed", "webhook_id", "test"}
 _BEGINS_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_PHONE: Final = re.compile(r"\+[0-9]{1,3} [0-9]{4,}")
+"""A number that no program takes for a formula or, whatever separates thousands in its language, for a number."""
+_LOSES_DIGITS: Final = re.compile(r"0[0-9]+|[0-9]{16,}|[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns: what a lead is, each field of the forms, extras as JSON, how it stands at each destination."""
+    """Which columns there are, by the paths that placeholders of destinations have, and by a few names of its own.
 
-    fields: tuple[str, ...]
-    destinations: tuple[str, ...]
+    `zone` None: times are those of each form's own time zone.
+    """
 
-    @property
-    def names(self) -> list[str]:
-        """Return the names of the columns."""
-        said = [*(f"fields.{name}" for name in self.fields), "extra"]
-        return [
-            "first_seen_at",
-            "form",
-            "id",
-            "version",
-            *said,
-            *(f"destinations.{name}" for name in self.destinations),
-        ]
+    names: tuple[str, ...]
+    zones: dict[str, ZoneInfo]
 
-    def row(self, lead: KeptLead) -> list[str]:
+    def row(self, lead: KeptLead) -> list[Cell]:
         """Return the row of the latest version of a lead."""
-        return [*_beginning(lead), *_said(lead, self.fields), *_states(lead, self.destinations)]
+        zone = self.zones[lead.form]
+        known = _known(lead, zone) | (_said(lead.versions[-1], lead, zone) if lead.versions else {})
+        return [known.get(name, "") for name in self.names]
 
 
-def columns_of(forms: Sequence[Form], owed: Iterable[str]) -> Columns:
-    """Return the columns for leads of these forms; `owed` are destinations that have or had any of them to get."""
-    fields = dict.fromkeys(name for form in forms for name in form.fields)
-    return Columns(tuple(fields), tuple(dict.fromkeys([*(name for form in forms for name in form.deliver), *owed])))
+def columns_of(forms: Sequence[Form], owed: Iterable[str], *, zone: ZoneInfo | None = None) -> Columns:
+    """Return the usual columns for leads of these forms; `owed` are destinations that have or had any of them to get.
+
+    Times are those of `zone`; None: of each form's own.
+    """
+    destinations = [*(name for form in forms for name in form.deliver), *owed]
+    names = [
+        *("first_seen_at", "received_at", "timezone", "form", "id", "version"),
+        *(f"fields.{name}" for form in forms for name in form.fields),
+        *("extra", "flags", "source.page", "source.referrer"),
+        *(f"source.{group}.{name}" for group, names in SOURCE_GROUPS.items() for name in names),
+        *(f"destinations.{name}" for name in destinations),
+    ]
+    return Columns(tuple(dict.fromkeys(names)), {form.name: zone or form.timezone for form in forms})
 
 
-def sheet(leads: Iterable[KeptLead], forms: Sequence[Form]) -> str:
-    """Return the CSV (RFC 4180): a row that names the columns, then a row for the latest version of each lead."""
-    listed = list(leads)
-    columns = columns_of(forms, (each.destination for lead in listed for each in lead.deliveries))
-    return "".join(csv_line(cells) for cells in (columns.names, *map(columns.row, listed)))
+def is_column(path: str, usual: Columns) -> bool:
+    """Tell whether there is such a column, usual or not."""
+    if path in usual.names:
+        return True
+    may_be = not path.startswith(("fields.", "destinations.")) and path not in _OF_A_DELIVERY
+    return may_be and Reach(None, phone=True, never_extra=frozenset()).problem(path) is None
 
 
-def csv_line(cells: Iterable[str]) -> str:
-    """Return a row of a CSV."""
+def csv_line(cells: Iterable[Cell]) -> str:
+    """Return a row of a CSV (RFC 4180)."""
     text = io.StringIO()
-    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(map(safe, cells))
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(safe(cell) if isinstance(cell, str) else cell for cell in cells)
     return text.getvalue()
 
 
 def safe(cell: str) -> str:
-    """Return the cell so that no program takes it for a formula."""
-    return f"'{cell}" if cell.startswith(_BEGINS_FORMULA) else cell
+    """Return the cell so that no program takes it for a formula, or for a number that it then keeps as another."""
+    if _PHONE.fullmatch(cell):
+        return cell
+    return f"'{cell}" if cell.startswith(_BEGINS_FORMULA) or _LOSES_DIGITS.fullmatch(cell) else cell
 
 
 class Workbook:
@@ -83,38 +104,76 @@ class Workbook:
 
         options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
         self._book = Writer(file, options)
-        self._sheet = self._book.add_worksheet("Leads")
-        self._sheet.freeze_panes(1, 0)
         self._bold = self._book.add_format({"bold": True})
-        self._rows = 0
-        self._write(names, self._bold)
+        self._names = names
+        self._begin_sheet("Leads")
 
-    def add(self, cells: Sequence[str]) -> None:
-        """Write the next row."""
+    def add(self, cells: Sequence[Cell]) -> None:
+        """Write the next row, on another sheet when this one is full."""
+        if self._rows == MOST_ROWS:
+            self._begin_sheet(f"Leads {len(self._book.worksheets()) + 1}")
         self._write(cells, None)
 
     def close(self) -> None:
         """Finish the file."""
         self._book.close()
 
-    def _write(self, cells: Sequence[str], style: object) -> None:
+    def _begin_sheet(self, name: str) -> None:
+        self._sheet = self._book.add_worksheet(name)
+        self._sheet.freeze_panes(1, 0)
+        self._rows = 0
+        self._write(self._names, self._bold)
+
+    def _write(self, cells: Sequence[Cell], style: object) -> None:
         for number, cell in enumerate(cells):
-            fitting = cell if len(cell) <= LONGEST_CELL else cell[: LONGEST_CELL - 1] + "…"
-            self._sheet.write_string(self._rows, number, fitting, style)
+            if isinstance(cell, str):
+                fitting = cell if len(cell) <= LONGEST_CELL else cell[: LONGEST_CELL - 1] + "…"
+                self._sheet.write_string(self._rows, number, fitting, style)
+            else:
+                self._sheet.write_number(self._rows, number, cell, style)
         self._rows += 1
 
 
-def _beginning(lead: KeptLead) -> list[str]:
-    return [timestamp(lead.first_seen_at), lead.form, lead.id, str(len(lead.versions))]
+def _known(lead: KeptLead, zone: ZoneInfo) -> dict[str, Cell]:
+    """Return what is known of any lead, of an erased one too."""
+    states: dict[str, Cell] = {f"destinations.{each.destination}": each.state for each in lead.deliveries}
+    return states | {
+        "first_seen_at": at(lead.first_seen_at, zone), "timezone": str(zone), "form": lead.form, "id": lead.id,
+        "version": len(lead.versions),
+    }  # fmt: skip
 
 
-def _said(lead: KeptLead, fields: Sequence[str]) -> list[str]:
-    content = lead.versions[-1].content if lead.versions else Content({}, {})  # of an erased one nothing is left
-    answers = [content.fields.get(name) for name in fields]
-    extra = msgspec.json.encode(dict(content.extra)).decode() if content.extra else ""
-    return [*("" if answer is None else as_text(answer.value) for answer in answers), extra]
+def _said(latest: KeptVersion, lead: KeptLead, zone: ZoneInfo) -> dict[str, Cell]:
+    """Return what a version says, by its paths."""
+    content = latest.content
+    whole = Lead(
+        lead.id, lead.form, latest.version, content, latest.accepted_at, latest.received_at, lead.first_seen_at,
+        latest.enquiries, latest.signals,
+    )  # fmt: skip
+    said = {path: _cell(value) for path, value in values(Delivery(whole, "lead.created")).items()}
+    phones = {name: answer.phone for name, answer in content.fields.items() if answer.phone}
+    times = dict(zip(TIMES, (lead.first_seen_at, latest.received_at, latest.accepted_at), strict=True))
+    return (
+        said
+        | {f"fields.{name}": _spaced(phone) for name, phone in phones.items()}
+        | {name: at(moment, zone) for name, moment in times.items()}
+        | {"flags": ", ".join(flags_of(lead))}
+        | ({"extra": msgspec.json.encode(dict(content.extra)).decode()} if content.extra else {})
+    )
 
 
-def _states(lead: KeptLead, destinations: Sequence[str]) -> list[str]:
-    states: Mapping[str, str] = {each.destination: each.state for each in lead.deliveries}
-    return [states.get(name, "") for name in destinations]
+def _cell(value: Json) -> Cell:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER:
+        return value
+    return as_text(value)
+
+
+def _spaced(phone: Phone) -> str:
+    """Return a number with a blank behind its calling code: without one, programs take it for a sum and drop the plus.
+
+    With more blanks it is a number again where they separate thousands (LibreOffice 7.4 in Polish, French, Russian).
+    """
+    if phone.e164 is None:
+        return phone.raw
+    code = (phone.international or "").partition(" ")[0]
+    return f"{code} {phone.e164.removeprefix(code)}" if code and phone.e164.startswith(code) else phone.e164

@@ -1,6 +1,10 @@
 """How a moment is written. A moment is milliseconds since 1970-01-01 UTC."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+UTC: Final = ZoneInfo("UTC")
 
 
 def timestamp(moment: int) -> str:
@@ -9,6 +13,6 @@ def timestamp(moment: int) -> str:
     return f"{second:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
 
 
-def at(ms: int) -> str:
-    """Write a time in UTC, to the second."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def at(ms: int, zone: ZoneInfo = UTC) -> str:
+    """Write a time of a time zone, to the second."""
+    return datetime.fromtimestamp(ms / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")

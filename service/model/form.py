@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import field as attribute
 from typing import ClassVar, Final, Literal
+from zoneinfo import ZoneInfo
 
 from service.lib.rate import Rate
 from service.lib.secret import Secret
 from service.lib.text import normalise
+from service.lib.times import UTC
 from service.model import languages
 
 FieldType = Literal["text", "email", "phone", "choice", "choices", "number", "boolean", "date"]
@@ -140,7 +142,7 @@ class Form:
     """One entry `[forms.NAME]`. `origins` None: any page may post; `window` and `quiet` in ms.
 
     `honeypot` is a name that only robots fill in. `language` is a code or "auto"; `messages` are of its own language,
-    `translations` of others by their code.
+    `translations` of others by their code. `timezone` is that of the days and times of its exports.
     """
 
     name: str
@@ -167,6 +169,7 @@ class Form:
     limits: Limits = Limits()
     captcha: Altcha | Turnstile | None = None
     consent: Agreement | None = None
+    timezone: ZoneInfo = UTC
 
     @property
     def takes_webflow(self) -> bool:

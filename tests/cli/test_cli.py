@@ -571,6 +571,12 @@ def test_replay_by_id_sends_what_was_delivered_again(
         (["replay", "-receipt"], "Nothing is kept under -receipt"),
         (["preview", "crm", "--lead", "-receipt"], "Nothing is kept under -receipt"),
         (["list", "nowhere"], "There is no form nowhere; there is get-in-touch."),
+        (["list", "--form", "nowhere"], "There is no form nowhere; there is get-in-touch."),
+        (["list", "--since", "24h"], "--since 24h: it must be a day such as 2026-11-22."),
+        (["list", "--csv", "--until", "2026-02-30"], "--until 2026-02-30: it must be a day such as 2026-11-22."),
+        (["list", "--csv", "--columns", "fields.nmae"], "There is no column fields.nmae. Did you mean `fields.name`?"),
+        (["list", "--columns", "id"], "--columns are those of --csv and --xlsx."),
+        (["list", "--csv", "--xlsx"], "Choose one of --json, --csv and --xlsx."),
         (["preview", "nowhere"], "There is no destination nowhere; there is crm."),
         (["preview", "crm", "--lead", "nothing"], "Nothing is kept under nothing"),
         (["test", "nowhere"], "There is no destination nowhere; there is crm."),
@@ -694,8 +700,8 @@ def test_list_is_newest_first_with_how_each_delivery_stands(leads: Leads, histor
     assert [each["id"] for each in leads("list", "--json").json()] == [history[1].lead, history[0].lead]
     listed = list(csv.DictReader(leads("list", "--csv").out.splitlines()))
     assert [each["id"] for each in listed] == [history[1].lead, history[0].lead]
-    assert all(each["fields.phone"].startswith("'+91") for each in listed)
-    assert leads("list", "--csv", "--json").err == "Choose one of --json and --csv.\n"
+    assert all(each["fields.phone"].startswith("+91 ") for each in listed)
+    assert leads("list", "--csv", "--json").err == "Choose one of --json, --csv and --xlsx.\n"
 
 
 def test_preview_shows_the_request_with_every_secret_masked(leads: Leads, history: list[Any]) -> None:

@@ -330,13 +330,26 @@ async def test_an_export_is_what_is_shown_and_no_formula(open_only: OpenDesk, tm
     assert re.fullmatch(r'attachment; filename="leads-[0-9-]+\.csv"', answer.headers["content-disposition"])
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [each["fields.name"].removeprefix("'") for each in rows] == [each.replace("&#43;", "+") for each in shown]
-    assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@", "\t"))]
+    assert {row["timezone"] for row in rows} == {"Asia/Kolkata"}
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "-", "@", "\t", "+S"))]
     (tmp_path / "leads.xlsx").write_bytes((await owner.get("/leads.xlsx")).content)
     with ZipFile(tmp_path / "leads.xlsx") as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "<f>" not in sheet
     assert "<hyperlink" not in sheet
     assert sheet.count("<row ") == 8
+
+
+async def test_an_export_says_what_of_it_no_key_opens(open_only: OpenDesk) -> None:
+    desk = open_only
+    owner = await desk.enter("Asha", "editor")
+    await desk.shop.submit(name="Mina", phone="8951047000")
+    desk.shop.use(Cipher([b"1" * 32]))
+    sealed = (await desk.shop.submit(name="Ravi", phone="8951047001")).lead
+    rows = list(csv.reader(io.StringIO((await owner.get("/leads.csv")).text)))
+    assert len(rows) == 3
+    assert rows[2] == [f"Not all: no key here opens 1 lead: {sealed}"]
+    assert (await owner.get("/leads.xlsx")).status_code == 200
 
 
 async def test_the_counts_of_days_add_up_to_the_account(redis_url: str) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
@@ -115,8 +116,8 @@ def written(value: object, kind: str) -> str:
             return str(value).lower()
         case int():
             return f'"{show(value)}"' if "duration" in kind else str(value)
-        case str():
-            return json.dumps(value)
+        case str() | ZoneInfo():
+            return json.dumps(str(value))
         case tuple() | frozenset():
             return f"[{', '.join(written(each, kind) for each in value)}]"
         case _:
