@@ -18,9 +18,10 @@
 --@include versions
 --@include index
 --@include rate
+--@include tally
+--@include seen
 --@include spam
 --@include once
---@include tally
 
 local MOST_FACTS = 200
 
@@ -34,11 +35,36 @@ local policy = cjson.decode(ARGV[2])
 local now = tonumber(ARGV[3])
 local at = line.at
 local signals = line.signals or {} -- name ► weight; a released one has those it was held with
-local seen_key = base .. 'seen:' .. string.format('%d', math.floor(at / 86400000))
 
 local function lead_key(id) return base .. 'lead:' .. id end
 
-local function finish(result, lead, version)
+-- The order of decisions; what each of them does stands below.
+local find_lead, was_erased, answered_by_key, finish, hold, repeat_of, answer_again, create
+
+local function decide()
+  local first = seen(base, line.id, at)
+  if first then
+    local result, lead, version = unpack(cjson.decode(first))
+    return {result, lead, version, line.receipt}
+  end
+  if was_erased() then return finish('erased', '', 0) end
+  local wait = wait_at_limits(base, cjson.decode(ARGV[5]), now)
+  if wait > 0 then return {'limited', '', wait} end
+  if not is_release and is_used(base, line, policy.once, ARGV[4] == 'thanked') then
+    return {'used', '', 0, line.receipt}
+  end
+  if line.same_text and not is_release then look_for_same_text(base, line, now, signals) end
+  local score = not is_release and excess(line, signals) or nil
+  if line.quarantine then return hold(score) end
+  local answered = answered_by_key()
+  if answered then return repeat_of(answered) end
+  if score then return hold(score) end
+  local known = find_lead()
+  if known then return answer_again(known) end
+  return create()
+end
+
+function finish(result, lead, version)
   tally(base, is_release and 'quarantined' or 'received', is_release and -1 or 1, at)
   tally(base, result, 1, at)
   if is_release then
@@ -52,8 +78,7 @@ local function finish(result, lead, version)
   elseif lead ~= '' then
     redis.call('HSET', base .. 'receipts', line.receipt, lead)
   end
-  redis.call('HSET', seen_key, line.id, cjson.encode({result, lead, version}))
-  redis.call('PEXPIREAT', seen_key, at + 86400000 + policy.slack)
+  remember_seen(base, line.id, at, policy.slack, cjson.encode({result, lead, version}))
   return {result, lead, version, line.receipt}
 end
 
@@ -72,7 +97,7 @@ local function find_by(name)
   return id and is_living(id) and id or nil
 end
 
-local function find_lead()
+function find_lead()
   if not line.persons.phone then return find_by('email') or find_by('words') end
   local by_phone = find_by('phone')
   if by_phone then return by_phone end
@@ -164,7 +189,7 @@ local function remember_key(id)
   end
 end
 
-local function repeat_of(id)
+function repeat_of(id)
   touch(id)
   remember_person(id)
   local version = tonumber(redis.call('HGET', lead_key(id), 'version'))
@@ -181,7 +206,16 @@ local function wait_for(id)
   return wait
 end
 
-local function create()
+-- The lead that the idempotency key of this submission was answered with, or nil.
+function answered_by_key()
+  local answered = line.key and redis.call('GET', base .. 'idem:' .. line.key)
+  if not answered then return nil end
+  local first_at, id = string.match(answered, '^(%d+) (.+)$')
+  local is_known = at - tonumber(first_at) < policy.idempotency and redis.call('HEXISTS', lead_key(id), 'last') == 1
+  return is_known and id or nil
+end
+
+function create()
   local id = line.lead
   local facts = {}
   merge(facts)
@@ -194,7 +228,7 @@ local function create()
   return finish('created', id, 1)
 end
 
-local function answer_again(id)
+function answer_again(id)
   local known = redis.call('HMGET', lead_key(id), 'version', 'kept', 'last', 'enquiries')
   local version = tonumber(known[1])
   local facts = cjson.decode(known[2] or redis.call('HGET', lead_key(id), 'v:' .. version)).facts
@@ -221,7 +255,7 @@ local function answer_again(id)
 end
 
 -- A submission that was on its way when its person was erased: it is counted, and nothing of it is kept.
-local function was_erased()
+function was_erased()
   for _, hash in ipairs(names_of(line)) do
     local erased_at = redis.call('GET', base .. 'erased:' .. hash)
     if erased_at and at < tonumber(erased_at) then return true end
@@ -229,7 +263,7 @@ local function was_erased()
   return false
 end
 
-local function hold(score)
+function hold(score)
   line.signals, line.score = next(signals) and signals or nil, score
   redis.call('HSET', base .. 'held', line.id, cjson.encode(line))
   redis.call('ZADD', base .. 'quarantine', at, line.id)
@@ -237,28 +271,4 @@ local function hold(score)
   return finish('quarantined', '', 0)
 end
 
-local seen = redis.call('HGET', seen_key, line.id)
-if seen then
-  local first = cjson.decode(seen)
-  return {first[1], first[2], first[3], line.receipt}
-end
-if was_erased() then return finish('erased', '', 0) end
-local wait = wait_at_limits(base, cjson.decode(ARGV[5]), now)
-if wait > 0 then return {'limited', '', wait} end
-if not is_release and is_used(base, line, policy.once, ARGV[4] == 'thanked') then return {'used', '', 0, line.receipt} end
-if line.same_text and not is_release then look_for_same_text(base, line, now, signals) end
-local score = not is_release and excess(line, signals) or nil
-if line.quarantine then return hold(score) end
-if line.key then
-  local answered = redis.call('GET', base .. 'idem:' .. line.key)
-  if answered then
-    local first_at, id = string.match(answered, '^(%d+) (.+)$')
-    if at - tonumber(first_at) < policy.idempotency and redis.call('HEXISTS', lead_key(id), 'last') == 1 then
-      return repeat_of(id)
-    end
-  end
-end
-if score then return hold(score) end
-local id = find_lead()
-if id then return answer_again(id) end
-return create()
+return decide()

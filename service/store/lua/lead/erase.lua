@@ -31,23 +31,14 @@ end
 -- Whether anything of the lead was ever on its way there: an attempt that failed may have arrived.
 local function may_have(record) return record.v > 0 end
 
-local function records_of(lead_key)
-  local records, kept = {}, redis.call('HGETALL', lead_key)
-  for field = 1, #kept, 2 do
-    local dest = string.match(kept[field], '^d:(.+)$')
-    if dest then records[#records + 1] = {dest, cjson.decode(kept[field + 1])} end
-  end
-  return records
-end
-
 local function erase(id)
   local lead_key = base .. 'lead:' .. id
   local version = tonumber(redis.call('HGET', lead_key, 'version'))
   local told, untold, records = {}, {}, records_of(lead_key)
-  for _, each in ipairs(records) do write_off(base, lead_key, id, each[1], each[2]) end
+  for _, known in ipairs(records) do write_off(base, lead_key, id, known[1], known[2]) end
   forget(base, id)
-  for _, each in ipairs(records) do
-    local dest, record = each[1], each[2]
+  for _, known in ipairs(records) do
+    local dest, record = known[1], known[2]
     if may_have(record) and understands[dest] then
       told[#told + 1] = dest
       keep(lead_key, dest, record)

@@ -25,17 +25,13 @@ end
 
 local function expire(id)
   local lead_key = base .. 'lead:' .. id
-  local kept, records = redis.call('HGETALL', lead_key), {}
-  for field = 1, #kept, 2 do
-    local dest = string.match(kept[field], '^d:(.+)$')
-    if dest then records[dest] = cjson.decode(kept[field + 1]) end
-    if kept[field] == 'last' and tonumber(kept[field + 1]) > before then return false end
-  end
+  if tonumber(redis.call('HGET', lead_key, 'last') or 0) > before then return false end
   if redis.call('ZSCORE', base .. 'deferred', id) then return false end
-  for _, record in pairs(records) do
-    if is_in_use(record) then return false end
+  local records = records_of(lead_key)
+  for _, known in ipairs(records) do
+    if is_in_use(known[2]) then return false end
   end
-  for dest, record in pairs(records) do write_off(base, lead_key, id, dest, record) end
+  for _, known in ipairs(records) do write_off(base, lead_key, id, known[1], known[2]) end
   forget(base, id)
   return true
 end

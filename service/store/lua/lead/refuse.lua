@@ -6,9 +6,10 @@
 -- result   1, or 0 if this report was counted before
 --@include copy
 --@include tally
+--@include seen
 
-local seen_key = KEYS[1] .. 'seen:' .. string.format('%d', math.floor(tonumber(ARGV[3]) / 86400000))
-if redis.call('HSETNX', seen_key, ARGV[1], '') == 0 then return 0 end
-redis.call('PEXPIREAT', seen_key, tonumber(ARGV[3]) + 86400000 + tonumber(ARGV[4]))
-for _, name in ipairs({'received', 'rejected'}) do tally(KEYS[1], name, ARGV[2], tonumber(ARGV[3])) end
+local base, id, at = KEYS[1], ARGV[1], tonumber(ARGV[3])
+if seen(base, id, at) then return 0 end
+remember_seen(base, id, at, tonumber(ARGV[4]), '')
+for _, name in ipairs({'received', 'rejected'}) do tally(base, name, ARGV[2], at) end
 return 1

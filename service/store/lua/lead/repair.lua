@@ -29,10 +29,6 @@ end
 
 for index = 2, #ARGV do
   local lead, lead_key = ARGV[index], base .. 'lead:' .. ARGV[index]
-  local kept = redis.call('HGETALL', lead_key)
-  for field = 1, #kept, 2 do
-    local dest = string.match(kept[field], '^d:(.+)$')
-    if dest then look(lead, lead_key, dest, cjson.decode(kept[field + 1])) end
-  end
+  for _, known in ipairs(records_of(lead_key)) do look(lead, lead_key, known[1], known[2]) end
 end
 return mended

@@ -17,13 +17,10 @@ local base, dest, lead, version, token = KEYS[1], ARGV[1], ARGV[2], tonumber(ARG
 local now, result, due = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local lead_key = base .. 'lead:' .. lead
 
-local function is_told(key)
-  local fields = redis.call('HGETALL', key)
-  for field = 1, #fields, 2 do
-    if string.find(fields[field], '^d:') then
-      local letter = string.sub(cjson.decode(fields[field + 1]).s, -1)
-      if letter == 'w' or letter == 'x' then return false end
-    end
+local function everybody_knows()
+  for _, known in ipairs(records_of(lead_key)) do
+    local letter = string.sub(known[2].s, -1)
+    if letter == 'w' or letter == 'x' then return false end
   end
   return true
 end
@@ -61,7 +58,7 @@ if is_later or result ~= 'retry' then due = now end
 place(base, lead_key, lead, dest, record, is_holder and due or nil)
 if is_later then redis.pcall('PUBLISH', 'leads:wake', dest) end
 local is_erased = redis.call('HEXISTS', lead_key, 'erased') == 1
-if is_erased and is_told(lead_key) then
+if is_erased and everybody_knows() then
   -- Everybody who had the lead knows that it was erased: nothing is left to be kept.
   redis.call('DEL', lead_key)
   redis.call('ZREM', base .. 'leads', lead)

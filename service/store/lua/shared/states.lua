@@ -64,6 +64,16 @@ local function note(lead_key, name, line, most)
   redis.call('HSET', lead_key, name, log)
 end
 
+-- What is known of a lead at each destination: a list of {destination, delivery record}.
+local function records_of(lead_key)
+  local records, kept = {}, redis.call('HGETALL', lead_key)
+  for field = 1, #kept, 2 do
+    local dest = string.match(kept[field], '^d:(.+)$')
+    if dest then records[#records + 1] = {dest, cjson.decode(kept[field + 1])} end
+  end
+  return records
+end
+
 local function is_leased(record, now)
   return record.token ~= nil and record.till > now
 end
