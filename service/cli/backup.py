@@ -24,6 +24,7 @@ from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
 from service.lib.times import timestamp
+from service.lib.weak_secrets import RANDOM_KEY
 from service.process.settings import encryption_keys, read_file, secret_of
 from service.process.wiring import cipher_of, clock
 from service.store.accounts import Accounts
@@ -35,7 +36,7 @@ from service.up.installation import environment_of
 
 STANDARD: Final = "-"
 QUEUES: Final = ("waiting:", "dead:")
-KEY_HELP: Final = "A file with a key, as `openssl rand -base64 32` makes one: the whole backup is sealed with it."
+KEY_HELP: Final = f"A file with a key, as `{RANDOM_KEY}` makes one: the whole backup is sealed with it."
 NEWER: Final = "The data in this backup was written by a newer version of the service. Upgrade it."
 MADE_UNDER_ANOTHER: Final = (
     "This backup was made under another LEADS_SECRET: nobody who wrote before would be known. Set that one; "
@@ -173,7 +174,7 @@ def _key_in(file: Path | None) -> bytes | None:
     except (OSError, UnicodeError) as error:
         raise CannotStart(f"{file} cannot be read ({type(error).__name__}).") from None
     except CannotStart:
-        raise CannotStart(f"{file} holds no key. Make one with `openssl rand -base64 32`.") from None
+        raise CannotStart(f"{file} holds no key. Make one with `{RANDOM_KEY}`.") from None
 
 
 def _fingerprint(secret: Secret) -> str:

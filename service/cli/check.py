@@ -15,7 +15,7 @@ from service.config.config import Config
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.lib.signature import PREFIX
-from service.lib.weak_secrets import HOW_TO_MAKE, weakness
+from service.lib.weak_secrets import RANDOM_TEXT, weakness
 from service.process.settings import config_path, encryption_keys, look_up, redis_url, secret_of
 from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
@@ -56,7 +56,7 @@ def _troubles_of_secrets() -> Iterator[str]:
         secret = None
         yield str(error)
     if secret and (why := weakness(secret)):
-        yield f"LEADS_SECRET: it {why}. {HOW_TO_MAKE}"
+        yield f"LEADS_SECRET: it {why}. Make one with `{RANDOM_TEXT}`."
     try:
         cipher_of(encryption_keys(os.environ))
     except CannotStart as error:

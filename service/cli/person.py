@@ -30,7 +30,7 @@ from service.store.archive import Archive, KeptLead, Quarantined
 from service.store.erasure import Erased, ErasedLead, Eraser
 from service.store.health import sentence_of
 from service.store.leads import Store
-from service.store.records import Line
+from service.store.records import read_line
 from service.store.server import Server
 from service.submission.person import person_hash
 from service.up.installation import environment_of
@@ -154,11 +154,8 @@ async def _empty_spool(store: Store, config: Config, theirs: set[str]) -> list[s
 
 def _is_of(line: bytes, theirs: set[str]) -> bool | None:
     """Tell whether a spooled line is of the person; None: it cannot be read."""
-    try:
-        read = msgspec.json.decode(line, type=Line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return bool(theirs & {*read.persons.values(), *read.also})
+    read = read_line(line)
+    return bool(theirs & {*read.persons.values(), *read.also}) if read else None
 
 
 def _receipt(erased: list[Erased], left: list[str], *, is_rewritten: bool, now: int) -> list[str]:

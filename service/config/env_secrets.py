@@ -12,9 +12,9 @@ from service.config.table import Wrong, what, wrong
 from service.lib.secret import Secret, Text
 from service.lib.signature import key_of
 from service.lib.text import is_unicode
+from service.lib.weak_secrets import RANDOM_WHSEC
 
 _WHOLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
-_HOW_TO_MAKE: Final = 'Make one with: echo "whsec_$(openssl rand -base64 32)"'
 _SECRET_NAMES: Final = re.compile(r".*(token|secret|password|passwd|api-?key|access-?key|auth-?key)")
 _SECRET_HEADERS: Final = re.compile(r"(proxy-)?authorization|cookie|(.*[-_])?(key|token|secret|password)|.*apikey")
 
@@ -68,7 +68,7 @@ class Environment:
         try:
             key_of(secret)
         except ValueError as reason:
-            return wrong(f"{value} is no signing secret: {reason}. {_HOW_TO_MAKE}")
+            return wrong(f"{value} is no signing secret: {reason}. Make one with: {RANDOM_WHSEC}")
         return secret
 
     def text(self, value: object) -> Text | Wrong:

@@ -71,6 +71,7 @@ class Dispatcher:
         self._turn = 0
         self._claimed = 0
         self._due: dict[str, int] = {}
+        self._next_due: int | None = None
         self._seen_until = 0.0
 
     def wake(self) -> None:
@@ -110,41 +111,49 @@ class Dispatcher:
         if len(self._held) >= self._senders:
             return self._look_again_s
         try:
-            return await self._claim_due()
+            ready = await self._ready()
+            if not ready:
+                return self._until(self._next_due)
+            permit = await self._ask(sum(ready.values()))
+            if not permit.slots:
+                return self._until(permit.ask_at or self._store.server.now() + SLOT_WAIT_MS)
+            return 0.0 if await self._claim_for(permit, list(ready)) else CLAIMED_NONE_S
         except Exception as error:  # noqa: BLE001 -- a lead that cannot be read must not end the deliveries of all others
             self._troubled(error)
             return 1.0
 
-    async def _claim_due(self) -> float:
-        if not self._still_due():
-            wait = await self._look()
-            if not self._still_due():
-                return wait
-        ready = self._still_due()
-        now = self._store.server.now()
-        wanted = min(self._senders - len(self._held), sum(ready.values()))
-        permit = await self._gate.ask(wanted, secrets.token_urlsafe(9))
-        if not permit.slots:
-            wait = permit.ask_at - now if permit.ask_at else SLOT_WAIT_MS
-            return min(self._look_again_s, max(wait, 1) / 1000)
+    def _until(self, at: int | None) -> float:
+        """Return the seconds until `at` (ms), or until the next look if that comes before."""
+        if at is None:
+            return self._look_again_s
+        return min(self._look_again_s, max(at - self._store.server.now(), 1) / 1000)
+
+    async def _ready(self) -> dict[str, int]:
+        """Return how many are due at which forms; looks for them if nothing is left of what was seen a moment ago."""
+        if ready := self._still_due():
+            return ready
+        due = await self._store.due(self._forms, self._destination.name)
+        self._due = {form: waiting.number for form, waiting in due.items()}
+        self._next_due = min((waiting.at for waiting in due.values()), default=None)
+        self._seen_until = asyncio.get_running_loop().time() + SEEN_FOR_S
+        return self._still_due()
+
+    async def _ask(self, due: int) -> Permit:
+        wanted = min(self._senders - len(self._held), due)
+        return await self._gate.ask(wanted, secrets.token_urlsafe(9))
+
+    async def _claim_for(self, permit: Permit, ready: Sequence[str]) -> int:
+        """Claim a delivery for each slot of the permit, give back the rest; returns how many were claimed."""
         unused = list(permit.slots)
         self._held.update(unused)
         try:
-            async for claim in self._claim(list(ready), permit):
+            async for claim in self._claim(ready, permit):
                 self._jobs.put_nowait(_Job(claim, unused.pop(), permit.is_probe))
         finally:
             self._held.difference_update(unused)  # Not kept any longer: they run out even if they cannot be given back.
         for slot in unused:
             await self._gate.report(slot, "unused", is_probe=permit.is_probe)
-        return 0.0 if len(unused) < len(permit.slots) else CLAIMED_NONE_S
-
-    async def _look(self) -> float:
-        """See what is due; returns the seconds until something may be if nothing is."""
-        due = await self._store.due(self._forms, self._destination.name)
-        self._due = {form: each.number for form, each in due.items()}
-        self._seen_until = asyncio.get_running_loop().time() + SEEN_FOR_S
-        now = self._store.server.now()
-        return min([self._look_again_s, *(max(each.at - now, 1) / 1000 for each in due.values())])
+        return len(permit.slots) - len(unused)
 
     def _still_due(self) -> dict[str, int]:
         """Return how many are due at which forms, as far as was seen a moment ago and not claimed here since."""
@@ -186,7 +195,7 @@ class Dispatcher:
             job = await self._jobs.get()
             try:
                 self._told(await self._courier.carry(job.claim, job.slot, is_probe=job.is_probe))
-            except Exception as error:  # noqa: BLE001 -- one delivery that breaks us must not end the sender; its lease decides
+            except Exception as error:  # noqa: BLE001 -- one failing delivery must not stop this sender; its lease runs out
                 self._troubled(error)
             finally:
                 self._held.discard(job.slot)

@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from service.intake.spool import Batch, Spool
 from service.model.form import Form
 from service.store.health import FAILURES, Failure, is_script_fault
 from service.store.leads import Store
-from service.store.records import Accepted, Line
+from service.store.records import Accepted, Line, read_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,8 +90,5 @@ class Drain:
 
     def _read(self, text: bytes) -> Line | None:
         """Read a line; None for one that is broken, or whose form is no longer configured."""
-        try:
-            line = msgspec.json.decode(text, type=Line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        return line if line.form in self._forms else None
+        line = read_line(text)
+        return line if line and line.form in self._forms else None

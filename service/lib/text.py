@@ -91,6 +91,11 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def writable(text: str) -> str:
+    """Return a text that can be written as UTF-8: half a character, which JSON can name, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def one_line(text: str) -> str:
     """Return a text as one line that cannot move a terminal's cursor."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -13,7 +13,10 @@ from typing import Final
 from service.lib.secret import Secret
 from service.lib.signature import PREFIX
 
-HOW_TO_MAKE: Final = "Make one with `openssl rand -hex 32`."
+# The commands that make one by chance.
+RANDOM_TEXT: Final = "openssl rand -hex 32"
+RANDOM_KEY: Final = "openssl rand -base64 32"
+RANDOM_WHSEC: Final = f'echo "{PREFIX}$({RANDOM_KEY})"'
 
 # What people write where a secret belongs, until they have one. Longer words first: `changeme` before `change`.
 _WORDS: Final = re.compile(

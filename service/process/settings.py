@@ -10,7 +10,7 @@ from typing import Literal
 
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.lib.weak_secrets import HOW_TO_MAKE
+from service.lib.weak_secrets import RANDOM_TEXT
 
 SHORTEST_SECRET = 32
 SUPPORTED_URLS = ("redis://", "rediss://", "redis+sentinel://", "unix://")
@@ -51,8 +51,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     secret = secret_of(environ)
     if secret is None:
         raise CannotStart(
-            "LEADS_SECRET is not set. It keys everything that recognises people: make one with `openssl rand -hex 32`, "
-            "keep it for good, and give every process the same one."
+            "LEADS_SECRET is not set. It keys everything that recognises people: make one with "
+            f"`{RANDOM_TEXT}`, keep it for good, and give every process the same one."
         )
     return Settings(
         config_path(environ),
@@ -68,7 +68,9 @@ def secret_of(environ: Mapping[str, str]) -> Secret | None:
     """Return LEADS_SECRET, None without one. Raises CannotStart if it is too short."""
     secret = look_up(environ, "LEADS_SECRET")
     if secret is not None and len(secret) < SHORTEST_SECRET:
-        raise CannotStart(f"LEADS_SECRET is too short: it needs at least {SHORTEST_SECRET} characters. {HOW_TO_MAKE}")
+        raise CannotStart(
+            f"LEADS_SECRET is too short: it needs at least {SHORTEST_SECRET} characters. Make one with `{RANDOM_TEXT}`."
+        )
     return Secret(secret) if secret is not None else None
 
 

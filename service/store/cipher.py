@@ -14,6 +14,7 @@ from typing import Final
 
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
+from service.lib.weak_secrets import RANDOM_KEY
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -26,7 +27,7 @@ NO_KEY_OPENS: Final = (
     "No key in LEADS_ENCRYPTION_KEY opens what is kept. Add the key that was used until now behind the new one."
 )
 NO_KEY_GIVEN: Final = "What is kept is encrypted: set LEADS_ENCRYPTION_KEY to the key it was encrypted with."
-HOW_TO_MAKE: Final = "Make one with `openssl rand -base64 32`."
+HOW_TO_MAKE: Final = f"Make one with `{RANDOM_KEY}`."
 
 
 class UnreadableError(Exception):

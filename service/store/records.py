@@ -50,6 +50,14 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     __repr__ = unshown
 
 
+def read_line(text: bytes) -> Line | None:
+    """Read a line of a spool; None for one that is broken."""
+    try:
+        return msgspec.json.decode(text, type=Line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """One attempt, as it is kept with the lead; `took` in ms."""
 

@@ -14,7 +14,7 @@ import msgspec
 
 from service.lib import json_text
 from service.lib.json_text import Node, Number, Object
-from service.lib.text import clean, cut
+from service.lib.text import clean, cut, writable
 from service.model.lead import CLICK_IDS, UTM, Source, Touch
 from service.submission.form_data import Posted
 
@@ -121,11 +121,7 @@ def _address(text: str) -> str:
 
 def _short(text: str, length: int) -> str:
     # Most of what is looked for is not there.
-    return cut(clean(_whole(text[: length * 2]), multiline=False), length) if text else ""
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()  # a JSON text can name half a character
+    return cut(clean(writable(text[: length * 2]), multiline=False), length) if text else ""
 
 
 def _time(text: str) -> str:

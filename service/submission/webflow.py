@@ -14,7 +14,7 @@ from typing import Final
 from service.lib import json_text, signature
 from service.lib.json_text import Node, Object
 from service.lib.secret import Secret, unshown
-from service.lib.text import decode
+from service.lib.text import decode, writable
 from service.model.form import Form
 from service.model.problem import Code
 from service.submission.body import MAX_FIELDS, MAX_VALUES
@@ -22,7 +22,6 @@ from service.submission.field_match import owner_of
 from service.submission.form_data import Posted, gather
 
 MAX_AGE: Final = 5 * 60_000
-MAX_TIMESTAMP: Final = 16
 SIGNATURE: Final = "x-webflow-signature"
 TIMESTAMP: Final = "x-webflow-timestamp"
 
@@ -56,17 +55,18 @@ def read(raw: bytes, form: Form) -> Event | None:
 
 def is_authentic(secret: Secret, timestamp: str, signed: str, raw: bytes, now: int) -> bool:
     """Tell whether Webflow signed these bytes with `secret` at most 5 minutes before `now` (ms); `timestamp` in ms."""
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_TIMESTAMP):
+    signed_at = signature.timestamp_of(timestamp)
+    if signed_at is None or now - signed_at > MAX_AGE:
         return False
     expected = signature.webflow_signature(secret, timestamp, raw)
-    return hmac.compare_digest(expected.encode(), signed.encode("utf-8", "replace")) and now - int(timestamp) <= MAX_AGE
+    return hmac.compare_digest(expected.encode(), signed.encode("utf-8", "replace"))
 
 
 def _pairs(data: Node) -> Iterator[tuple[str, str]]:
     """Yield what was filled in; an answer deeper than a list of scalars is kept as JSON."""
     for name, node in data.members if isinstance(data, Object) else ():
         nodes = node if isinstance(node, list) and not any(map(json_text.is_nested, node)) else [node]
-        yield from ((_whole(name), _text(each)) for each in nodes if each is not None)
+        yield from ((writable(name), _text(each)) for each in nodes if each is not None)
 
 
 def _within_limits(sent: list[tuple[str, str]], own: Container[str]) -> list[tuple[str, str]]:
@@ -86,9 +86,5 @@ def _known(schema: Node, form: Form) -> dict[str, str]:
 
 def _text(node: Node) -> str:
     if isinstance(node, list | Object):
-        return _whole(json_text.dump(node))
-    return _whole(json_text.scalar_text(node))
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+        return writable(json_text.dump(node))
+    return writable(json_text.scalar_text(node))
