@@ -16,11 +16,11 @@ def main() -> None:
 
 def _run() -> None:
     # Imported here, since all of it takes a while, and Ctrl-C is to be no traceback in it either.
-    from redis.exceptions import RedisError  # noqa: PLC0415 -- the line above says why
+    from redis.exceptions import RedisError  # noqa: PLC0415 -- imported where Ctrl-C is caught
 
-    from service.cli.main import app  # noqa: PLC0415 -- the same
-    from service.lib.errors import CannotStart  # noqa: PLC0415 -- the same
-    from service.store.health import sentence_of  # noqa: PLC0415 -- the same
+    from service.cli.main import app  # noqa: PLC0415 -- imported where Ctrl-C is caught
+    from service.lib.errors import CannotStart  # noqa: PLC0415 -- imported where Ctrl-C is caught
+    from service.store.health import sentence_of  # noqa: PLC0415 -- imported where Ctrl-C is caught
 
     try:
         app()
@@ -28,7 +28,7 @@ def _run() -> None:
         print(error, file=sys.stderr)  # noqa: T201 -- for the person at the terminal
         sys.exit(1)
     except (RedisError, TimeoutError) as error:
-        print(sentence_of(error), file=sys.stderr)  # noqa: T201 -- the same
+        print(sentence_of(error), file=sys.stderr)  # noqa: T201 -- for the person at the terminal
         sys.exit(1)
     except BrokenPipeError:
         os._exit(1)  # Whoever read our output has gone; flushing it at exit would only complain.

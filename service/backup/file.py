@@ -165,9 +165,9 @@ def check(file: IO[bytes], key: bytes | None) -> Contents:
     return Contents(head, end, forms)
 
 
-def _decoded(line: bytes, kind: type[T]) -> T:
+def _decoded(line: bytes, of: type[T]) -> T:
     try:
-        return msgspec.json.decode(line, type=kind)
+        return msgspec.json.decode(line, type=of)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise CannotStart(_CUT) from None
 

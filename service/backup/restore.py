@@ -71,7 +71,7 @@ async def _close(server: Server, contents: Contents) -> None:
     closed: list[str] = []
     for form in contents.forms:
         if not await server.run("close", base_of(form), contents.head.id):
-            for each in closed:
-                await server.client.delete(f"{base_of(each)}copy")
+            for tag in closed:
+                await server.client.delete(f"{base_of(tag)}copy")
             raise CannotStart(_NOT_EMPTY.format(form))
         closed.append(form)

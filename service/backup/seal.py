@@ -38,7 +38,7 @@ class SealingWriter(io.RawIOBase):
         file.write(MAGIC + self._prefix)
 
     def writable(self) -> bool:
-        """Say so."""
+        """Return True: it takes bytes."""
         return True
 
     def write(self, data: "ReadableBuffer", /) -> int:
@@ -76,7 +76,7 @@ class SealedReader(io.RawIOBase):
         self._is_over = False
 
     def readable(self) -> bool:
-        """Say so."""
+        """Return True: it gives bytes."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:

@@ -34,7 +34,7 @@ class Snapshot:
     """Reads what is kept on `server`. `forms` are those in it, known when it has begun."""
 
     def __init__(self, server: Server, name: str) -> None:
-        """Be the backup `name`."""
+        """Prepare the backup `name`."""
         self._server = server
         self._name = name
         self.forms: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Snapshot:
         """Have what is written noted from now on, at every form that was ever served."""
         self._run_id = await self._ask_run_id()
         known = await self._server.client.smembers(FORMS)
-        found = {str(each) for each in known} | await self._forms_with_data()
+        found = {str(key) for key in known} | await self._forms_with_data()
         self.forms = tuple(sorted(found))
         for form in self.forms:
             if not await self._server.run("begin", base_of(form), self._name):
@@ -84,7 +84,7 @@ class Snapshot:
 
     async def _forms_with_data(self) -> set[str]:
         found = {parts[1] async for parts in self._scan("leads:{*}:count")}
-        return {each for each in found if each and not each.startswith(_DESTINATION)}
+        return {record for record in found if record and not record.startswith(_DESTINATION)}
 
     async def _scan(self, pattern: str) -> AsyncIterator[re.Match[str]]:
         async for key in self._server.client.scan_iter(pattern, count=10 * SLICE):
@@ -109,10 +109,10 @@ class Snapshot:
         noted, records, large = _held(await self._server.run("read", _base(tag), tag, name, *names))
         for record in records:
             yield record
-        for each in large:
+        for key in large:
             cursor = "0"
             while True:
-                noted, cursor, record = _held(await self._server.run("slice", _base(tag), tag, name, each, cursor))
+                noted, cursor, record = _held(await self._server.run("slice", _base(tag), tag, name, key, cursor))
                 yield record
                 if cursor == "0":
                     break

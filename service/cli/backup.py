@@ -198,7 +198,7 @@ def _report(contents: Contents, what: str) -> None:
     head = contents.head
     typer.echo(f"{what}: made at {head.made_at} by version {head.version}.")
     for form, held in sorted(contents.forms.items()):
-        waiting, dead = (sum(number for name, number in held.items() if name.startswith(each)) for each in QUEUES)
+        waiting, dead = (sum(number for name, number in held.items() if name.startswith(queue)) for queue in QUEUES)
         typer.echo(
             f"  {form}: {held['leads']} leads, {held['quarantined']} in quarantine; "
             f"of what is owed {waiting} wait and {dead} are dead"

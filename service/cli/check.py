@@ -24,7 +24,7 @@ from service.store.health import Finding, verdict
 
 
 def add_to(app: typer.Typer) -> None:
-    """Give the command line this command."""
+    """Register the command."""
     app.command()(check)
 
 

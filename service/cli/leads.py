@@ -62,18 +62,18 @@ def status(
 def _accounts_as_text(accounts: Accounts, waits: Mapping[str, int]) -> str:
     lines = []
     for name, form in accounts.forms.items():
-        columns = " + ".join(f"{getattr(form, each)} {each}" for each in SUBMISSIONS)
+        columns = " + ".join(f"{getattr(form, result)} {result}" for result in SUBMISSIONS)
         lines += [f"{name}: {form.received} received = {columns}   {_verdict(form.balanced)}"]
-        for each, account in form.destinations.items():
-            lines += [f"  {_destination_as_text(each, account)}"]
-            lines += [f"    it asked everybody to wait until {at(waits[each])}"] if each in waits else []
+        for destination, account in form.destinations.items():
+            lines += [f"  {_destination_as_text(destination, account)}"]
+            lines += [f"    it asked everybody to wait until {at(waits[destination])}"] if destination in waits else []
     if accounts.spooled:
         lines += [f"{accounts.spooled} submissions lie in the spool, to be decided when Redis is back"]
     return "\n".join(lines)
 
 
 def _destination_as_text(name: str, account: DestinationAccount) -> str:
-    columns = " + ".join(f"{getattr(account, each)} {each}" for each in VERSIONS)
+    columns = " + ".join(f"{getattr(account, state)} {state}" for state in VERSIONS)
     text = f"{name}: {account.owed} owed = {columns}   {_verdict(account.balanced)}"
     if account.oldest_waiting_s is not None:
         text += f"\n    the oldest has waited for {account.oldest_waiting_s:.1f} s"
@@ -90,16 +90,16 @@ def dead(json: Json = False) -> None:
 
     async def read(server: Server) -> list[DeadDelivery]:
         archive = archive_on(server)
-        return [each for form, name in await pairs_of(server, config) for each in await archive.dead(form, name)]
+        return [dead for form, name in await pairs_of(server, config) for dead in await archive.dead(form, name)]
 
     found = ask(read)
     if json:
         typer.echo(pretty(found))
         return
-    for each in found:
-        typer.echo(f"{at(each.at)}  {each.destination}  {each.lead}.{each.version}  {each.reason}")
-        if each.excerpt:
-            typer.echo(f"    it answered: {one_line(each.excerpt)}")
+    for dead in found:
+        typer.echo(f"{at(dead.at)}  {dead.destination}  {dead.lead}.{dead.version}  {dead.reason}")
+        if dead.excerpt:
+            typer.echo(f"    it answered: {one_line(dead.excerpt)}")
     typer.echo(f"{len(found)} dead." + (" Send them again with `leads replay --all` or by id." if found else ""))
 
 
@@ -120,5 +120,5 @@ def show(name: Annotated[str, typer.Argument(metavar="RECEIPT|LEAD")], json: Jso
 
 async def _obstacles(server: Server, config: Config, lead: KeptLead) -> dict[str, str]:
     """Say why nothing is sent to a destination of this lead: it is paused, or configured no longer."""
-    gone = [each.destination for each in lead.deliveries if each.destination not in config.destinations]
+    gone = [delivery.destination for delivery in lead.deliveries if delivery.destination not in config.destinations]
     return dict.fromkeys(gone, "it is not in the configuration") | await read_pauses(server, config)

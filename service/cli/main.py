@@ -125,8 +125,8 @@ def healthcheck(
 ) -> None:
     """Ask an address and exit 0 if it answers 2xx; for a container without curl."""
     from http.client import HTTPException  # noqa: PLC0415 -- only this command needs it
-    from urllib.error import URLError  # noqa: PLC0415 -- the same
-    from urllib.request import urlopen  # noqa: PLC0415 -- the same
+    from urllib.error import URLError  # noqa: PLC0415 -- only `healthcheck` needs it
+    from urllib.request import urlopen  # noqa: PLC0415 -- only `healthcheck` needs it
 
     if not url.startswith(("http://", "https://")):
         raise CannotStart(f"{url} is no http address.")
@@ -144,7 +144,7 @@ def _prepare(*, is_web: bool) -> tuple[Settings, Config]:
     if "LEADS_DEMO" not in os.environ:
         weak = ["LEADS_SECRET"] * bool(weakness(settings.secret))
         weak += ["LEADS_ENCRYPTION_KEY"] * any(troubles_of_keys())
-        for path in (*[each.path for each in guessable(config)], *weak):
+        for path in (*[warning.path for warning in guessable(config)], *weak):
             say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
 
     cipher = cipher_of(settings.encryption)

@@ -73,9 +73,12 @@ def person(
         return
     for lead in held.leads:
         typer.echo(lead_as_text(lead))
-    for each in held.quarantined:
-        typer.echo(f"{each.id} in quarantine of form {each.form} since {at(each.at)}: {', '.join(each.reasons)}")
-        for name, answer in each.content.fields.items():
+    for submission in held.quarantined:
+        typer.echo(
+            f"{submission.id} in quarantine of form {submission.form} since "
+            f"{at(submission.at)}: {', '.join(submission.reasons)}"
+        )
+        for name, answer in submission.content.fields.items():
             typer.echo(f"  {name}: {one_line(answer.text)}")
     typer.echo(f"Held: {_many(held.leads, 'lead')}, and {len(held.quarantined)} in quarantine.")
 
@@ -88,7 +91,7 @@ async def _holding(server: Server, config: Config, secret: Secret, said: Sequenc
         name: Form(name, {}, ()) for name in await Store(server).known_forms() if name not in config.forms
     }
     for form in forms.values():
-        found = await eraser.find(form.name, [person_hash(secret, form.name, *each) for each in said])
+        found = await eraser.find(form.name, [person_hash(secret, form.name, *identity) for identity in said])
         held = {name.removeprefix("?") for name in found if name.startswith("?")}
         ids = [name for name in found if not name.startswith("?")]
         leads += [lead for name in ids if (lead := await archive.lead(form, name))]
@@ -105,17 +108,17 @@ def erase(number: Phone = None, address: Email = None) -> None:
     config = configuration()
     said = _identities(config, number, address)
     secret = _secret()
-    understands = [name for name, each in config.destinations.items() if each.is_told_of_erasure]
+    understands = [name for name, destination in config.destinations.items() if destination.is_told_of_erasure]
 
     async def remove(server: Server) -> tuple[list[str], list[Erased], bool]:
         # What lies in the spool was thanked for: it leaves it only as a web process would take it out.
         service, eraser = config.service, Eraser(server)
         store = Store(server, replicas=service.replicas, takes_risk=not service.durable)
         forms = list(dict.fromkeys([*config.forms, *await store.known_forms()]))
-        hashes = {form: [person_hash(secret, form, *each) for each in said] for form in forms}
-        # Of a form that is configured no longer nothing is delivered, so nobody can be told either.
+        hashes = {form: [person_hash(secret, form, *identity) for identity in said] for form in forms}
+        # Of a form that is configured no longer nothing is delivered, so no destination can hear of it either.
         erased = [await eraser.erase(form, hashes[form], understands if form in config.forms else ()) for form in forms]
-        left = await _empty_spool(store, config, {each for of_form in hashes.values() for each in of_form})
+        left = await _empty_spool(store, config, {person for of_form in hashes.values() for person in of_form})
         for form in forms:
             await eraser.sweep(form)
         return left, erased, await eraser.rewrite()
@@ -132,24 +135,24 @@ async def _empty_spool(store: Store, config: Config, theirs: set[str]) -> list[s
         return []
     spool = Spool(folder, clock)
     drain = Drain(spool, store, config.forms)
-    told = []
+    sentences = []
     try:
         async with asyncio.timeout(DRAIN_WITHIN_S):
             while True:
                 drained = await drain.run_once()
                 if drained.failure:
-                    told.append(f"The spool could not be emptied: {sentence_of(drained.failure)}")
+                    sentences.append(f"The spool could not be emptied: {sentence_of(drained.failure)}")
                     break
                 if not (drained.taken or drained.set_aside):
                     if not spool.count():  # Asked last: half a line is none, and is set aside by a round.
                         break
                     await asyncio.sleep(0.2)
     except TimeoutError:
-        told.append(f"{spool.count()} lines are still in the spool; those of this person are dropped when drained.")
+        sentences.append(f"{spool.count()} lines are still in the spool; they are dropped when drained.")
     except OSError as error:
-        told.append(f"The spool could not be emptied ({error.strerror}).")
+        sentences.append(f"The spool could not be emptied ({error.strerror}).")
     unread = await asyncio.to_thread(spool.purge_aside, lambda line: _is_of(line, theirs))
-    return told + [f"Lines in {name} cannot be read by us: look through that file yourself." for name in unread]
+    return sentences + [f"Lines in {name} cannot be read: look through that file yourself." for name in unread]
 
 
 def _is_of(line: bytes, theirs: set[str]) -> bool | None:
@@ -159,21 +162,21 @@ def _is_of(line: bytes, theirs: set[str]) -> bool | None:
 
 
 def _receipt(erased: list[Erased], left: list[str], *, is_rewritten: bool, now: int) -> list[str]:
-    leads = [lead for each in erased for lead in each.leads]
-    quarantined = sum(each.quarantined for each in erased)
+    leads = [lead for of_form in erased for lead in of_form.leads]
+    quarantined = sum(of_form.quarantined for of_form in erased)
     lines = [f"Erased on {at(now)} UTC: {_many(leads, 'lead')}, and {quarantined} in quarantine."]
-    lines += [f"  {each.lead} of form {each.form}{_told(each)}" for each in leads]
+    lines += [f"  {lead.lead} of form {lead.form}{_heard_by(lead)}" for lead in leads]
     if is_rewritten:
         lines += ["The append-only file of Redis was rewritten without them."]
     lines += ["Yours to do:"]
     lines += [
-        f"  {each.lead} may be at {name}, which cannot be told by us: delete it there."
-        for each in leads
-        for name in each.untold
+        f"  {lead.lead} may be at {name}, which takes no news of an erasure: delete it there."
+        for lead in leads
+        for name in lead.untold
     ]
     if not is_rewritten:
         lines += ["  Redis did not confirm that its append-only file was rewritten: run BGREWRITEAOF there."]
-    lines += [f"  {each}" for each in left]
+    lines += [f"  {sentence}" for sentence in left]
     return [
         *lines,
         "  What carries only another number or address of the person is found by that: run this with each you know.",
@@ -186,12 +189,12 @@ def _many(things: Sized, word: str) -> str:
     return f"1 {word}" if len(things) == 1 else f"{len(things)} {word}s"
 
 
-def _told(lead: ErasedLead) -> str:
+def _heard_by(lead: ErasedLead) -> str:
     return f"; lead.erased goes to {', '.join(lead.told)}" if lead.told else ""
 
 
 def _identities(config: Config, number: str | None, address: str | None) -> list[tuple[str, str]]:
-    """Return (kind, value) as person hashes are made of; raises CannotStart for what is neither."""
+    """Return (type_, value) as person hashes are made of; raises CannotStart for what is neither."""
     if not number and not address:
         raise CannotStart("Say who: --phone NUMBER or --email ADDRESS.")
     said = []

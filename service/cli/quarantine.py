@@ -36,9 +36,12 @@ def quarantine(json: Annotated[bool, typer.Option("--json", help="For programs."
     if json:
         typer.echo(pretty(found))
         return
-    for each in found:
-        typer.echo(f"{at(each.at)}  {each.form}  {each.id}  {', '.join(each.reasons)}{_score(each)}")
-        for name, answer in each.content.fields.items():
+    for submission in found:
+        typer.echo(
+            f"{at(submission.at)}  {submission.form}  {submission.id}  "
+            f"{', '.join(submission.reasons)}{_score(submission)}"
+        )
+        for name, answer in submission.content.fields.items():
             typer.echo(f"    {name}: {one_line(answer.text)[:200]}")
     typer.echo(f"{len(found)} in quarantine." + (" Let them through with `leads release ID`." if found else ""))
 
@@ -71,7 +74,11 @@ def _each(ids: list[str], do: Callable[[Store, Form, str], Awaitable[str]]) -> N
     config = configuration()
 
     async def work(server: Server) -> list[str]:
-        found = {name: each for each in await _all(server, config) for name in (each.id, each.receipt)}
+        found = {
+            name: submission
+            for submission in await _all(server, config)
+            for name in (submission.id, submission.receipt)
+        }
         if unknown := [name for name in ids if name not in found]:
             raise CannotStart(f"Not in quarantine: {', '.join(unknown)}. Nothing was done.")
         return [await do(Store(server), config.forms[found[name].form], found[name].id) for name in ids]
@@ -81,4 +88,4 @@ def _each(ids: list[str], do: Callable[[Store, Form, str], Awaitable[str]]) -> N
 
 
 async def _all(server: Server, config: Config) -> list[Quarantined]:
-    return [each for form in config.forms.values() for each in await archive_on(server).quarantined(form)]
+    return [submission for form in config.forms.values() for submission in await archive_on(server).quarantined(form)]

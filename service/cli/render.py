@@ -13,14 +13,15 @@ from service.submission.spam import by_weight
 
 
 def lead_as_text(lead: KeptLead) -> str:
-    """Tell everything about a lead, a line for each thing."""
+    """Describe a lead in full, a line for each thing."""
     if lead.erased_at is not None:
-        lines = [f"{lead.id} at form {lead.form} was erased {at(lead.erased_at)}; these have yet to be told"]
+        lines = [f"{lead.id} at form {lead.form} was erased {at(lead.erased_at)}; these have yet to hear of it"]
         return "\n".join(lines + [line for delivery in lead.deliveries for line in _delivery_as_text(delivery)])
     lines = [f"{lead.id} at form {lead.form}, first seen {at(lead.first_seen_at)}, last {at(lead.last_seen_at)}"]
     lines += ["submissions"]
     lines += [
-        f"  {at(each.at)}  {each.result}, version {each.version}, receipt {each.receipt}" for each in lead.submissions
+        f"  {at(submission.at)}  {submission.result}, version {submission.version}, receipt {submission.receipt}"
+        for submission in lead.submissions
     ]
     for version in lead.versions:
         lines += [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
@@ -49,17 +50,17 @@ def _content_as_text(content: Content) -> list[str]:
         what = "agreed to" if agreed.agreed else "did not agree to"
         lines += [f"  consent: {what} version {agreed.version} ({agreed.language}) at {agreed.at}"]
         lines += [f"  consent: SHA-256 of its text {agreed.text_sha256}"]
-    return lines + [f"  flag: {each}" for each in content.flags]
+    return lines + [f"  flag: {flag}" for flag in content.flags]
 
 
 def _delivery_as_text(delivery: KeptDelivery) -> list[str]:
     states = ", ".join(f"version {number} {state}" for number, state in delivery.states.items())
     lines = [f"{delivery.destination}: {states}"]
-    for each in delivery.attempts:
-        status = f" {each.status}" if each.status else ""
-        attempt = f"version {each.version}: {each.result}{status}, took {each.took} ms"
-        lines += [f"  {at(each.at)}  {attempt}  {each.reason}".rstrip()]
-        lines += [f"    it answered: {one_line(each.excerpt)}"] if each.excerpt else []
+    for attempt in delivery.attempts:
+        status = f" {attempt.status}" if attempt.status else ""
+        what = f"version {attempt.version}: {attempt.result}{status}, took {attempt.took} ms"
+        lines += [f"  {at(attempt.at)}  {what}  {attempt.reason}".rstrip()]
+        lines += [f"    it answered: {one_line(attempt.excerpt)}"] if attempt.excerpt else []
     if delivery.due_at is not None and delivery.paused and not delivery.leased:
         lines += [f"  waits: {delivery.paused}"]
     elif delivery.due_at is not None:

@@ -55,7 +55,7 @@ def replay(
     async def send_again(server: Server) -> int:
         pairs = [pair for pair in await pairs_of(server, config) if destination in (None, pair[1])]
         if ids:
-            return sum([await _replay_one(server, config, pairs, each) for each in ids])
+            return sum([await _replay_one(server, config, pairs, lead) for lead in ids])
         if length is not None:
             return sum([await _replay_since(server, form, name, server.now() - length) for form, name in pairs])
         return sum([await _replay_dead(server, form, name) for form, name in pairs])
@@ -66,7 +66,7 @@ def replay(
 
 async def _replay_one(server: Server, config: Config, pairs: Iterable[tuple[str, str]], name: str) -> int:
     form, lead = await find_lead(server, config, name)
-    store, places = Store(server), [destination for each, destination in pairs if each == form]
+    store, places = Store(server), [destination for owner, destination in pairs if owner == form]
     sent = [await store.replay(form, destination, lead, what="dead") for destination in places]
     if not any(sent):  # Nothing of it is dead: it was delivered, and is wanted again.
         sent = [await store.replay(form, destination, lead, what="any") for destination in places]
@@ -74,7 +74,7 @@ async def _replay_one(server: Server, config: Config, pairs: Iterable[tuple[str,
 
 
 async def _replay_dead(server: Server, form: str, destination: str) -> int:
-    leads = {each.lead for each in await archive_on(server).dead(form, destination)}
+    leads = {dead.lead for dead in await archive_on(server).dead(form, destination)}
     sent = [await Store(server).replay(form, destination, lead, what="dead") for lead in sorted(leads)]
     return sum(version > 0 for version in sent)
 
@@ -97,11 +97,11 @@ def repair() -> None:
     config = configuration()
 
     async def mend(server: Server) -> list[Mended]:
-        return [each async for each in walk(Store(server), config.forms, pause_s=0)]
+        return [mend async for mend in walk(Store(server), config.forms, pause_s=0)]
 
     mended = ask(mend)
-    for each in mended:
-        typer.echo(f"{each.form}  {each.lead}  {each.destination}  {each.what}")
+    for found in mended:
+        typer.echo(f"{found.form}  {found.lead}  {found.destination}  {found.what}")
     typer.echo(f"{len(mended)} mended." if mended else "Nothing had to be mended.")
 
 
@@ -152,7 +152,7 @@ def new(
 def test(destination: str) -> None:
     """Send a lead marked as a test to a destination and print what it answered; exit 1 if it was not delivered."""
     from service.delivery.attempt import attempt, describe  # noqa: PLC0415 -- httpx takes long to import
-    from service.delivery.sender import Sender  # noqa: PLC0415 -- the same
+    from service.delivery.sender import Sender  # noqa: PLC0415 -- aiohttp takes long to import
 
     config = configuration()
     target = _destination(config, destination)

@@ -81,11 +81,11 @@ def _scalar(value: object) -> str | float | bool | Wrong:
 def read_statuses(keys: Table) -> Mapping[str, frozenset[int]]:
     """Return the three lists of statuses, by their keys; no status is in two."""
     none: tuple[int, ...] = ()
-    kind = several(whole(100, 599))
+    statuses = several(whole(100, 599))
     lists = {
-        "delivered": frozenset(keys.read("delivered", kind, none)),
-        "rejected": frozenset(keys.read("rejected", kind, none)),
-        "retried": frozenset(keys.read("retried", kind, none)),
+        "delivered": frozenset(keys.read("delivered", statuses, none)),
+        "rejected": frozenset(keys.read("rejected", statuses, none)),
+        "retried": frozenset(keys.read("retried", statuses, none)),
     }
     for key, earlier in (("rejected", ["delivered"]), ("retried", ["delivered", "rejected"])):
         for other in earlier:

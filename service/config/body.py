@@ -11,7 +11,7 @@ from typing import Final
 
 from service.config.env_secrets import Environment, asks_for_secret
 from service.config.field import FIELD_TYPES, raw_fields
-from service.config.table import Keys, Table, Wrong, guess, listing, say, what
+from service.config.table import Keys, Table, Wrong, guess, listing, quoted, what
 from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
 from service.destinations.shapes import NAMES as SHAPES
 from service.destinations.template import Name, Node, Path, Pattern, Placeholder, Stray, Template, split
@@ -58,23 +58,23 @@ class Reach:
         if self.fields is None or name in self.fields:
             return None
         known = sorted(self.fields)
-        return f"no form that delivers here has a field {say(name)}.{guess(name, known)} There are {listing(known)}."
+        return f"no form that delivers here has a field {quoted(name)}.{guess(name, known)} There are {listing(known)}."
 
     def _problem_of_phone(self, name: str) -> str | None:
         if name not in PHONE_KEYS:
-            return f"a phone has no {say(name)}.{guess(name, PHONE_KEYS)} Allowed are {listing(PHONE_KEYS)}."
+            return f"a phone has no {quoted(name)}.{guess(name, PHONE_KEYS)} Allowed are {listing(PHONE_KEYS)}."
         return None if self.phone else "no form that delivers here has a field of type `phone`"
 
     def _problem_of_consent(self, name: str) -> str | None:
         if name not in CONSENT_KEYS:
-            return f"a consent has no {say(name)}.{guess(name, CONSENT_KEYS)} Allowed are {listing(CONSENT_KEYS)}."
+            return f"a consent has no {quoted(name)}.{guess(name, CONSENT_KEYS)} Allowed are {listing(CONSENT_KEYS)}."
         return None if self.consent else "no form that delivers here has a `consent`"
 
     def _problem_of_extra(self, name: str) -> str | None:
         if self.never_extra is None:
             return "no form that delivers here takes extra fields (`allow_extra = false`)"
         if fold(name) in self.never_extra:
-            return f"{say(name)} is a field of every form that delivers here: write `{{fields.…}}`"
+            return f"{quoted(name)} is a field of every form that delivers here: write `{{fields.…}}`"
         return None
 
 
@@ -83,7 +83,8 @@ def _problem_of_source(path: str, name: str) -> str | None:
     keys = SOURCE_GROUPS.get(group, TOUCH_KEYS if group in TOUCHES else ())
     if key in keys:
         return None
-    return f"`source.{group}` has no {say(key)}.{guess(key, keys)} Allowed are {listing(keys)}." if keys else _no(path)
+    known = f"`source.{group}` has no {quoted(key)}.{guess(key, keys)} Allowed are {listing(keys)}."
+    return known if keys else _no(path)
 
 
 def _no(path: str) -> str:
@@ -106,15 +107,15 @@ def reach(forms: Iterable[object]) -> Reach:
 
 def _may_be_phone(field: object) -> bool:
     """Tell whether a field as it stands in the file is a phone, or so wrong that nobody knows."""
-    kind = field.get("type") if isinstance(field, dict) else ""
-    return kind == "phone" or (isinstance(field, dict) and kind not in FIELD_TYPES)
+    type_ = field.get("type") if isinstance(field, dict) else ""
+    return type_ == "phone" or (isinstance(field, dict) and type_ not in FIELD_TYPES)
 
 
 def _spellings(fields: Keys) -> Iterable[str]:
     for name, field in fields.items():
         yield fold(name)
         aliases = field.get("aliases") if isinstance(field, dict) else None
-        yield from (fold(each) for each in aliases if isinstance(each, str)) if isinstance(aliases, list) else ()
+        yield from (fold(alias) for alias in aliases if isinstance(alias, str)) if isinstance(aliases, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class Words:
             case dict():
                 return self._table(value, place, depth + 1)
             case list():
-                return tuple(self._node(each, place, depth + 1) for each in value)
+                return tuple(self._node(item, place, depth + 1) for item in value)
             case _:
                 self.keys.add("is a date or time: write it as a text", *place)
         return False
@@ -211,4 +212,5 @@ class Words:
             self.keys.add(problem, *place)
         for shape in path.shapes:
             if isinstance(shape, str):
-                self.keys.add(f"{say(shape)} is no shape.{guess(shape, SHAPES)} Allowed are {listing(SHAPES)}.", *place)
+                known = f"{guess(shape, SHAPES)} Allowed are {listing(SHAPES)}."
+                self.keys.add(f"{quoted(shape)} is no shape.{known}", *place)

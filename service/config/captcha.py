@@ -8,7 +8,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from service.config.env_secrets import Environment
-from service.config.table import Table, Wrong, guess, is_one_line, listing, say, text, what, whole, wrong
+from service.config.table import Table, Wrong, guess, is_one_line, listing, quoted, text, what, whole, wrong
 from service.config.validators import duration, one_of
 from service.lib.network import host_of
 from service.lib.secret import Secret
@@ -27,10 +27,10 @@ def read_captcha(form: Table, environment: Environment) -> Altcha | Turnstile | 
     if not isinstance(form.keys.get("captcha"), dict):
         return None
     none: Literal["altcha", "turnstile"] | None = None
-    kind = keys.need("type", one_of(_KINDS), none, f"one of {listing(_KINDS)}")
-    if kind is None:
+    type_ = keys.need("type", one_of(_KINDS), none, f"one of {listing(_KINDS)}")
+    if type_ is None:
         return None
-    captcha = _altcha(keys) if kind == "altcha" else _turnstile(keys, environment)
+    captcha = _altcha(keys) if type_ == "altcha" else _turnstile(keys, environment)
     keys.finish()
     return captcha
 
@@ -84,9 +84,9 @@ def read_consent(form: Table, fields: Mapping[str, Field]) -> Agreement | None:
         translations=_translations(keys),
     )
     if field and fields and (field not in fields or fields[field].type != "boolean"):
-        boolean = [name for name, each in fields.items() if each.type == "boolean"]
+        boolean = [name for name, field in fields.items() if field.type == "boolean"]
         there = f" There is {listing(boolean)}." if boolean else f' Add fields.{field} = {{ type = "boolean" }}.'
-        keys.add(f"{say(field)} is no field of type `boolean` of this form.{guess(field, boolean)}{there}", "field")
+        keys.add(f"{quoted(field)} is no field of type `boolean` of this form.{guess(field, boolean)}{there}", "field")
     return agreement
 
 

@@ -6,7 +6,7 @@ Invariant: every mistake goes to the table's report, and what comes back is only
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from service.config.table import Keys, Table, flag, is_one_line, listing, say, several, table, text, whole
+from service.config.table import Keys, Table, flag, is_one_line, listing, quoted, several, table, text, whole
 from service.config.validators import one_of
 from service.fields.types import TYPES
 from service.model.form import Field, FieldType, fold
@@ -44,21 +44,21 @@ def _field(name: str, fields: Table) -> Field:
     keys = fields.below(name)
     if not isinstance(fields.keys[name], dict):
         return Field(name)
-    kind = keys.need("type", one_of(FIELD_TYPES), _TEXT, f"one of {listing(FIELD_TYPES)}")
+    type_ = keys.need("type", one_of(FIELD_TYPES), _TEXT, f"one of {listing(FIELD_TYPES)}")
     field = Field(
         name=name,
-        type=kind,
+        type=type_,
         required=keys.read("required", flag, default=False),
         max_length=keys.read("max_length", whole(1, 100_000), Field(name).max_length),
         multiline=keys.read("multiline", flag, default=False),
-        choices=_choices(keys, kind),
-        other=_other(keys, kind),
+        choices=_choices(keys, type_),
+        other=_other(keys, type_),
         invalid=keys.read("invalid", one_of(_INVALID), Field(name).invalid),
         aliases=keys.read("aliases", several(text(200)), ()),
         label=keys.read("label", text(200), ""),
         webflow=keys.read("webflow", text(200), None),
     )
-    if field.multiline and not TYPES[kind].may_have_lines:
+    if field.multiline and not TYPES[type_].may_have_lines:
         keys.add(f"is for a field of type {_types_with('may_have_lines')} only", "multiline")
     keys.finish()
     return field
@@ -73,12 +73,12 @@ def _problem_of_name(name: str) -> str | None:
     return None
 
 
-def _choices(keys: Table, kind: FieldType) -> Names:
+def _choices(keys: Table, type_: FieldType) -> Names:
     none: Names = ()
     unknown = keys.keys.get("type") not in FIELD_TYPES
-    if not TYPES[kind].has_choices and not unknown and "choices" in keys.keys:
+    if not TYPES[type_].has_choices and not unknown and "choices" in keys.keys:
         keys.add(f"is for a field of type {_types_with('has_choices')} only", "choices")
-    if TYPES[kind].has_choices:
+    if TYPES[type_].has_choices:
         choices = keys.need("choices", several(text(500), at_least=1), none, "a list of what can be chosen")
     else:
         choices = keys.read("choices", lambda _: none, none)
@@ -87,15 +87,15 @@ def _choices(keys: Table, kind: FieldType) -> Names:
     return choices
 
 
-def _other(keys: Table, kind: FieldType) -> bool:
+def _other(keys: Table, type_: FieldType) -> bool:
     other = keys.read("other", flag, default=False)
-    if other and not TYPES[kind].has_choices:
+    if other and not TYPES[type_].has_choices:
         keys.add(f"is for a field of type {_types_with('has_choices')} only", "other")
     return other
 
 
 def _types_with(trait: str) -> str:
-    return " or ".join(f"`{name}`" for name, kind in TYPES.items() if getattr(kind, trait))
+    return " or ".join(f"`{name}`" for name, row in TYPES.items() if getattr(row, trait))
 
 
 def _look_for_collisions(keys: Table, fields: Mapping[str, Field]) -> None:
@@ -105,33 +105,33 @@ def _look_for_collisions(keys: Table, fields: Mapping[str, Field]) -> None:
     for name in fields:
         owner = owners.setdefault(fold(name), name)
         if owner != name:
-            keys.add(f"is the same name as {say(owner)}: case, spaces, `-`, `_`, `[` and `]` do not count", name)
+            keys.add(f"is the same name as {quoted(owner)}: case, spaces, `-`, `_`, `[` and `]` do not count", name)
     for name, field in fields.items():
         for alias in field.aliases:
             problem = _problem_of_alias(alias, owners.setdefault(fold(alias), name), name)
             if problem:
                 keys.add(problem, name, "aliases")
         if field.webflow and elements.setdefault(field.webflow, name) != name:
-            keys.add(f"is already the element of the field {say(elements[field.webflow])}", name, "webflow")
+            keys.add(f"is already the element of the field {quoted(elements[field.webflow])}", name, "webflow")
 
 
 def _problem_of_alias(alias: str, owner: str, name: str) -> str | None:
     if alias.startswith("_") or not fold(alias):
         return (
-            f"{say(alias)} can never match: it begins with `_`, or has nothing in it but `-`, `_`, `[`, `]` and spaces"
+            f"{quoted(alias)} can never match: it begins with `_`, or holds nothing but `-`, `_`, `[`, `]` and spaces"
         )
     if owner != name:
-        return f"{say(alias)} already means the field {say(owner)}: case, spaces, `-`, `_`, `[` and `]` do not count"
+        return f"{quoted(alias)} already means the field {quoted(owner)}: case, blanks, `-`, `_`, `[`, `]` do not count"
     return None
 
 
 def _look_for_a_person(fields: Table) -> None:
-    types = [each.get("type") if isinstance(each, dict) else None for each in fields.keys.values()]
-    if all(each in FIELD_TYPES for each in types) and not {"phone", "email"} & set(types):
+    types = [table.get("type") if isinstance(table, dict) else None for table in fields.keys.values()]
+    if all(type_ in FIELD_TYPES for type_ in types) and not {"phone", "email"} & set(types):
         fields.add("needs a field of type `phone` or `email`, or every visitor would be one person")
 
 
 def raw_fields(form: object) -> Keys:
-    """Return the fields of a form as they stand in the file, mistakes and all; nothing if they cannot be told."""
+    """Return the fields of a form as they stand in the file, mistakes and all; nothing if they cannot be read."""
     fields = form.get("fields") if isinstance(form, dict) else None
     return fields if isinstance(fields, dict) else {}

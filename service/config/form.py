@@ -15,7 +15,7 @@ from service.config.table import (
     flag,
     guess,
     listing,
-    say,
+    quoted,
     several,
     text,
     what,
@@ -89,9 +89,9 @@ def _honeypot(keys: Table, fields: Mapping[str, Field]) -> str:
     control = control_of(name, _DEFAULT.honeypot)
     owner = owner_of(fields, name) if control is None else None
     if owner:
-        keys.add(f"is the field {say(owner)}, which people fill in", "honeypot")
+        keys.add(f"is the field {quoted(owner)}, which people fill in", "honeypot")
     elif name in {Altcha.FIELD, Turnstile.FIELD} or control not in {None, "gotcha"}:
-        keys.add(f"{say(name)} means something else here", "honeypot")
+        keys.add(f"{quoted(name)} means something else here", "honeypot")
     return name
 
 
@@ -109,7 +109,7 @@ def _deliver(keys: Table, destinations: Collection[str]) -> Names:
         if value in destinations:
             return value
         there = f"There are {listing(destinations)}." if destinations else f"Add a table `[destinations.{value}]`."
-        return wrong(f"there is no destination {say(value)}.{guess(value, destinations)} {there}")
+        return wrong(f"there is no destination {quoted(value)}.{guess(value, destinations)} {there}")
 
     names = keys.need("deliver", several(existing, at_least=1), none, 'a list of destinations, such as `["crm"]`')
     if len(set(names)) < len(names):
@@ -130,7 +130,7 @@ def _messages(keys: Table, own: str) -> dict[str, Messages]:
     texts, also = _texts(keys, hidden=tables), found.pop(own, Messages())
     for key in _TEXTS:
         if getattr(texts, key) and getattr(also, key):
-            keys.add(f"is `messages.{key}` a second time: {say(own)} is the form's own language", own, key)
+            keys.add(f"is `messages.{key}` a second time: {quoted(own)} is the form's own language", own, key)
     return found | {own: Messages(*(getattr(texts, key) or getattr(also, key) for key in _TEXTS))}
 
 

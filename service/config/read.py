@@ -13,7 +13,7 @@ from service.config.body import Reach, reach
 from service.config.config import Config, Desk, Mistakes, Service
 from service.config.env_secrets import Environment
 from service.config.form import read_form
-from service.config.table import Keys, Mistake, Report, Table, Wrong, flag, say, several, table, what, whole, wrong
+from service.config.table import Keys, Mistake, Report, Table, Wrong, flag, quoted, several, table, what, whole, wrong
 from service.config.validators import check_name, duration, one_of, page_origin, timezone
 from service.config.webhook import read_named, read_webhook
 from service.destinations.destination import Destination
@@ -83,10 +83,10 @@ def _tables(top: Table, key: str) -> dict[str, Table]:
 
 def _read_destination(keys: Table, tree: Keys, environment: Environment) -> Destination | None:
     name = keys.path[-1]
-    kind = keys.need("type", one_of(tuple(KINDS)), "", 'write type = "webhook"')
-    if "type" in keys.keys and not kind:
+    type_ = keys.need("type", one_of(tuple(KINDS)), "", 'write type = "webhook"')
+    if "type" in keys.keys and not type_:
         return None
-    return KINDS[kind or "webhook"](name, keys, reach(_forms_to(name, tree)), environment)
+    return KINDS[type_ or "webhook"](name, keys, reach(_forms_to(name, tree)), environment)
 
 
 def _forms_to(destination: str, tree: Keys) -> Iterator[object]:
@@ -119,7 +119,7 @@ def _network(value: object) -> Network | Wrong:
     try:
         return network(value)
     except ValueError:
-        return wrong(f"{say(value)} is no network: it must be {allowed}")
+        return wrong(f"{quoted(value)} is no network: it must be {allowed}")
 
 
 def _desk(keys: Table) -> Desk:

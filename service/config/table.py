@@ -31,7 +31,7 @@ class Wrong:
     messages: tuple[str, ...]
 
 
-Kind = Callable[[object], T | Wrong]
+Validator = Callable[[object], T | Wrong]
 """Reads one value of the file: what it is, or what is wrong with it."""
 
 
@@ -40,7 +40,7 @@ def wrong(message: str) -> Wrong:
     return Wrong((message,))
 
 
-def say(value: object) -> str:
+def quoted(value: object) -> str:
     """Quote a value that is no secret, shortened."""
     text = str(value)
     return f"`{text if len(text) <= 60 else text[:57] + '…'}`"  # noqa: PLR2004  what fits on a line beside the sentence
@@ -54,7 +54,7 @@ def listing(names: Iterable[str]) -> str:
 def guess(name: str, names: Collection[str]) -> str:
     """Return " Did you mean `…`?" where one of the names is close, else nothing."""
     close = difflib.get_close_matches(name[:64], names, 1)  # the search is quadratic in what is typed
-    found = close or [each for each in names if each.startswith(name + "_")]
+    found = close or [longer for longer in names if longer.startswith(name + "_")]
     return f" Did you mean `{found[0]}`?" if found else ""
 
 
@@ -89,7 +89,7 @@ class Report:
     def mistakes(self) -> tuple[Mistake, ...]:
         """Return all mistakes in the order of the file; what is missing stands at the table that lacks it."""
         places = {path: place for place, path in enumerate(_paths(self.tree, ()))}
-        ordered = sorted(dict.fromkeys(self.found), key=lambda each: _place(each[0], places))
+        ordered = sorted(dict.fromkeys(self.found), key=lambda mistake: _place(mistake[0], places))
         return tuple(Mistake(spell(path), message) for path, message in ordered)
 
 
@@ -124,23 +124,23 @@ class Table:
         """Report a mistake of this table, or of a key in it."""
         self.report.add((*self.path, *below), message)
 
-    def read(self, key: str, kind: Kind[T], default: T) -> T:
+    def read(self, key: str, validator: Validator[T], default: T) -> T:
         """Return what stands at `key`; `default` if nothing does, or something wrong, which is reported."""
         self._known.append(key)
         if key not in self.keys:
             return default
-        value = kind(self.keys[key])
+        value = validator(self.keys[key])
         if not isinstance(value, Wrong):
             return value
         for message in value.messages:
             self.add(message, key)
         return default
 
-    def need(self, key: str, kind: Kind[T], default: T, why: str) -> T:
+    def need(self, key: str, validator: Validator[T], default: T, why: str) -> T:
         """Do as `read` does, and report it if nothing stands at `key`; `why` says what belongs there."""
         if key not in self.keys:
             self.add(f"is missing: {why}", key)
-        return self.read(key, kind, default)
+        return self.read(key, validator, default)
 
     def below(self, key: str) -> "Table":
         """Return the table at `key`, an empty one if nothing or something else stands there."""
@@ -164,45 +164,45 @@ def flag(value: object) -> bool | Wrong:
     return value if isinstance(value, bool) else wrong(f"must be true or false, not {what(value)}")
 
 
-def text(at_most: int) -> Kind[str]:
+def text(at_most: int) -> Validator[str]:
     """Take a text of 1 to `at_most` characters that can be shown."""
 
-    def kind(value: object) -> str | Wrong:
+    def validate(value: object) -> str | Wrong:
         if not isinstance(value, str):
             return wrong(f"must be a text, not {what(value)}")
         if not value.strip() or len(value) > at_most:
             return wrong(f"must be a text of 1 to {at_most} characters")
         return value if is_one_line(value) else wrong("must not have line breaks or other control characters in it")
 
-    return kind
+    return validate
 
 
 def is_one_line(value: str) -> bool:
     """Return whether a text has no line break or other control character in it; joiners, as Hindi has, are fine."""
-    return not any(unicodedata.category(each) in {"Cc", "Cs", "Zl", "Zp"} for each in value)
+    return not any(unicodedata.category(item) in {"Cc", "Cs", "Zl", "Zp"} for item in value)
 
 
-def whole(lowest: int, highest: int) -> Kind[int]:
+def whole(lowest: int, highest: int) -> Validator[int]:
     """Take a whole number in the range."""
 
-    def kind(value: object) -> int | Wrong:
+    def validate(value: object) -> int | Wrong:
         if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
             return wrong(f"must be a whole number from {lowest} to {highest}")
         return value
 
-    return kind
+    return validate
 
 
-def several(kind: Kind[T], at_least: int = 0) -> Kind[tuple[T, ...]]:
-    """Take a list of at least that many; each wrong item is told with its place, counted from 1."""
+def several(validator: Validator[T], at_least: int = 0) -> Validator[tuple[T, ...]]:
+    """Take a list of at least that many; each wrong item is reported with its place, counted from 1."""
 
     def kinds(value: object) -> tuple[T, ...] | Wrong:
         if not isinstance(value, list):
             return wrong(f"must be a list, not {what(value)}")
         if len(value) < at_least:
             return wrong("must not be empty")
-        read = [kind(each) for each in value]
-        bad = [f"item {n}: {why}" for n, each in enumerate(read, 1) if isinstance(each, Wrong) for why in each.messages]
-        return Wrong(tuple(bad)) if bad else tuple(each for each in read if not isinstance(each, Wrong))
+        read = [validator(item) for item in value]
+        bad = [f"item {n}: {why}" for n, item in enumerate(read, 1) if isinstance(item, Wrong) for why in item.messages]
+        return Wrong(tuple(bad)) if bad else tuple(item for item in read if not isinstance(item, Wrong))
 
     return kinds

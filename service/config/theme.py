@@ -6,7 +6,7 @@ Invariant: pure; takes nothing but colours, lengths and names of fonts, so that 
 import re
 from typing import Final
 
-from service.config.table import Table, Wrong, say, several, what, wrong
+from service.config.table import Table, Wrong, quoted, several, what, wrong
 from service.model.form import Theme
 
 MOST_FONTS: Final = 8
@@ -34,13 +34,13 @@ def read_theme(form: Table) -> Theme | None:
 
 def _colour(value: object) -> str | Wrong:
     if not isinstance(value, str) or not _COLOUR.fullmatch(value):
-        return wrong(f"must be a colour such as `#0b6` or `#00bb66`, not {_told(value)}")
+        return wrong(f"must be a colour such as `#0b6` or `#00bb66`, not {_shown(value)}")
     return value.lower() if len(value) > len("#0b6") else "#" + "".join(digit * 2 for digit in value[1:].lower())
 
 
 def _length(value: object) -> str | Wrong:
     if not isinstance(value, str) or not _LENGTH.fullmatch(value):
-        return wrong(f"must be a length such as `8px`, `0.5rem` or `0`, not {_told(value)}")
+        return wrong(f"must be a length such as `8px`, `0.5rem` or `0`, not {_shown(value)}")
     return value
 
 
@@ -56,8 +56,8 @@ def _font(value: object) -> str | Wrong:
     name = value.strip() if isinstance(value, str) else ""
     if _FONT.fullmatch(name):
         return name
-    return wrong(f"must be the name of a font, such as `Georgia`, not {_told(value)}")
+    return wrong(f"must be the name of a font, such as `Georgia`, not {_shown(value)}")
 
 
-def _told(value: object) -> str:
-    return say(value) if isinstance(value, str) else what(value)
+def _shown(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else what(value)

@@ -1,6 +1,6 @@
-"""Kinds of settings: durations, rates, regions, origins, names; each text ► value, or what is wrong with it.
+"""What a setting may be: durations, rates, regions, origins, names; each text ► value, or what is wrong with it.
 
-Invariant: pure. A kind says what is allowed. Durations come out in milliseconds.
+Invariant: pure. A validator says what is allowed. Durations come out in milliseconds.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
 
-from service.config.table import Kind, Wrong, guess, listing, say, what, wrong
+from service.config.table import Validator, Wrong, guess, listing, quoted, what, wrong
 from service.lib import origin
 from service.lib.rate import Rate
 
@@ -30,17 +30,17 @@ def show(duration: int) -> str:
     return f"{duration // UNITS[unit]}{unit}" if duration else "0s"
 
 
-def duration(lowest: str, highest: str) -> Kind[int]:
+def duration(lowest: str, highest: str) -> Validator[int]:
     """Take a duration in the range, both ends written as in the file."""
-    low, high = (_milliseconds(each) for each in (lowest, highest))
+    low, high = (_milliseconds(bound) for bound in (lowest, highest))
 
-    def kind(value: object) -> int | Wrong:
+    def validate(value: object) -> int | Wrong:
         length = _milliseconds(value)
         if length < 0:
             return wrong("must be a duration such as `200ms`, `5s`, `5m`, `2h` or `30d`")
         return length if low <= length <= high else wrong(f"must be from {lowest} to {highest}, not {show(length)}")
 
-    return kind
+    return validate
 
 
 def _milliseconds(value: object) -> int:
@@ -65,7 +65,7 @@ def region(value: object) -> str | Wrong:
         return value
     likely = {"UK": "GB", "EN": "GB"}.get(value.upper(), value.upper())
     hint = f" Did you mean `{likely}`?" if likely in phonenumbers.SUPPORTED_REGIONS else ""
-    return wrong(f"{say(value)} is not a region with telephone numbers: it must be {allowed}.{hint}")
+    return wrong(f"{quoted(value)} is not a region with telephone numbers: it must be {allowed}.{hint}")
 
 
 def page_origin(value: object) -> str | Wrong:
@@ -76,19 +76,22 @@ def page_origin(value: object) -> str | Wrong:
     if found is not None:
         return found
     hint = " Name each origin; without `origins` any page may post." if "*" in value else ""
-    return wrong(f"{say(value)} is not an origin: write scheme, host and port only: `https://www.example.com`.{hint}")
+    return wrong(
+        f"{quoted(value)} is not an origin: write scheme, host and port only: `https://www.example.com`.{hint}"
+    )
 
 
-def one_of(names: Sequence[S]) -> Kind[S]:
+def one_of(names: Sequence[S]) -> Validator[S]:
     """Take one of these texts."""
 
-    def kind(value: object) -> S | Wrong:
+    def validate(value: object) -> S | Wrong:
         if not isinstance(value, str):
             return wrong(f"must be one of {listing(names)}, not {what(value)}")
         found = next((name for name in names if name == value), None)
-        return found or wrong(f"{say(value)} is not allowed here.{guess(value, names)} Allowed are {listing(names)}.")
+        known = f"{guess(value, names)} Allowed are {listing(names)}."
+        return found or wrong(f"{quoted(value)} is not allowed here.{known}")
 
-    return kind
+    return validate
 
 
 def check_name(name: str) -> str | None:
@@ -105,4 +108,4 @@ def timezone(value: object) -> ZoneInfo | Wrong:
         return wrong(f"must be {allowed}, not {what(value)}")
     with contextlib.suppress(KeyError, OSError, ValueError):  # nothing of that name, a folder, a path
         return ZoneInfo(value)
-    return wrong(f"{say(value)} is no time zone: it must be {allowed}.{guess(value, available_timezones())}")
+    return wrong(f"{quoted(value)} is no time zone: it must be {allowed}.{guess(value, available_timezones())}")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from service.config.answers import read_rules, read_statuses
 from service.config.body import Reach, Words
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
-from service.config.table import Table, Wrong, flag, listing, say, several, text, whole, wrong
+from service.config.table import Table, Wrong, flag, listing, quoted, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate
 from service.destinations.envelope import PLAIN_PATHS
 from service.destinations.presets import PRESETS
@@ -213,6 +213,6 @@ def _body(keys: Table, words: Words) -> "Node | None":
     taken = sorted(set(words.reach.fields or ()) & set(PLAIN_PATHS)) if words.flat else []
     for name in taken:
         keys.add(
-            f"the field {say(name)} would be sent under a name that is ours: name what is sent in `body`", "format"
+            f"the field {quoted(name)} would be sent under a name that is ours: name what is sent in `body`", "format"
         )
     return None

@@ -17,7 +17,7 @@ from service.delivery.connections import PrivateAddressError
 from service.destinations.destination import Conversation, Destination
 from service.destinations.failure import judge_failure
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 from service.lib.text import one_line
 from service.model.lead import Delivery
 from service.store.breaker import Verdict
@@ -36,7 +36,7 @@ class Sends(Protocol):
 
     async def send(
         self, request: httpx.Request, *, within_s: float | None = None
-    ) -> Answer | httpx.RequestError | TimeoutError:
+    ) -> Response | httpx.RequestError | TimeoutError:
         """Send a request and return what came of it."""
         ...
 
@@ -103,7 +103,7 @@ async def attempt(destination: Destination, sender: Sends, delivery: Delivery, c
     talk, request = begun
     try:
         answer = await sender.send(request)
-        while isinstance(answer, Answer):
+        while isinstance(answer, Response):
             request = talk.send(answer)
             left_s = max(0.0, ends_at - asyncio.get_running_loop().time())
             answer = await sender.send(request, within_s=left_s)

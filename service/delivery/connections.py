@@ -101,14 +101,14 @@ def failures_in_httpx_words() -> Iterator[None]:
     except aiohttp.ClientError as error:
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _PrivateError):
             raise PrivateAddressError("the address is private") from None
-        kind = next(words for own, words in _KINDS if isinstance(error, own))
-        raise kind(type(error).__name__) from error
+        failure = next(words for own, words in _KINDS if isinstance(error, own))
+        raise failure(type(error).__name__) from error
 
 
 def socket_to(address: tuple[Any, ...]) -> socket.socket:
     """Make a socket for an address as `getaddrinfo` spells it."""
-    family, kind, protocol, _, _ = address
-    return socket.socket(family, kind, protocol)
+    family, type_, protocol, _, _ = address
+    return socket.socket(family, type_, protocol)
 
 
 def socket_to_public(address: tuple[Any, ...]) -> socket.socket:

@@ -40,8 +40,8 @@ class _Job:
 class Dispatcher:
     """Claims and sends what is due at one destination, for every form of the configuration that owes it something.
 
-    `wake` may be called at any time: something is due. `told` hears of every attempt, `troubled` of every failure
-    of Redis or of ours, which the loop survives.
+    `wake` may be called at any time: something is due. `on_attempt` hears of every attempt, `on_trouble` of every
+    failure of Redis or of ours, which the loop survives.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Dispatcher:
         store: Store,
         gate: Gate,
         courier: Courier,
-        told: Callable[[Attempted], None],
-        troubled: Callable[[Failure | Exception], None],
+        on_attempt: Callable[[Attempted], None],
+        on_trouble: Callable[[Failure | Exception], None],
         look_again_s: float = LOOK_AGAIN_S,
     ) -> None:
         self._destination = destination
@@ -61,8 +61,8 @@ class Dispatcher:
         self._store = store
         self._gate = gate
         self._courier = courier
-        self._told = told
-        self._troubled = troubled
+        self._on_attempt = on_attempt
+        self._on_trouble = on_trouble
         self._look_again_s = look_again_s
         self._senders = min(MOST_SENDERS, destination.concurrency)
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
@@ -96,7 +96,7 @@ class Dispatcher:
         try:
             await self._gate.probe_now()
         except FAILURES as error:
-            self._troubled(error)
+            self._on_trouble(error)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -119,7 +119,7 @@ class Dispatcher:
                 return self._until(permit.ask_at or self._store.server.now() + SLOT_WAIT_MS)
             return 0.0 if await self._claim_for(permit, list(ready)) else CLAIMED_NONE_S
         except Exception as error:  # noqa: BLE001 -- a lead that cannot be read must not end the deliveries of all others
-            self._troubled(error)
+            self._on_trouble(error)
             return 1.0
 
     def _until(self, at: int | None) -> float:
@@ -194,9 +194,9 @@ class Dispatcher:
         while True:
             job = await self._jobs.get()
             try:
-                self._told(await self._courier.carry(job.claim, job.slot, is_probe=job.is_probe))
+                self._on_attempt(await self._courier.carry(job.claim, job.slot, is_probe=job.is_probe))
             except Exception as error:  # noqa: BLE001 -- one failing delivery must not stop this sender; its lease runs out
-                self._troubled(error)
+                self._on_trouble(error)
             finally:
                 self._held.discard(job.slot)
                 self._jobs.task_done()
@@ -208,4 +208,4 @@ class Dispatcher:
             try:
                 await self._gate.keep(self._held)
             except FAILURES as error:
-                self._troubled(error)
+                self._on_trouble(error)

@@ -11,7 +11,7 @@ import aiohttp
 import httpx
 
 from service.delivery.connections import Connections, failures_in_httpx_words
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 
 READ_AT_MOST = 64 * 1024
 
@@ -22,7 +22,7 @@ class Sender:
     def __init__(self, *, concurrency: int, timeout: int, allow_private: bool) -> None:
         """Allow each request `timeout` ms in all, from the first look-up to the last byte read."""
         self._timeout_s = timeout / 1000
-        # Less than all of it, so that a connection that is not made in time is told from an answer that does not come.
+        # Less than all of it, so that a connection that is not made in time differs from an answer that does not come.
         self._connections = Connections(
             most=concurrency, connect_within_s=0.9 * self._timeout_s, allow_private=allow_private
         )
@@ -35,7 +35,7 @@ class Sender:
 
     async def send(
         self, request: httpx.Request, *, within_s: float | None = None
-    ) -> Answer | httpx.RequestError | TimeoutError:
+    ) -> Response | httpx.RequestError | TimeoutError:
         """Send it and return what came of it, in what is left of the time; never raises for what the network does."""
         answered: aiohttp.ClientResponse | None = None
         body = bytearray()
@@ -51,7 +51,7 @@ class Sender:
             if answered is not None:
                 answered.release()  # One that was not read to its end is closed by it.
         text = bytes(body[:READ_AT_MOST]).decode("utf-8", "replace")
-        return Answer(answered.status, httpx.Headers(answered.raw_headers), text)
+        return Response(answered.status, httpx.Headers(answered.raw_headers), text)
 
 
 async def _read_beginning(answered: aiohttp.ClientResponse, body: bytearray) -> None:

@@ -21,8 +21,8 @@ async def promote(store: Store, forms: Iterable[Form]) -> AsyncIterator[Promoted
     """Release the updates that a per-person limit had held back and now allows."""
     for form in forms:
         while promoted := await store.promote(form):
-            for each in promoted:
-                yield each
+            for promotion in promoted:
+                yield promotion
 
 
 async def expire(store: Store, forms: Iterable[str], retention: int) -> AsyncIterator[Expired]:
@@ -48,12 +48,12 @@ async def walk(store: Store, forms: Iterable[str], *, pause_s: float) -> AsyncIt
     for form in forms:
         start = 0
         while leads := await store.latest(form, start, SLICE):
-            for each in await store.repair(form, leads):
-                yield each
+            for mend in await store.repair(form, leads):
+                yield mend
             start += SLICE
             await asyncio.sleep(pause_s)
-        async for each in _strays(store, form, pause_s):
-            yield each
+        async for stray in _strays(store, form, pause_s):
+            yield stray
 
 
 async def _strays(store: Store, form: str, pause_s: float) -> AsyncIterator[Mended]:
@@ -63,8 +63,8 @@ async def _strays(store: Store, form: str, pause_s: float) -> AsyncIterator[Mend
         cursor = "0"
         while True:
             cursor, strays = await store.take_strays(form, destination, queue, cursor, SLICE)
-            for each in strays:
-                yield each
+            for stray in strays:
+                yield stray
             await asyncio.sleep(pause_s)
             if cursor == "0":
                 break

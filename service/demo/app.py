@@ -93,7 +93,7 @@ class Book:
 
     def forget(self, lead: str) -> None:
         """Delete everything that came about a lead."""
-        self._entries = deque((each for each in self if _data(each.body).get("id") != lead), maxlen=KEPT)
+        self._entries = deque((entry for entry in self if _data(entry.body).get("id") != lead), maxlen=KEPT)
         if self._file and self._file.exists():
             self._write(self._file)
 
@@ -109,7 +109,7 @@ class Book:
             key = _text(_data(received.body).get("id")) or f"#{id(received)}"
             earlier = rows.pop(key, None)
             rows[key] = received if earlier is None or _version(earlier) <= _version(received) else earlier
-        rows = {key: each for key, each in rows.items() if not _is_erasure(each.body)}
+        rows = {key: row for key, row in rows.items() if not _is_erasure(row.body)}
         return [_row(key, rows[key]) for key in list(reversed(rows))[:SHOWN]]
 
     def _load(self, file: Path) -> None:
@@ -145,7 +145,7 @@ def demo_routes(
         Route("/demo/crm", pages.take, methods=["POST"]),
         Route("/demo/crm", pages.crm, methods=["GET"]),
         Route("/demo/crm.json", pages.crm_json, methods=["GET"]),
-        *(Route(f"/demo/{name}", _asset(name, kind), methods=["GET"]) for name, kind in ASSETS.items()),
+        *(Route(f"/demo/{name}", _asset(name, media_type), methods=["GET"]) for name, media_type in ASSETS.items()),
     ]
 
 
@@ -190,7 +190,7 @@ class _Pages:
     async def crm_json(self, request: Request) -> Response:
         if self._is_unchanged(request):
             return Response(status_code=304, headers=NO_PAGE)
-        return JSONResponse([each.public() for each in self._book], headers={**NO_PAGE, "ETag": self._book.tag})
+        return JSONResponse([entry.public() for entry in self._book], headers={**NO_PAGE, "ETag": self._book.tag})
 
     async def take(self, request: Request) -> Response:
         raw = b""
@@ -230,11 +230,11 @@ class _Pages:
         return request.headers.get("if-none-match") == self._book.tag
 
 
-def _asset(name: str, kind: str) -> Callable[[Request], Response]:
+def _asset(name: str, media_type: str) -> Callable[[Request], Response]:
     content = (Path(__file__).parent / "static" / name).read_bytes()
 
     def answer(_: Request) -> Response:
-        return Response(content, media_type=kind, headers=NO_PAGE)
+        return Response(content, media_type=media_type, headers=NO_PAGE)
 
     return answer
 

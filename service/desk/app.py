@@ -31,7 +31,7 @@ OnFault = Callable[[Exception], None]
 
 
 def create_desk(config: Config, server: Server, *, secret: Secret, cipher: Cipher, on_fault: OnFault) -> Starlette:
-    """Make the application; `on_fault` hears what broke it."""
+    """Make the application; `on_fault` is called with every unexpected exception."""
     settings = config.desk or Settings()
     archive, store = Archive(server, cipher), Store(server, replicas=config.service.replicas, cipher=cipher)
     app = Starlette(routes=_routes(), exception_handlers={404: _missing, 405: _missing, 500: _broken})

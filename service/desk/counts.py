@@ -49,26 +49,26 @@ def by_day(counts: Iterable[Count], times: Times, days: int) -> list[tuple[date,
     """Return the last so many days, today last, each with how many came to which end."""
     today = times.local(times.now).date()
     found = {today - timedelta(days=back): Counter[str]() for back in range(days - 1, -1, -1)}
-    for each in counts:
-        if (day := times.local(each.at).date()) in found:
-            found[day][each.name] += each.number
+    for count in counts:
+        if (day := times.local(count.at).date()) in found:
+            found[day][count.name] += count.number
     return list(found.items())
 
 
 def by_hour(counts: Iterable[Count], times: Times) -> list[int]:
     """Return how many leads came in each hour of the day."""
-    hours = Counter(times.local(each.at).hour for each in counts for _ in range(each.number) if each.name in LEADS)
+    hours = Counter(times.local(count.at).hour for count in counts for _ in range(count.number) if count.name in LEADS)
     return [hours[hour] for hour in range(24)]
 
 
 def usual_by_now(counts: Iterable[Count], times: Times) -> float | None:
     """Return how many leads had usually come by this time of this weekday; None if too few weeks were counted."""
     now = times.local(times.now)
-    listed = [each for each in counts if each.name in LEADS]
-    first = min((times.local(each.at).date() for each in listed), default=now.date())
+    listed = [count for count in counts if count.name in LEADS]
+    first = min((times.local(count.at).date() for count in listed), default=now.date())
     weeks = min(WEEKS, (now.date() - first).days // 7)
     if weeks < FEWEST_WEEKS:
         return None
     days = {now.date() - timedelta(weeks=back) for back in range(1, weeks + 1)}
-    moments = ((times.local(each.at), each.number) for each in listed)
+    moments = ((times.local(count.at), count.number) for count in listed)
     return sum(number for then, number in moments if then.date() in days and then.time() <= now.time()) / weeks

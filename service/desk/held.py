@@ -41,16 +41,18 @@ class Decisions:
     async def add(self, decisions: Sequence[Decision]) -> None:
         """Decide; a later decision about the same submission replaces an earlier one."""
         until = self.store.server.now() + UNDONE_WITHIN_MS
-        others = [each._replace(choice="drop" if each.choice == "release" else "release") for each in decisions]
+        others = [
+            decision._replace(choice="drop" if decision.choice == "release" else "release") for decision in decisions
+        ]
         async with self.store.server.client.pipeline(transaction=True) as pipe:
             pipe.zrem(_KEY, *map(" ".join, others))
-            pipe.zadd(_KEY, {" ".join(each): until for each in decisions})
+            pipe.zadd(_KEY, {" ".join(decision): until for decision in decisions})
             await pipe.execute()
 
     async def undo(self, decisions: Sequence[Decision]) -> int:
         """Take decisions back, as far as their minute is not over; returns how many."""
-        open_ = {each for each, until in await self._all() if until > self.store.server.now()}
-        wanted = [" ".join(each) for each in decisions if each in open_]
+        open_ = {decision for decision, until in await self._all() if until > self.store.server.now()}
+        wanted = [" ".join(decision) for decision in decisions if decision in open_]
         return int(await self.store.server.client.zrem(_KEY, *wanted)) if wanted else 0
 
     async def open(self) -> dict[Decision, int]:
@@ -60,10 +62,10 @@ class Decisions:
     async def carry_out(self) -> int:
         """Do what was decided and not taken back; returns how many were done."""
         end = self.store.server.now() - GRACE_MS
-        due = [str(each) for each in await self.store.server.client.zrangebyscore(_KEY, "-inf", end, 0, AT_ONCE)]
-        for each in due:
-            await self._do(_decision(each))
-            await self.store.server.client.zrem(_KEY, each)
+        due = [str(raw) for raw in await self.store.server.client.zrangebyscore(_KEY, "-inf", end, 0, AT_ONCE)]
+        for decision in due:
+            await self._do(_decision(decision))
+            await self.store.server.client.zrem(_KEY, decision)
         return len(due)
 
     async def _do(self, decision: Decision) -> None:
@@ -75,7 +77,7 @@ class Decisions:
 
     async def _all(self) -> list[tuple[Decision, int]]:
         kept = await self.store.server.client.zrange(_KEY, 0, -1, withscores=True)
-        return [(_decision(each), int(until)) for each, until in cast("list[tuple[str, float]]", kept)]
+        return [(_decision(decision), int(until)) for decision, until in cast("list[tuple[str, float]]", kept)]
 
 
 def _decision(text: str) -> Decision:

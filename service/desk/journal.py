@@ -50,4 +50,4 @@ class Journal:
     async def latest(self, number: int, behind: int = 0) -> list[Entry]:
         """Return the latest entries, but for the first so many."""
         kept = await self.server.client.zrevrange(_KEY, behind, behind + number - 1)
-        return [msgspec.json.decode(str(each), type=Entry) for each in kept]
+        return [msgspec.json.decode(str(raw), type=Entry) for raw in kept]

@@ -45,17 +45,17 @@ def _row(lead: KeptLead, visit: Visit) -> dict[str, object]:
     return {
         "lead": lead,
         "title": form.title or form.name,
-        "who": next((text for each, text in given if "name" in each.name), "No name given"),
-        "reach": [text for kind in ("phone", "email") for each, text in given if each.type == kind],
-        "words": next((text for each, text in given if each.multiline), "")[:160],
-        "states": [(each.destination, each.state) for each in lead.deliveries],
+        "who": next((text for name, text in given if "name" in name.name), "No name given"),
+        "reach": [text for type_ in ("phone", "email") for name, text in given if name.type == type_],
+        "words": next((text for name, text in given if name.multiline), "")[:160],
+        "states": [(delivery.destination, delivery.state) for delivery in lead.deliveries],
         "campaign": content.source.utm.get("campaign", ""),
     }
 
 
 def _given(form: Form, content: Content, visit: Visit) -> list[tuple[Field, str]]:
     said = content.fields
-    return [(each, visit.covered(said[name].text)) for name, each in form.fields.items() if name in said]
+    return [(field, visit.covered(said[name].text)) for name, field in form.fields.items() if name in said]
 
 
 async def show_lead(visit: Visit) -> Response:
@@ -75,8 +75,8 @@ async def show_lead(visit: Visit) -> Response:
         for number, version in enumerate(lead.versions)
     ]
     received_at = lead.versions[-1].received_at if lead.versions else 0
-    deliveries = [(each, words.delivery_in_words(each, received_at, times)) for each in lead.deliveries]
-    labels = {name: each.label or each.words for name, each in form.fields.items()}
+    deliveries = [(delivery, words.delivery_in_words(delivery, received_at, times)) for delivery in lead.deliveries]
+    labels = {name: field.label or field.words for name, field in form.fields.items()}
     return visit.page(
         "lead.html", title=form.title or form.name, lead=lead, form=form, versions=versions[::-1], labels=labels,
         deliveries=deliveries, flags=flags_of(lead), covered=covered, known=visit.desk.config.destinations,
@@ -89,7 +89,9 @@ async def _lead(visit: Visit) -> KeptLead | None:
     lead = await desk.archive.lead(desk.config.forms[found[0]], found[1]) if found else None
     if lead is None:
         return None
-    gone = [each.destination for each in lead.deliveries if each.destination not in desk.config.destinations]
+    gone = [
+        delivery.destination for delivery in lead.deliveries if delivery.destination not in desk.config.destinations
+    ]
     pauses = dict.fromkeys(gone, "it is not in the configuration") | await read_pauses(desk.store.server, desk.config)
     return lead.with_obstacles(pauses, await read_waits(desk.store.server, desk.config))
 
@@ -138,13 +140,13 @@ async def erase(visit: Visit) -> Response:
         return await _ask_to_erase(visit, None)
     hashes = person_of(desk.search, lead)
     await visit.note("erased the person", lead.form, lead.id)
-    understands = [name for name, each in desk.config.destinations.items() if each.is_told_of_erasure]
+    understands = [name for name, destination in desk.config.destinations.items() if destination.is_told_of_erasure]
     erased = [await desk.eraser.erase(form, found, understands) for form, found in hashes.items()]
     for form in hashes:
         await desk.eraser.sweep(form)
     return visit.page(
-        "erased.html", title="Erased", leads=[*chain.from_iterable(each.leads for each in erased)],
-        quarantined=sum(each.quarantined for each in erased),
+        "erased.html", title="Erased", leads=[*chain.from_iterable(of_form.leads for of_form in erased)],
+        quarantined=sum(of_form.quarantined for of_form in erased),
     )  # fmt: skip
 
 
@@ -156,17 +158,17 @@ def person_of(search: Search, lead: KeptLead) -> dict[str, list[str]]:
     for version in lead.versions:
         own += identities(search.secret, form, version.content)
         said |= dict.fromkeys(_identities(form, version.content.fields))
-    found = {each: [person_hash(search.secret, each, *one) for one in said] for each in config.forms}
+    found = {form: [person_hash(search.secret, form, *one) for one in said] for form in config.forms}
     return {**found, lead.form: list(dict.fromkeys([*own, *found[lead.form]]))}
 
 
 def _identities(form: Form, fields: Mapping[str, Answer]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for name, answer in fields.items():
-        kind = form.fields[name].type if name in form.fields else ""
-        if kind == "phone" and answer.phone and answer.phone.e164:
+        type_ = form.fields[name].type if name in form.fields else ""
+        if type_ == "phone" and answer.phone and answer.phone.e164:
             found.append(("phone", answer.phone.e164))
-        elif kind == "email" and (address := email.read(answer.text)):
+        elif type_ == "email" and (address := email.read(answer.text)):
             found.append(("email", address.key))
     return found
 
@@ -192,8 +194,8 @@ async def export_xlsx(visit: Visit) -> Response:
         book.add(cells)
     await asyncio.to_thread(book.close)
     file.seek(0)
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return StreamingResponse(_chunks(file), headers=_file(visit, asked, "xlsx"), media_type=kind)
+    media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    return StreamingResponse(_chunks(file), headers=_file(visit, asked, "xlsx"), media_type=media_type)
 
 
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
@@ -202,9 +204,9 @@ async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def _prepare_export(visit: Visit, kind: str) -> tuple[Filter, Columns]:
+async def _prepare_export(visit: Visit, extension: str) -> tuple[Filter, Columns]:
     asked, desk = read_filter(visit.request.query_params, visit.desk.config), visit.desk
-    await visit.note(f"exported leads as {kind}", asked.form)
+    await visit.note(f"exported leads as {extension}", asked.form)
     forms = [desk.config.forms[asked.form]] if asked.form else list(desk.config.forms.values())
     accounts = [await desk.store.account(form.name, form.deliver, {}) for form in forms]
     owed = (name for account in accounts for name in account.destinations)
@@ -223,7 +225,7 @@ async def _rows(visit: Visit, asked: Filter, columns: Columns) -> AsyncIterator[
         yield [f"Not all: no key here opens {words.many(len(unread), 'lead')}: {', '.join(unread)}"]
 
 
-def _file(visit: Visit, asked: Filter, kind: str) -> dict[str, str]:
+def _file(visit: Visit, asked: Filter, extension: str) -> dict[str, str]:
     day = visit.desk.times.local(visit.desk.store.server.now()).date()
-    name = f"leads-{asked.form + '-' if asked.form else ''}{day.isoformat()}.{kind}"
+    name = f"leads-{asked.form + '-' if asked.form else ''}{day.isoformat()}.{extension}"
     return {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}

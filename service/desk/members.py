@@ -149,7 +149,7 @@ class Members:
     async def all(self) -> list[Member]:
         """Return every member, by name."""
         kept = await self.server.client.hvals(f"{BASE}members")
-        return sorted((msgspec.json.decode(each, type=Member) for each in kept), key=lambda each: each.name)
+        return sorted((msgspec.json.decode(raw, type=Member) for raw in kept), key=lambda member: member.name)
 
     async def recognise(self, name: str, password: str) -> Member | None:
         """Return the member of this name and password; it takes as long if there is nobody of that name."""
@@ -224,24 +224,24 @@ class Sessions:
     async def may_try(self, address: str, name: str) -> bool:
         """Count an attempt to sign in, and tell whether it may be made."""
         limits = (("address", address, MOST_BY_ADDRESS), ("name", name, MOST_BY_NAME))
-        tried = [await self._count(kind, said) for kind, said, _ in limits]
+        tried = [await self._count(what, said) for what, said, _ in limits]
         return all(number <= most for number, (_, _, most) in zip(tried, limits, strict=True))
 
     async def forget_attempts(self, address: str, name: str) -> None:
         """Begin to count anew: it was the right password."""
-        for kind, said in (("address", address), ("name", name)):
-            await self.server.client.delete(self._counter(kind, said))
+        for what, said in (("address", address), ("name", name)):
+            await self.server.client.delete(self._counter(what, said))
 
-    async def _count(self, kind: str, said: str) -> int:
+    async def _count(self, what: str, said: str) -> int:
         # In one step, so that no counter stays for good because somebody was cut off between the two.
         async with self.server.client.pipeline(transaction=True) as pipe:
-            pipe.set(self._counter(kind, said), 0, ex=WINDOW_S, nx=True)
-            pipe.incr(self._counter(kind, said))
+            pipe.set(self._counter(what, said), 0, ex=WINDOW_S, nx=True)
+            pipe.incr(self._counter(what, said))
             return int((await pipe.execute())[1])
 
-    def _counter(self, kind: str, said: str) -> str:
-        return f"{BASE}attempts:{kind}:{keyed_hash(self.secret, 'desk', kind, said)}"
+    def _counter(self, what: str, said: str) -> str:
+        return f"{BASE}attempts:{what}:{keyed_hash(self.secret, 'desk', what, said)}"
 
 
-def _place_of(kind: str, token: str) -> str:
-    return f"{BASE}{kind}:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"
+def _place_of(what: str, token: str) -> str:
+    return f"{BASE}{what}:{hashlib.sha256(token.encode('utf-8', 'replace')).hexdigest()}"

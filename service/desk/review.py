@@ -25,15 +25,19 @@ async def held(visit: Visit) -> Response:
     """Show what looked like spam, why, and what it says, the latest first."""
     desk = visit.desk
     decided = await desk.decisions.open()
-    hidden = {(each.form, each.submission) for each in decided}
-    kept = [each for form in desk.config.forms.values() for each in await desk.archive.quarantined(form, HELD_PAGE)]
-    shown = [each for each in kept if (each.form, each.id) not in hidden]
-    shown = sorted(shown, key=lambda each: each.at, reverse=True)[:HELD_PAGE]
+    hidden = {(decision.form, decision.submission) for decision in decided}
+    kept = [
+        submission
+        for form in desk.config.forms.values()
+        for submission in await desk.archive.quarantined(form, HELD_PAGE)
+    ]
+    shown = [submission for submission in kept if (submission.form, submission.id) not in hidden]
+    shown = sorted(shown, key=lambda submission: submission.at, reverse=True)[:HELD_PAGE]
     await visit.note(f"saw {words.many(len(shown), 'held submission')}")
     now = desk.store.server.now()
-    undoable = sorted((each for each, until in decided.items() if until > now), reverse=True)
+    undoable = sorted((decision for decision, until in decided.items() if until > now), reverse=True)
     return visit.page(
-        "held.html", title="Held back", rows=[_held_row(each, visit) for each in shown], undoable=undoable,
+        "held.html", title="Held back", rows=[_held_row(submission, visit) for submission in shown], undoable=undoable,
         most=HELD_PAGE, forms=desk.config.forms,
     )  # fmt: skip
 
@@ -49,7 +53,7 @@ def _held_row(held: Quarantined, visit: Visit) -> dict[str, object]:
 
 async def decide(visit: Visit) -> Response:
     """Let held submissions through or delete them, or take that back."""
-    decisions = [each for text in visit.form.get("submission", []) if (each := _decision(visit, text))]
+    decisions = [decision for text in visit.form.get("submission", []) if (decision := _decision(visit, text))]
     match visit.said("do"):
         case "undo":
             await _note(visit, "took back the decision about a held submission", decisions)
@@ -57,15 +61,15 @@ async def decide(visit: Visit) -> Response:
         case "release" | "drop" as choice if decisions:
             done = "let a held submission through" if choice == "release" else "deleted a held submission"
             await _note(visit, done, decisions)
-            await visit.desk.decisions.add([each._replace(choice=choice) for each in decisions])
+            await visit.desk.decisions.add([decision._replace(choice=choice) for decision in decisions])
         case _:
             pass
     return see("/held")
 
 
 async def _note(visit: Visit, what: str, decisions: list[Decision]) -> None:
-    for each in decisions:
-        await visit.note(what, each.form, each.submission)
+    for decision in decisions:
+        await visit.note(what, decision.form, decision.submission)
 
 
 def _decision(visit: Visit, text: str) -> Decision | None:
@@ -74,7 +78,7 @@ def _decision(visit: Visit, text: str) -> Decision | None:
     choice: Choice = "drop" if parts[0] == "drop" else "release"
     if len(parts) == 3:  # noqa: PLR2004 -- the choice stands before the two
         parts = parts[1:]
-    if len(parts) != 2 or parts[0] not in visit.desk.config.forms or not parts[1]:  # noqa: PLR2004 -- as above
+    if len(parts) != 2 or parts[0] not in visit.desk.config.forms or not parts[1]:  # noqa: PLR2004 -- a form and a submission
         return None
     return Decision(choice, parts[0], parts[1])
 
@@ -94,10 +98,10 @@ class Trouble:
 async def trouble(visit: Visit) -> Response:
     """Show what is paused and what is dead, by reason."""
     found = await _troubles(visit)
-    told = [each for each in found if each.pause or each.dead or each.wait]
+    worth_showing = [trouble for trouble in found if trouble.pause or trouble.dead or trouble.wait]
     sent = visit.request.query_params.get("sent", "")
     return visit.page(
-        "trouble.html", title="Trouble", troubles=told, covered=visit.covered, shown=SHOWN_OF_A_REASON,
+        "trouble.html", title="Trouble", troubles=worth_showing, covered=visit.covered, shown=SHOWN_OF_A_REASON,
         sent=int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 7 else None,  # noqa: PLR2004 -- a number that was ours
     )  # fmt: skip
 
@@ -111,8 +115,8 @@ async def _troubles(visit: Visit) -> list[Trouble]:
         for name, account in (await desk.store.account(form.name, form.deliver, {})).destinations.items():
             here = found.setdefault(name, Trouble(name, is_known=False))
             here.waiting += account.waiting
-            for each in await desk.archive.dead(form.name, name, MOST_DEAD) if account.dead else ():
-                here.dead[each.reason].append(each)
+            for dead in await desk.archive.dead(form.name, name, MOST_DEAD) if account.dead else ():
+                here.dead[dead.reason].append(dead)
     for name, here in found.items():
         here.pause = pauses.get(name, "")
         here.wait = times.moment(waits[name]) if waits.get(name, 0) > times.now else ""
@@ -122,10 +126,10 @@ async def _troubles(visit: Visit) -> list[Trouble]:
 async def send_dead(visit: Visit) -> Response:
     """Send again all that died at a destination for one reason."""
     name, reason = visit.said("destination"), visit.said("reason")
-    here = next((each for each in await _troubles(visit) if each.name == name and each.is_known), None)
+    here = next((trouble for trouble in await _troubles(visit) if trouble.name == name and trouble.is_known), None)
     dead = here.dead.get(reason, []) if here else []
     await visit.note(f"sent {words.many(len(dead), 'dead lead')} again to {name}"[:300])
     sent = 0
-    for form, lead in dict.fromkeys((each.form, each.lead) for each in dead):
+    for form, lead in dict.fromkeys((delivery.form, delivery.lead) for delivery in dead):
         sent += await visit.desk.store.replay(form, name, lead, what="dead") > 0
     return see(f"/trouble?sent={sent}")

@@ -193,7 +193,7 @@ class Search:
         for form in self.config.forms.values():
             hashes = hashes_of(self.secret, form, said)
             leads = await Eraser(self.server).find(form.name, hashes) if hashes else ()
-            found += [(form.name, each) for each in leads if not each.startswith("?")]
+            found += [(form.name, lead) for lead in leads if not lead.startswith("?")]
         return found
 
     def _span(self, asked: Filter, form: Form) -> tuple[str, str]:
@@ -218,7 +218,7 @@ class Search:
             places += slice_
             if len(slice_) >= SLICE:
                 floor = max(floor, slice_[-1][0])
-        return sorted((each for each in places if each[0] >= floor), reverse=True)
+        return sorted((place for place in places if place[0] >= floor), reverse=True)
 
     async def _slice(self, form: str, begin: str, end: str, at: tuple[int, str] | None) -> list[_Place]:
         highest = str(at[0]) if at and (end == "+inf" or at[0] < int(end[1:])) else end
@@ -243,7 +243,7 @@ def _midnight(day: date, zone: ZoneInfo) -> int:
 
 
 def _behind(at: tuple[int, str] | None, places: Iterable[_Place]) -> list[_Place]:
-    return [each for each in places if not at or each[:2] < at]
+    return [place for place in places if not at or place[:2] < at]
 
 
 def _place_in(text: str) -> tuple[int, str] | None:
@@ -259,7 +259,7 @@ def hashes_of(secret: Secret, form: Form, said: str) -> list[str]:
     """Return the person hashes of a phone number or an e-mail address, however it is written; none for other words."""
     if address := email.read(said) if "@" in said else None:
         return [person_hash(secret, form.name, "email", address.key)]
-    if sum(map(str.isdigit, said)) < 6 or any(each.isalpha() for each in said):  # noqa: PLR2004 -- no number is shorter
+    if sum(map(str.isdigit, said)) < 6 or any(text.isalpha() for text in said):  # noqa: PLR2004 -- no number is shorter
         return []
     number = phone.read(said, country=form.country, countries=form.countries, confirm=said).phone
     return [person_hash(secret, form.name, "phone", number.e164)] if number and number.e164 else []
@@ -272,7 +272,7 @@ def fits(lead: KeptLead, asked: Filter, shown: Callable[[str], str]) -> bool:
     if lead.erased_at is not None or not lead.versions:
         return False
     content = lead.versions[-1].content
-    states = {each.state for each in lead.deliveries}
+    states = {delivery.state for delivery in lead.deliveries}
     campaign = content.source.utm.get("campaign", "")
     return (
         asked.state in {"", *states}
@@ -283,9 +283,9 @@ def fits(lead: KeptLead, asked: Filter, shown: Callable[[str], str]) -> bool:
 
 
 def _says(content: Content, words: str, shown: Callable[[str], str]) -> bool:
-    texts = [*(each.text for each in content.fields.values()), *content.extra.values()]
+    texts = [*(answer.text for answer in content.fields.values()), *content.extra.values()]
     said = shown("\n".join(texts)).casefold()
-    return all(each in said for each in words.casefold().split())
+    return all(word in said for word in words.casefold().split())
 
 
 def flags_of(lead: KeptLead) -> list[str]:
@@ -293,7 +293,7 @@ def flags_of(lead: KeptLead) -> list[str]:
     if not lead.versions:
         return []
     content = lead.versions[-1].content
-    told = [*content.flags]
+    flags = [*content.flags]
     for answer in content.fields.values():
-        told += [*answer.flags, *(answer.phone.flags if answer.phone else ())]
-    return list(dict.fromkeys([*told, *lead.versions[-1].signals]))
+        flags += [*answer.flags, *(answer.phone.flags if answer.phone else ())]
+    return list(dict.fromkeys([*flags, *lead.versions[-1].signals]))

@@ -28,20 +28,20 @@ async def today(visit: Visit) -> Response:
     """Show today and the last days, of every form or of one."""
     desk, times, query = visit.desk, visit.desk.times, visit.request.query_params
     form = chosen if (chosen := query.get("form", "")) in desk.config.forms else ""
-    days = next((each for each in PERIODS if str(each) == query.get("days")), PERIODS[0])
+    days = next((period for period in PERIODS if str(period) == query.get("days")), PERIODS[0])
     forms = [form] if form else list(desk.config.forms)
     begin = times.now - (max(days, WEEKS * 7) + 1) * DAY_MS
     counts = await read_counts(desk.store.server, forms, begin, times.now + DAY_MS)
     listed = by_day(counts, times, days)
     first = listed[0][0]
-    recent = [each for each in counts if times.local(each.at).date() >= first]
-    ends = sum((each for _, each in listed), Counter[str]())
-    accounts = [await desk.store.account(each, desk.config.forms[each].deliver, {}) for each in forms]
+    recent = [count for count in counts if times.local(count.at).date() >= first]
+    ends = sum((count for _, count in listed), Counter[str]())
+    accounts = [await desk.store.account(form, desk.config.forms[form].deliver, {}) for form in forms]
     return visit.page(
         "today.html", title="Today", form=form, forms=desk.config.forms, days=days, periods=PERIODS,
         now=_leads(listed[-1][1]), usual=usual_by_now(counts, times), day=listed[-1][0],
-        listed=listed[::-1], ends=[(each, ends[each]) for each in _ENDS if ends[each]],
-        total=_leads(ends), chart=bars([_bar(*each) for each in listed], f"Leads a day over {days} days"),
+        listed=listed[::-1], ends=[(end, ends[end]) for end in _ENDS if ends[end]],
+        total=_leads(ends), chart=bars([_bar(*count) for count in listed], f"Leads a day over {days} days"),
         hours=bars(_hours(by_hour(recent, times)), "Leads by the hour of the day"),
         standing=_standing(accounts), paused=await read_pauses(desk.store.server, desk.config),
         took=await _took(visit, forms),
@@ -49,7 +49,7 @@ async def today(visit: Visit) -> Response:
 
 
 def _leads(day: Counter[str]) -> int:
-    return sum(day[each] for each in LEADS)
+    return sum(day[result] for result in LEADS)
 
 
 def _bar(day: date, ends: Counter[str]) -> Bar:
@@ -66,11 +66,11 @@ def _hours(hours: Sequence[int]) -> list[Bar]:
 
 def _standing(accounts: Sequence[FormAccount]) -> dict[str, int]:
     """Return how many wait, are held, are dead, at this moment."""
-    owed = [each for account in accounts for each in account.destinations.values()]
+    owed = [destination for account in accounts for destination in account.destinations.values()]
     return {
-        "waiting": sum(each.waiting for each in owed),
+        "waiting": sum(account.waiting for account in owed),
         "held": sum(account.quarantined for account in accounts),
-        "dead": sum(each.dead for each in owed),
+        "dead": sum(account.dead for account in owed),
     }
 
 
@@ -78,9 +78,9 @@ async def _took(visit: Visit, forms: Sequence[str]) -> tuple[float, float] | Non
     """Return within how many ms half, and 95 of 100, of the latest leads were delivered; None of none."""
     took: list[int] = []
     for form in forms:
-        for each in await visit.desk.store.latest(form, 0, _TIMED // len(forms) + 1):
+        for name in await visit.desk.store.latest(form, 0, _TIMED // len(forms) + 1):
             try:
-                lead = await visit.desk.archive.lead(visit.desk.config.forms[form], each)
+                lead = await visit.desk.archive.lead(visit.desk.config.forms[form], name)
             except UnreadableError:
                 continue
             received = {version.version: version.received_at for version in lead.versions} if lead else {}

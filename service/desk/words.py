@@ -50,11 +50,11 @@ def cover(text: str) -> str:
 
 
 def _cover_number(found: re.Match[str]) -> str:
-    left = sum(each.isdigit() for each in found[0]) - _SHOWN_DIGITS
+    left = sum(touch.isdigit() for touch in found[0]) - _SHOWN_DIGITS
     covered = []
-    for each in found[0]:
-        covered.append("•" if each.isdigit() and left > 0 else each)
-        left -= each.isdigit()
+    for touch in found[0]:
+        covered.append("•" if touch.isdigit() and left > 0 else touch)
+        left -= touch.isdigit()
     return "".join(covered)
 
 
@@ -115,41 +115,41 @@ def many(number: int, word: str, words: str = "") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Standing:
     """How one delivery stands: a sentence, and what happens next, "" for nothing more."""
 
     sentence: str
     then: str = ""
 
 
-def delivery_in_words(delivery: KeptDelivery, received_at: int, times: Times) -> Told:
+def delivery_in_words(delivery: KeptDelivery, received_at: int, times: Times) -> Standing:
     """Tell how a delivery stands; `received_at` (ms) is when its latest version was sent to us."""
     name, state = delivery.destination, delivery.state
     match state:
         case "delivered":
             return _delivered(delivery, received_at, times)
         case "waiting":
-            return Told(f"On its way to {name}.", _next(delivery, times))
+            return Standing(f"On its way to {name}.", _next(delivery, times))
         case "dead":
-            why = max(delivery.why.items(), key=lambda each: int(each[0]), default=("", (0, "", "")))[1]
+            why = max(delivery.why.items(), key=lambda death: int(death[0]), default=("", (0, "", "")))[1]
             reason = f" since {times.moment(why[0])}: {why[1]}" if why[0] else ""
-            return Told(f"Not delivered to {name}{reason}.", "Nothing more is tried until somebody sends it again.")
+            return Standing(f"Not delivered to {name}{reason}.", "Nothing more is tried until somebody sends it again.")
         case "superseded":
-            return Told(f"{name} has an earlier version, and takes no later ones.")
+            return Standing(f"{name} has an earlier version, and takes no later ones.")
         case "erased":
-            return Told(f"Erased before {name} had it.")
+            return Standing(f"Erased before {name} had it.")
         case _:
-            return Told(f"Not sent to {name}.")
+            return Standing(f"Not sent to {name}.")
 
 
-def _delivered(delivery: KeptDelivery, received_at: int, times: Times) -> Told:
-    done = next((each for each in reversed(delivery.attempts) if each.result == "delivered"), None)
+def _delivered(delivery: KeptDelivery, received_at: int, times: Times) -> Standing:
+    done = next((attempt for attempt in reversed(delivery.attempts) if attempt.result == "delivered"), None)
     if done is None:
-        return Told(f"At {delivery.destination}.")
-    tries = sum(each.version == done.version for each in delivery.attempts)
+        return Standing(f"At {delivery.destination}.")
+    tries = sum(attempt.version == done.version for attempt in delivery.attempts)
     how_often = f" It took {tries} tries." if tries > 1 else ""
     after = length(done.at + done.took - received_at)
-    return Told(f"At {delivery.destination} since {times.moment(done.at)}, {after} after it was sent.{how_often}")
+    return Standing(f"At {delivery.destination} since {times.moment(done.at)}, {after} after it was sent.{how_often}")
 
 
 def _next(delivery: KeptDelivery, times: Times) -> str:
@@ -212,6 +212,6 @@ def origin_of(source: Source, covered: Callable[[str], str]) -> list[tuple[str, 
     rows += [(name, text) for name, text in source.click_ids.items()]
     for title, touch in (("first visit", source.first_touch), ("last visit", source.last_touch)):
         if touch:
-            told = [touch.at, touch.page, touch.referrer and f"from {touch.referrer}", *touch.utm.values()]
-            rows.append((title, " · ".join(filter(None, told))))
+            seen = [touch.at, touch.page, touch.referrer and f"from {touch.referrer}", *touch.utm.values()]
+            rows.append((title, " · ".join(filter(None, seen))))
     return [(name, covered(text)) for name, text in rows if text]

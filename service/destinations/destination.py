@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from service.destinations.outcome import Outcome
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 from service.lib.rate import Rate
 from service.lib.secret import Secret
 from service.model.lead import Delivery
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-Conversation: TypeAlias = Generator["httpx.Request", Answer, Outcome]
+Conversation: TypeAlias = Generator["httpx.Request", Response, Outcome]
 
 
 class Destination(Protocol):

@@ -28,7 +28,7 @@ def judge_failure(error: BaseException) -> Retry:
         ((httpx.DecodingError,), Retry("the CRM's answer could not be read")),
         ((httpx.ProtocolError, ConnectionError, httpx.NetworkError), Retry("the CRM broke the connection off")),
     ):
-        if any(isinstance(each, kinds) for each in chain):
+        if any(isinstance(cause, kinds) for cause in chain):
             return retry
     return Retry("the request to the CRM failed")
 
@@ -38,11 +38,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
+        cause = waiting.pop()
+        if cause is None or id(cause) in seen:
             continue
-        seen.add(id(each))
-        yield each
-        waiting += [each.__cause__, each.__context__]
-        if isinstance(each, BaseExceptionGroup):
-            waiting += each.exceptions
+        seen.add(id(cause))
+        yield cause
+        waiting += [cause.__cause__, cause.__context__]
+        if isinstance(cause, BaseExceptionGroup):
+            waiting += cause.exceptions

@@ -44,8 +44,8 @@ class Preset:
     def lines(self) -> str:
         """Return the lines for leads.toml."""
         wide = max(len(f'{key} = "{setting.example}"') for key, setting in self.settings.items())
-        told = [(f'{key} = "{setting.example}"', setting.means) for key, setting in self.settings.items()]
-        lines = [f"[destinations.{self.name}]", f'type = "{self.name}"', *(f"{a:<{wide}}  # {b}" for a, b in told)]
+        settings = [(f'{key} = "{setting.example}"', setting.means) for key, setting in self.settings.items()]
+        lines = [f"[destinations.{self.name}]", f'type = "{self.name}"', *(f"{a:<{wide}}  # {b}" for a, b in settings)]
         return "\n".join(lines)
 
 

@@ -27,7 +27,7 @@ _WORDS: Final[Mapping[Meaning, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What a CRM answered: the status, the headers and the beginning of the body as text."""
 
     status: int
@@ -42,7 +42,7 @@ class Rule:
     """One line of `rules`. `place` says where to look, `path` what for there (a JSON path, the name of a header).
 
     Of `equals`, `contains` and `exists` one is set; with none, that there is something decides. `status` narrows it to
-    answers of that status; `why` is told to the person on call. Case counts in nothing but what JSON `equals`.
+    answers of that status; `why` is what the person on call reads. Case counts in nothing but what JSON `equals`.
     """
 
     place: Place
@@ -54,7 +54,7 @@ class Rule:
     status: int | None = None
     why: str = ""
 
-    def fits(self, answer: Answer) -> bool:
+    def fits(self, answer: Response) -> bool:
         """Return whether it speaks of this answer."""
         if self.status is not None and self.status != answer.status:
             return False
@@ -65,7 +65,7 @@ class Rule:
             return _is(found, self.equals, exactly=self.place == "json")
         return (found is not None) == self.exists
 
-    def _found(self, answer: Answer) -> Json:
+    def _found(self, answer: Response) -> Json:
         match self.place:
             case "json":
                 return _at(answer.text, self.path)
@@ -79,12 +79,12 @@ class Rule:
                 return answer.status
 
 
-def first_that_fits(rules: Sequence[Rule], answer: Answer) -> Rule | None:
+def first_that_fits(rules: Sequence[Rule], answer: Response) -> Rule | None:
     """Return the rule that decides about an answer, None if none does."""
     return next((rule for rule in rules if rule.fits(answer)), None)
 
 
-def judge_by(rule: Rule, answer: Answer, now: int) -> Outcome:
+def judge_by(rule: Rule, answer: Response, now: int) -> Outcome:
     """Return what an answer means by the rule that fits it."""
     status, excerpt, after = answer.status, answer.text[:EXCERPT], retry_after(answer.headers, now)
     reason = f"the CRM answered {status}: {rule.why or _WORDS.get(rule.means, '')}"

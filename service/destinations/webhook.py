@@ -17,7 +17,7 @@ from service.destinations import outcome
 from service.destinations.destination import Conversation
 from service.destinations.envelope import envelope, erasure, flat, values
 from service.destinations.outcome import Outcome, Rejected
-from service.destinations.rules import Answer, Rule, first_that_fits, judge_by
+from service.destinations.rules import Response, Rule, first_that_fits, judge_by
 from service.destinations.template import (
     Absent,
     LacksError,
@@ -121,7 +121,7 @@ class Webhook:
         lines = [f"{self.method} {url}", *(f"{name}: {value}" for name, value in headers), ""]
         return "\n".join([*lines, self._pretty(self._render(delivery, _mask))])
 
-    def judge(self, answer: Answer, now: int) -> Outcome:
+    def judge(self, answer: Response, now: int) -> Outcome:
         """Return what an answer means here: by its rules, by its lists, by what statuses commonly mean."""
         rule = first_that_fits(self.rules, answer)
         if rule is not None:

@@ -2,7 +2,7 @@
 
 Invariant: pure; the syntax is what the package `email-validator` says it is, and no name server is asked.
 An address is never changed in what it means: the key may fold two spellings of one mailbox, and a
-suggestion is only ever told.
+suggestion is only ever offered.
 """
 
 import re

@@ -155,7 +155,7 @@ def _accept(raw: str, found: Found, spelled: Spelled | None, *, rest: str | None
         international=phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL),
         # Satellite and international numbers belong to no country.
         country=None if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY else region,
-        type=PhoneNumberType.to_string(found.kind),
+        type=PhoneNumberType.to_string(found.number_type),
         flags=(*found.flags, "junk") if _is_junk(number, region) else found.flags,
         extension=None if spelled is None else spelled.extension,
         rest=rest,
@@ -176,5 +176,5 @@ def _is_junk(number: PhoneNumber, region: str | None) -> bool:
 @cache
 def _examples(region: str) -> frozenset[str]:
     """Return the library's example numbers of a region, of every type. There are only some 250 regions."""
-    examples = (phonenumbers.example_number_for_type(region, kind) for kind in PhoneNumberType.values())
-    return frozenset(phonenumbers.national_significant_number(each) for each in examples if each is not None)
+    examples = (phonenumbers.example_number_for_type(region, type_) for type_ in PhoneNumberType.values())
+    return frozenset(phonenumbers.national_significant_number(example) for example in examples if example is not None)

@@ -54,18 +54,18 @@ class Place:
     @classmethod
     def of(cls, country: str, countries: Sequence[str]) -> "Place":
         """Take the known ones among the region codes, the first of them for numbers without a plus."""
-        named = (each.upper() for each in (country, *countries))
-        known = [each for each in named if each in phonenumbers.SUPPORTED_REGIONS]
+        named = (region.upper() for region in (country, *countries))
+        known = [region for region in named if region in phonenumbers.SUPPORTED_REGIONS]
         codes = frozenset(map(phonenumbers.country_code_for_region, known))
         return cls(known[0] if known else None, frozenset(known), codes)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A number that is accepted; `kind` is its PhoneNumberType."""
+    """A number that is accepted; `number_type` is its PhoneNumberType."""
 
     number: PhoneNumber
-    kind: int = PhoneNumberType.UNKNOWN
+    number_type: int = PhoneNumberType.UNKNOWN
     flags: tuple[str, ...] = ()
 
     __repr__ = unshown
@@ -95,10 +95,14 @@ def classify(number: PhoneNumber | int, *flags: str) -> Found | Refused | None:
     if isinstance(number, int):
         return None
     # Valid is what has a type: the library's is_valid_number asks this same question.
-    kind = phonenumbers.number_type(number)
-    if kind == PhoneNumberType.UNKNOWN:
+    number_type = phonenumbers.number_type(number)
+    if number_type == PhoneNumberType.UNKNOWN:
         return None
-    return Refused(Code.PHONE_UNSUPPORTED_TYPE, number=number) if kind in _UNSUPPORTED else Found(number, kind, flags)
+    return (
+        Refused(Code.PHONE_UNSUPPORTED_TYPE, number=number)
+        if number_type in _UNSUPPORTED
+        else Found(number, number_type, flags)
+    )
 
 
 def judge_as_written(spelled: Spelled, place: Place) -> Found | Refused:

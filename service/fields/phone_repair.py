@@ -1,7 +1,7 @@
 """A number that is not valid as written ► the valid one it was meant to be, if that is sure or likely.
 
 Invariant: a repair is sure and leads only into a valid number (rule 6 of the phone rules: a doubled country
-code, a missing plus, `00`); a suggestion is likely, and only ever told.
+code, a missing plus, `00`); a suggestion is likely, and only ever offered.
 """
 
 from collections.abc import Iterator

@@ -66,7 +66,7 @@ def clean(raw: str) -> str | None:
 
 def parts(text: str) -> list[str]:
     """Split at `/ , ; | &` and "or" (rule 2); only parts that hold a digit are given."""
-    return [part for each in _SEPARATOR.split(text) if any(map(str.isdigit, part := each.strip()))]
+    return [part for piece in _SEPARATOR.split(text) if any(map(str.isdigit, part := piece.strip()))]
 
 
 def is_divided(text: str) -> bool:

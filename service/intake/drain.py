@@ -45,7 +45,7 @@ class Drain:
         while batch := await asyncio.to_thread(self._spool.take, self._broken):
             try:
                 return await self._drain(batch)
-            except OSError as error:  # Of the disk: what Redis fails with is told. Other files need not wait for it.
+            except OSError as error:  # The disk's; a failure of Redis is returned. Other files need not wait.
                 self._broken[batch.path] = error
         broken = list(self._broken.values())
         self._broken.clear()

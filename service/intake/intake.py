@@ -187,14 +187,14 @@ class Intake:
         """Look whether Redis answers and is durable, and whether the spool can be written."""
         if self._unfit:
             return Readiness(ready=False, redis=self._unfit, spool="Nothing is taken into it either.")
-        is_safe, told = await self._store.inspect()
+        is_safe, sentence = await self._store.inspect()
         if self._spool is None:
-            return Readiness(is_safe, told, "No spool is configured (LEADS_SPOOL).")
+            return Readiness(is_safe, sentence, "No spool is configured (LEADS_SPOOL).")
         try:
             lines = await asyncio.to_thread(_look_at, self._spool)
         except OSError as error:
-            return Readiness(is_safe, told, f"The spool cannot be written ({error.strerror}).")
-        return Readiness(ready=True, redis=told, spool=f"The spool can be written; {lines} submissions lie in it.")
+            return Readiness(is_safe, sentence, f"The spool cannot be written ({error.strerror}).")
+        return Readiness(ready=True, redis=sentence, spool=f"The spool can be written; {lines} submissions lie in it.")
 
     def _limits(self, form: Form, caller: Caller) -> list[Limit]:
         limits = []
@@ -218,7 +218,7 @@ class Intake:
             receipt=receipt_of(self._secret, form, key, content) if key else secrets.token_urlsafe(18),
             lead=f"lead_{secrets.token_hex(10)}",
             persons=persons,
-            also=tuple(each for each in known_by if each not in persons.values()),
+            also=tuple(name for name in known_by if name not in persons.values()),
             facts={
                 name: (same, self._cipher.seal(value, form.name, name))
                 for name, (same, value) in facts(self._secret, form, content).items()

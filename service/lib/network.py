@@ -56,7 +56,7 @@ def is_public(ip: IP) -> bool:
         return is_public(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF))
     if ip.sixtofour:
         return is_public(ip.sixtofour)
-    return ip.is_global and not (ip.is_multicast or ip.is_site_local or any(ip in each for each in _NEVER))
+    return ip.is_global and not (ip.is_multicast or ip.is_site_local or any(ip in network for network in _NEVER))
 
 
 def network(text: str) -> Network:
@@ -74,10 +74,10 @@ def address_of(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) 
         return UNKNOWN
     hops = [hop for value in forwarded for hop in value.split(",")]
     while hops and _is_trusted(client, trusted):
-        told = _client_ip(hops.pop())
-        if told is None:
+        address = _client_ip(hops.pop())
+        if address is None:
             break
-        client = told
+        client = address
     return (
         str(client)
         if isinstance(client, ipaddress.IPv4Address)

@@ -48,8 +48,11 @@ def own(scheme: str, host: str, public_url: str | None) -> tuple[str, ...]:
 
     The host under either scheme, because TLS ends at a proxy that need not tell.
     """
-    named = (public_url and of_url(public_url), *(normalise(f"{each}://{host}") for each in (scheme, "https", "http")))
-    return tuple(dict.fromkeys(each for each in named if each))
+    named = (
+        public_url and of_url(public_url),
+        *(normalise(f"{known}://{host}") for known in (scheme, "https", "http")),
+    )
+    return tuple(dict.fromkeys(origin for origin in named if origin))
 
 
 def shown_by_google(page: str) -> str | None:

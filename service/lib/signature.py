@@ -73,7 +73,7 @@ def verify(
     signed_at = timestamp_of(timestamp)
     if signed_at is None or abs(now // 1000 - signed_at) > tolerance_s:
         return False
-    given = [each.encode("utf-8", "replace") for each in signatures.split()]
+    given = [signature.encode("utf-8", "replace") for signature in signatures.split()]
     expected = [sign(secret, id, signed_at, body).encode() for secret in secrets]
     return any([hmac.compare_digest(one, other) for one in given for other in expected])  # noqa: C419  no early end
 
@@ -90,7 +90,7 @@ def hmac_hex(secret: Secret, message: bytes) -> str:
 
 def keyed_hash(secret: Secret, *parts: str) -> str:
     """Return 24 URL-safe characters (144 bits) that stand for `parts`; no part can run into the next."""
-    named = b"".join(len(part).to_bytes(4, "big") + part for part in (each.encode() for each in parts))
+    named = b"".join(len(part).to_bytes(4, "big") + part for part in (part.encode() for part in parts))
     digest = hmac.digest(secret.reveal().encode(), named, "sha256")
     return urlsafe_b64encode(digest[:18]).decode()
 

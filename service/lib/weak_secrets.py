@@ -35,7 +35,7 @@ _LOOKED_AT: Final = 500
 # out, which let everything or nothing pass (https://developers.cloudflare.com/turnstile/troubleshooting/testing/).
 _PUBLISHED: Final = frozenset(
     {"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "plJ3nmyCDGBKInavdOK15jsl"}
-    | {f"{kind}x0000000000000000000000000000000AA" for kind in (1, 2, 3)}
+    | {f"{prefix}x0000000000000000000000000000000AA" for prefix in (1, 2, 3)}
 )
 
 
@@ -44,8 +44,8 @@ def weakness(secret: Secret) -> str:
     text = secret.reveal()[:_LOOKED_AT].removeprefix(PREFIX)
     if text.rstrip("=") in _PUBLISHED:
         return "stands in a published example"
-    for each in (text, _decoded(text) if secret.reveal().startswith(PREFIX) else ""):
-        if each and (why := _why(each)):
+    for candidate in (text, _decoded(text) if secret.reveal().startswith(PREFIX) else ""):
+        if candidate and (why := _why(candidate)):
             return why
     return ""
 

@@ -25,7 +25,7 @@ def fold(name: str) -> str:
     if len(name) > _LONG_NAME:
         return name  # it is no field's, and folding it is work
     folded = normalise("NFKC", name).casefold()
-    return "".join(each for each in folded if each not in "-_[]" and not each.isspace())
+    return "".join(sign for sign in folded if sign not in "-_[]" and not sign.isspace())
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,11 +108,11 @@ class _Standing(Collector):
         is_paused: dict[str, bool] = {}
         for form, account in self._accounts.forms.items():
             balanced.add_metric([form], account.is_whole)
-            for name, each in account.destinations.items():
-                waiting.add_metric([form, name], each.waiting)
-                dead.add_metric([form, name], each.dead)
-                oldest.add_metric([form, name], each.oldest_waiting_s or 0)
-                is_paused[name] = each.paused is not None
+            for name, destination in account.destinations.items():
+                waiting.add_metric([form, name], destination.waiting)
+                dead.add_metric([form, name], destination.dead)
+                oldest.add_metric([form, name], destination.oldest_waiting_s or 0)
+                is_paused[name] = destination.paused is not None
         for name, value in is_paused.items():
             paused.add_metric([name], value)
         yield from (waiting, dead, oldest, paused, balanced)

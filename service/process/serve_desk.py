@@ -80,6 +80,6 @@ async def _keep_carrying_out(decisions: Decisions, log: Log) -> None:
             await decisions.carry_out()
         except FAILURES:
             pass  # the pages say so to whoever looks, and what was decided is still there
-        except Exception as error:  # noqa: BLE001 -- one decision that breaks us must not end the care for all others
+        except Exception as error:  # noqa: BLE001 -- one failing decision must not stop this background job
             log_fault(log, error)
         await asyncio.sleep(CARRY_OUT_EVERY_S)

@@ -31,9 +31,9 @@ class _Successors(Multiprocess):
         except CannotStart as error:
             log.error("the old configuration stays", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault
             return
-        before = [each.pid for each in self.processes]
+        before = [process.pid for process in self.processes]
         self.restart_all()
-        replaced = sum(each.pid not in before for each in self.processes)
+        replaced = sum(process.pid not in before for process in self.processes)
         if replaced == len(before):
             log.info("the configuration was read again", processes=replaced)
         else:

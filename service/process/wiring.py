@@ -65,8 +65,8 @@ def connect_server(url: Secret) -> Server:
 def look_at_port(host: str, port: int) -> None:
     """See that we can listen there. Raises CannotStart, since uvicorn would only end without a word."""
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind, protocol) as probe:
+        for family, type_, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, type_, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except OSError as error:
@@ -106,7 +106,7 @@ async def open_server(
         except CannotStart:
             await server.close()
             raise
-        away = next((each for each in findings if each.level == "away"), None)
+        away = next((finding for finding in findings if finding.level == "away"), None)
         if away is None or may_be_away:
             break
         if time.monotonic() > give_up_at:

@@ -69,10 +69,10 @@ class Worker:
                 asyncio.create_task(self._keep_at(self._promote_every_s, self._promote)),
                 *self._expiring(),
             ]
-            work = [asyncio.create_task(each.run(stop)) for each in dispatchers.values()]
+            work = [asyncio.create_task(dispatcher.run(stop)) for dispatcher in dispatchers.values()]
             await stop.wait()
-            for each in dispatchers.values():
-                each.wake()
+            for dispatcher in dispatchers.values():
+                dispatcher.wake()
             if work:
                 await asyncio.wait(work, timeout=FINISH_WITHIN_S)
             for task in (*work, *background):
@@ -90,7 +90,7 @@ class Worker:
         gate = gate_of(self._server, destination)
         return Dispatcher(
             destination, self._config.forms,
-            store=self._store, gate=gate, told=self._note, troubled=self._trouble,
+            store=self._store, gate=gate, on_attempt=self._note, on_trouble=self._trouble,
             courier=Courier(destination, store=self._store, gate=gate, sender=sender, jitter=self._jitter),
             look_again_s=max(LOOK_AGAIN_S, 1.5 * len(self._config.destinations)),
         )  # fmt: skip
@@ -100,8 +100,8 @@ class Worker:
             try:
                 async with self._server.client.pubsub() as wakes:
                     await wakes.subscribe(WAKE)
-                    for each in dispatchers.values():
-                        each.wake()
+                    for dispatcher in dispatchers.values():
+                        dispatcher.wake()
                     while True:
                         message = await wakes.get_message(ignore_subscribe_messages=True, timeout=None)
                         if message and message["data"] in dispatchers:
@@ -133,16 +133,16 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _repair(self) -> None:
-        async for each in walk(self._store, self._config.forms, pause_s=REPAIR_PAUSE_S):
-            log_mended(self._log, each)
+        async for mend in walk(self._store, self._config.forms, pause_s=REPAIR_PAUSE_S):
+            log_mended(self._log, mend)
 
     async def _promote(self) -> None:
-        async for each in upkeep.promote(self._store, self._config.forms.values()):
-            log_promoted(self._log, each)
+        async for promotion in upkeep.promote(self._store, self._config.forms.values()):
+            log_promoted(self._log, promotion)
 
     async def _expire(self, retention: int) -> None:
-        async for each in upkeep.expire(self._store, self._config.forms, retention):
-            log_expired(self._log, each)
+        async for expired in upkeep.expire(self._store, self._config.forms, retention):
+            log_expired(self._log, expired)
 
     def _note(self, attempted: Attempted) -> None:
         if self._troubles:

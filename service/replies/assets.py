@@ -101,7 +101,7 @@ def script(known: str = "", name: str = SCRIPT, *, is_readable: bool = False) ->
     """
     text, tag = _script(name, is_readable)
     headers = {**SCRIPT_HEADERS, "ETag": tag}
-    tags = {each.strip().removeprefix("W/") for each in known.split(",")}
+    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
     return Reply(304, headers=headers) if tags & {tag, "*"} else Reply(200, text, headers)
 
 

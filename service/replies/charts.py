@@ -29,17 +29,17 @@ class Bar:
 
 def bars(listed: Sequence[Bar], name: str) -> Markup:
     """Draw bars, the parts of each one above the other; `name` is what the whole is read out as."""
-    top = _round_up(max((sum(each.parts) for each in listed), default=0))
+    top = _round_up(max((sum(count.parts) for count in listed), default=0))
     step = (WIDTH - _LEFT) / max(1, len(listed))
     width = max(1.0, step * 0.72)
     drawn = [_grid(top)]
-    for number, each in enumerate(listed):
-        parts = _parts(each, _LEFT + number * step + (step - width) / 2, width, top)
-        drawn.append(f"<g><title>{escape(each.title)}</title>{parts}</g>")
+    for number, count in enumerate(listed):
+        parts = _parts(count, _LEFT + number * step + (step - width) / 2, width, top)
+        drawn.append(f"<g><title>{escape(count.title)}</title>{parts}</g>")
     every = max(1, -(-len(listed) // _LABELS))
     drawn += [
-        f'<text class="below" x="{_LEFT + number * step + step / 2:.1f}" y="{HEIGHT - 6}">{escape(each.label)}</text>'
-        for number, each in enumerate(listed)
+        f'<text class="below" x="{_LEFT + number * step + step / 2:.1f}" y="{HEIGHT - 6}">{escape(count.label)}</text>'
+        for number, count in enumerate(listed)
         if number % every == every // 2
     ]
     beginning = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)}">'

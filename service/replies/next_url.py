@@ -57,7 +57,7 @@ def _allowed(url: str, form: Form, own: Sequence[str]) -> str:
     site = origin.normalise(found["origin"]) if found else None
     if not (found and site) or _hides_something(found["path"]):
         return ""
-    is_listed = site in {origin.normalise(each) for each in form.redirects}
+    is_listed = site in {origin.normalise(listed) for listed in form.redirects}
     is_own_page = site in own and found["path"] in {own_path(form), f"{own_path(form)}/thanks"}
     return quote(f"{site}{found['path']}{found['rest']}", safe=_KEPT) if is_listed or is_own_page else ""
 

@@ -46,7 +46,10 @@ def _paths(form: Form) -> Json:
             "post": {
                 "summary": f"{title}: send the form",
                 "parameters": [{"name": "Idempotency-Key", "in": "header", "required": False, "schema": _TEXT}],
-                "requestBody": {"required": True, "content": {kind: {"schema": _fields(form)} for kind in _BODIES}},
+                "requestBody": {
+                    "required": True,
+                    "content": {media_type: {"schema": _fields(form)} for media_type in _BODIES},
+                },
                 "responses": _answers(),
             },
         },
@@ -55,7 +58,7 @@ def _paths(form: Form) -> Json:
                 "summary": f"{title}: check one phone number",
                 "requestBody": {
                     "required": True,
-                    "content": {kind: {"schema": _ref("PhoneQuestion")} for kind in _BODIES[:2]},
+                    "content": {media_type: {"schema": _ref("PhoneQuestion")} for media_type in _BODIES[:2]},
                 },
                 "responses": {"200": _json("What the number is.", "PhoneCheck")} | _failures([404, 429]),
             },
@@ -65,7 +68,7 @@ def _paths(form: Form) -> Json:
                 "summary": f"{title}: check one field",
                 "requestBody": {
                     "required": True,
-                    "content": {kind: {"schema": _ref("FieldQuestion")} for kind in _BODIES[:2]},
+                    "content": {media_type: {"schema": _ref("FieldQuestion")} for media_type in _BODIES[:2]},
                 },
                 "responses": {"200": _json("How it would be taken.", "FieldCheck")} | _failures([404, 429]),
             },
@@ -80,8 +83,8 @@ def _answers() -> Json:
     taken = _json(_TAKEN, "Success")
     sent_on: Json = {"description": "The same for a browser without script: on to `_next`, or to the page of thanks."}
     refused = _failures(sorted(set(CATALOGUE.values()) - {200}))
-    for each in (*refused.values(), broken := _json("A fault of ours; the lead was not taken.", "Failure")):
-        each["content"] |= _page("")["content"]  # A browser without script gets a page.
+    for response in (*refused.values(), broken := _json("A fault of ours; the lead was not taken.", "Failure")):
+        response["content"] |= _page("")["content"]  # A browser without script gets a page.
     return {"200": taken, "303": sent_on, **refused, "500": broken}
 
 

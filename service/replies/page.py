@@ -61,7 +61,7 @@ class _Input:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Listed:
     """One problem in the summary; `id` is that of its input, "" for the whole form."""
 
     text: str
@@ -99,9 +99,11 @@ def again(
     where the submission came from, as `_source` has it: from this page nobody could tell any more. `token` says when
     the form was first opened.
     """
-    told = {problem.field: problem.code for problem in problems.items}
-    doubtful = (each for each in matched.fields.values() if told.get(each.sent) is Code.PHONE_INVALID_BUT_POSSIBLE)
-    typed = next((clean(each.text, multiline=False) for each in doubtful), posted.control.confirm)
+    code_of = {problem.field: problem.code for problem in problems.items}
+    doubtful = (
+        answer for answer in matched.fields.values() if code_of.get(answer.sent) is Code.PHONE_INVALID_BUT_POSSIBLE
+    )
+    typed = next((clean(answer.text, multiline=False) for answer in doubtful), posted.control.confirm)
     control = {"_next": next_url, "_id": posted.control.id, "_confirm": typed, "_source": source, "_token": token}
     refused = {problem.field for problem in problems.items if problem.code is Code.UNKNOWN_FIELD}
     extra = ((name, clean(text, multiline=True)) for name, text in matched.extra.items() if name not in refused)
@@ -140,8 +142,8 @@ def _form(
         _input(form, field, matched.fields.get(field.name), problems, voice, number=number)
         for number, field in enumerate(_labelled(form, voice), start=1)
     ]
-    by_name, title = {each.name: each for each in inputs}, _title(form)
-    told = [_told(problem, by_name.get(problem.field), voice) for problem in problems]
+    by_name, title = {entry.name: entry for entry in inputs}, _title(form)
+    listed = [_listed(problem, by_name.get(problem.field), voice) for problem in problems]
     language = [("_language", voice.language.code)] if form.language == AUTO else []
     return _render(
         "form.html",
@@ -153,8 +155,8 @@ def _form(
         hidden=[*hidden, *language],
         **traps,
         honeypot=form.honeypot,
-        failure=voice.check if told and all(each.id for each in told) else voice.failure,
-        told=told,
+        failure=voice.check if listed and all(entry.id for entry in listed) else voice.failure,
+        listed=listed,
         altcha=isinstance(form.captcha, Altcha),
         turnstile=form.captcha if isinstance(form.captcha, Turnstile) else None,
         widget=assets.TURNSTILE,
@@ -165,13 +167,13 @@ def _labelled(form: Form, voice: Voice) -> Sequence[Field]:
     """Return the fields; the one by which a visitor agrees is called what they agree to."""
     text, _ = form.agreement_in(voice.language.code)
     name = form.consent.field if form.consent else ""
-    return [replace(each, label=text) if each.name == name else each for each in form.fields.values()]
+    return [replace(field, label=text) if field.name == name else field for field in form.fields.values()]
 
 
 def _input(
     form: Form, field: Field, given: Match | None, problems: Sequence[Problem], voice: Voice, *, number: int
 ) -> _Input:
-    kind = TYPES[field.type]
+    row = TYPES[field.type]
     name, value = (given.sent, shown(form, field, given.text)) if given else (field.name, "")
     chosen = _chosen(field, given) if given and field.type == "choices" else [value] if value else []
     wrong = next((problem for problem in problems if problem.field == name), None)
@@ -183,10 +185,10 @@ def _input(
         value=value,
         required=field.required,
         max_length=field.max_length,
-        choices=tuple(dict.fromkeys((*field.choices, *chosen))) if kind.has_choices else (),
+        choices=tuple(dict.fromkeys((*field.choices, *chosen))) if row.has_choices else (),
         chosen=chosen,
-        autocomplete=kind.autocomplete or _AUTOCOMPLETE.get(fold(field.name), ""),
-        inputmode=kind.inputmode,
+        autocomplete=row.autocomplete or _AUTOCOMPLETE.get(fold(field.name), ""),
+        inputmode=row.inputmode,
         problem=_sentence(wrong, voice) if wrong else "",
         is_phone=field.type == "phone",
     )
@@ -200,10 +202,10 @@ def _chosen(field: Field, given: Match) -> Sequence[str]:
 
 
 def _input_of(field: Field, *, is_wrong: bool) -> str:
-    kind = TYPES[field.type]
-    if kind.is_blank_when_wrong and is_wrong:
+    row = TYPES[field.type]
+    if row.is_blank_when_wrong and is_wrong:
         return "text"
-    return "textarea" if kind.may_have_lines and field.multiline else kind.input
+    return "textarea" if row.may_have_lines and field.multiline else row.input
 
 
 def _sentence(problem: Problem, voice: Voice) -> str:
@@ -211,9 +213,9 @@ def _sentence(problem: Problem, voice: Voice) -> str:
     return f"{voice.say(problem)} {meant}".strip()
 
 
-def _told(problem: Problem, beside: _Input | None, voice: Voice) -> _Told:
+def _listed(problem: Problem, beside: _Input | None, voice: Voice) -> _Listed:
     name, place = (beside.label, beside.id) if beside else (problem.field, "")
-    return _Told(f"{name}: {_sentence(problem, voice)}" if name else _sentence(problem, voice), place)
+    return _Listed(f"{name}: {_sentence(problem, voice)}" if name else _sentence(problem, voice), place)
 
 
 def _title(form: Form) -> str:

@@ -70,7 +70,7 @@ def failure(problems: Problems, voice: Voice, *, status: int | None = None) -> R
     """Tell every problem."""
     errors = [_item(problem, voice) for problem in problems.items]
     code = status or problems.status
-    told = {
+    answer = {
         "ok": False,
         "success": False,
         "code": code,
@@ -79,10 +79,10 @@ def failure(problems: Problems, voice: Voice, *, status: int | None = None) -> R
         "errors": errors,
     }
     if all(problem.field for problem in problems.items):
-        told["check"] = voice.check
+        answer["check"] = voice.check
     if hint := hint_of(problems):
-        told["hint"] = hint
-    return json(code, told, {**voice.headers, **failure_headers(problems, code)})
+        answer["hint"] = hint
+    return json(code, answer, {**voice.headers, **failure_headers(problems, code)})
 
 
 def failure_headers(problems: Problems, status: int) -> dict[str, str]:
@@ -119,12 +119,12 @@ def phone_check(voice: Voice, verdict: Verdict) -> Reply:
     if verdict.valid and verdict.phone:
         phone = verdict.phone
         known = {name: getattr(phone, name) for name in ("e164", "national", "international", "country", "type")}
-        told = {"valid": True, "code": verdict.code, "message": voice.valid, **known}
+        answer = {"valid": True, "code": verdict.code, "message": voice.valid, **known}
     else:
         why = voice.say(Problem(verdict.code, values=verdict.values))
         meant = {"suggestion": verdict.suggestion} if verdict.suggestion else {}
-        told = {"valid": False, "code": verdict.code, "message": why, **meant}
-    return json(200, told, voice.headers)
+        answer = {"valid": False, "code": verdict.code, "message": why, **meant}
+    return json(200, answer, voice.headers)
 
 
 def json(status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
@@ -136,8 +136,8 @@ def json(status: int, document: Mapping[str, Any], headers: Mapping[str, str] | 
 
 def page(status: int, html: str, policy: str, headers: Mapping[str, str] | None = None) -> Reply:
     """Answer with a page under its content security policy."""
-    kind = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy}
-    return Reply(status, html.encode(), {**NO_PAGE, **kind, **(headers or {})})
+    of_page = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy}
+    return Reply(status, html.encode(), {**NO_PAGE, **of_page, **(headers or {})})
 
 
 def see_other(address: str) -> Reply:
@@ -173,15 +173,15 @@ def cors(origin: str | None) -> dict[str, str]:
 
 def wants_page(accept: str, requested_with: str, *, is_json_body: bool) -> bool:
     """Tell whether the answer is a page: `Accept` names text/html, and nothing says that a script asks."""
-    ranges = [each.replace(" ", "").lower().split(";") for each in accept.split(",")]
-    named = any(kind == "text/html" and not _is_refused(rest) for kind, *rest in ranges)
+    ranges = [part.replace(" ", "").lower().split(";") for part in accept.split(",")]
+    named = any(media_type == "text/html" and not _is_refused(rest) for media_type, *rest in ranges)
     return named and not is_json_body and requested_with.strip().lower() != "xmlhttprequest"
 
 
 def _is_refused(parameters: list[str]) -> bool:
-    return any(each.startswith("q=0") and not each.strip("q=0.") for each in parameters)
+    return any(parameter.startswith("q=0") and not parameter.strip("q=0.") for parameter in parameters)
 
 
 def _item(problem: Problem, voice: Voice) -> dict[str, str]:
-    told = {"field": problem.field, "code": str(problem.code), "message": voice.say(problem)}
-    return told | ({"suggestion": problem.suggestion} if problem.suggestion else {})
+    answer = {"field": problem.field, "code": str(problem.code), "message": voice.say(problem)}
+    return answer | ({"suggestion": problem.suggestion} if problem.suggestion else {})

@@ -41,7 +41,7 @@ class FormAccount(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_whole(self) -> bool:
         """Whether the form's own sum and each destination's hold."""
-        return self.balanced and all(each.balanced for each in self.destinations.values())
+        return self.balanced and all(destination.balanced for destination in self.destinations.values())
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +57,8 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
             if not form.balanced:
                 found.append(_gap(f"form {name}", "received", form.received, sum(_columns(form, SUBMISSIONS))))
             found += [
-                _gap(f"form {name}, destination {each}", "owed", account.owed, sum(_columns(account, VERSIONS)))
-                for each, account in form.destinations.items()
+                _gap(f"form {name}, destination {destination}", "owed", account.owed, sum(_columns(account, VERSIONS)))
+                for destination, account in form.destinations.items()
                 if not account.balanced
             ]
         return found
@@ -87,11 +87,11 @@ def _destination(
     name: str, counts: dict[str, int], oldest: int | None, pauses: dict[str, str], now: int
 ) -> DestinationAccount:
     owed = counts.get(f"{name}:owed", 0)
-    each = {column: counts.get(f"{name}:{column}", 0) for column in VERSIONS}
+    numbers = {column: counts.get(f"{name}:{column}", 0) for column in VERSIONS}
     return DestinationAccount(
         owed=owed,
-        **each,
+        **numbers,
         oldest_waiting_s=None if oldest is None else max(0, now - oldest) / 1000,
         paused=pauses.get(name),
-        balanced=owed == sum(each.values()),
+        balanced=owed == sum(numbers.values()),
     )

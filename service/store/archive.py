@@ -94,12 +94,15 @@ class KeptLead(msgspec.Struct, frozen=True):
     goes_out_at: int | None = None
     """When a person's limit, which holds it back, lets that go out (ms); None: no limit does."""
     erased_at: int | None = None
-    """When it was erased (ms): nothing is kept but that some destinations have yet to be told."""
+    """When it was erased (ms): nothing is kept but which destinations have yet to hear of it."""
 
     def with_obstacles(self, pauses: Mapping[str, str], waits: Mapping[str, int]) -> "KeptLead":
         """Return the same, with why nothing is sent to some destinations, and due no earlier than they asked for."""
-        told = [each.behind(pauses.get(each.destination), waits.get(each.destination, 0)) for each in self.deliveries]
-        return msgspec.structs.replace(self, deliveries=tuple(told))
+        deliveries = [
+            delivery.behind(pauses.get(delivery.destination), waits.get(delivery.destination, 0))
+            for delivery in self.deliveries
+        ]
+        return msgspec.structs.replace(self, deliveries=tuple(deliveries))
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -190,7 +193,7 @@ class Archive:
         record = _record(kept.get(f"d:{destination}"))
         version = record.last("w") or record.last("xd") or int(kept["version"])
         before = record.b.get(str(version), record.last("d"))
-        versions = (kept.get(f"v:{each}", "") for each in (version, before))
+        versions = (kept.get(f"v:{number}", "") for number in (version, before))
         return delivery_of(self._cipher, form, (lead, version, 0, kept["first"], "", *versions))
 
     async def _delivery(self, form: str, lead: str, destination: str, kept: dict[str, str]) -> KeptDelivery:
@@ -231,15 +234,15 @@ class Archive:
         """Return what lies in quarantine, the oldest first: the `latest` so many, 0 for all."""
         ids = _texts(await self._server.client.zrange(f"{base_of(form.name)}quarantine", -latest, -1))
         found = []
-        for each in ids:
-            text = await self._server.client.hget(f"{base_of(form.name)}held", each)
+        for id_ in ids:
+            text = await self._server.client.hget(f"{base_of(form.name)}held", id_)
             if text is None:
                 continue  # Released or dropped since.
             line = msgspec.json.decode(text, type=Line)
             content = self._content(form, {name: (*fact, line.at) for name, fact in line.facts.items()})
             limit = None if line.score is None else line.spam_limit
             said = (line.signals, line.score, limit)
-            found.append(Quarantined(each, form.name, line.at, line.receipt, _reasons(line), content, *said))
+            found.append(Quarantined(id_, form.name, line.at, line.receipt, _reasons(line), content, *said))
         return found
 
     async def dead(self, form: str, destination: str, most: int = 0) -> list[DeadDelivery]:
@@ -250,7 +253,7 @@ class Archive:
             record = _record(kept)
             found += [
                 DeadDelivery(form, destination, lead, int(version), at, why, self._excerpt(form, text))
-                for version, (at, why, text) in sorted(record.why.items(), key=lambda each: int(each[0]))
+                for version, (at, why, text) in sorted(record.why.items(), key=lambda death: int(death[0]))
                 if record.s[int(version) - 1] == "x"
             ]
         return found
@@ -267,7 +270,7 @@ def _reasons(line: Line) -> tuple[str, ...]:
 
 
 def _texts(listed: Iterable[object]) -> list[str]:
-    return [str(each) for each in listed]
+    return [str(name) for name in listed]
 
 
 def _submissions(log: str) -> Iterable[Submission]:

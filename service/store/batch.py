@@ -89,12 +89,12 @@ class Batches:
 
     async def _carry(self, calls: Sequence[Call]) -> None:
         try:
-            answers = await self._ask([("EVALSHA", each.sha, 1, each.key, *each.args) for each in calls], calls)
+            answers = await self._ask([("EVALSHA", call.sha, 1, call.key, *call.args) for call in calls], calls)
             unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if unknown:
                 again = [calls[index] for index in unknown]
-                told = await self._ask([("EVAL", each.text, 1, each.key, *each.args) for each in again], again)
-                for index, answer in zip(unknown, told, strict=True):
+                loaded = await self._ask([("EVAL", call.text, 1, call.key, *call.args) for call in again], again)
+                for index, answer in zip(unknown, loaded, strict=True):
                     answers[index] = answer
         except BaseException as error:  # noqa: BLE001 -- whatever broke the pipeline, everybody in it must hear of it
             answers = [error] * len(calls)
@@ -117,13 +117,13 @@ class Batches:
         pipe.set(f"{calls[0].key}{SYNCED}", 1)
         for slice_ms in FSYNC_ON_REPLICAS_MS:
             pipe.execute_command("WAITAOF", 0, self._replicas, slice_ms)
-        told = await pipe.execute(raise_on_error=False)
-        return _synced(list(told[: len(commands)]), told[len(commands) :], self._replicas)
+        results = await pipe.execute(raise_on_error=False)
+        return _synced(list(results[: len(commands)]), results[len(commands) :], self._replicas)
 
 
 def _synced(answers: list[Any], behind: Sequence[Any], replicas: int) -> list[Any]:
     """Return the answers, each that is none where what was asked behind them failed or came to too few replicas."""
-    failure = next((each for each in behind if isinstance(each, Exception)), None)
+    failure = next((call for call in behind if isinstance(call, Exception)), None)
     if failure is None and int(behind[-1][1]) < replicas:
         failure = NotReplicatedError()
-    return answers if failure is None else [each if isinstance(each, Exception) else failure for each in answers]
+    return answers if failure is None else [answer if isinstance(answer, Exception) else failure for answer in answers]

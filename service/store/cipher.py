@@ -63,7 +63,7 @@ class Cipher:
         if not self._keys:
             raise UnreadableError(NO_KEY_GIVEN)
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 -- only where it is asked for
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 -- the same
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 -- it takes long to import, and few installations encrypt
 
         try:
             raw = base64.b64decode(text[1:], altchars=b"-_", validate=True)

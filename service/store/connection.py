@@ -35,8 +35,8 @@ class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     async def aclose(self) -> None:
         """Close every connection, those to the sentinels too, which the library leaves open."""
         await super().aclose()
-        for each in self.sentinel_manager.sentinels:
-            await each.aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def connect(url: str, *, connections: int = 32) -> Redis:
@@ -77,7 +77,7 @@ def _sentinel_pool(rest: str, options: dict[str, Any]) -> _SentinelPool:
     if found is None:
         raise CannotStart(UNREADABLE_SENTINELS)
     login = {name: unquote(found[name]) for name in ("username", "password") if found[name]}
-    named = (each.partition(":") for each in found["hosts"].split(","))
+    named = (host.partition(":") for host in found["hosts"].split(","))
     watchers = [(host, int(port or SENTINEL_PORT)) for host, _, port in named]
     if any(port > LAST_PORT for _, port in watchers):
         raise CannotStart(UNREADABLE_SENTINELS)

@@ -53,8 +53,8 @@ class Eraser:
     async def find(self, form: str, hashes: Iterable[str]) -> list[str]:
         """Return what is held under these person hashes: lead ids, and "?id" of quarantined submissions."""
         found: dict[str, None] = {}
-        for each in hashes:
-            held = await self._server.client.hget(f"{base_of(form)}index", each)
+        for hash_ in hashes:
+            held = await self._server.client.hget(f"{base_of(form)}index", hash_)
             found |= dict.fromkeys(str(held or "").split())
         return list(found)
 
@@ -66,8 +66,8 @@ class Eraser:
         leads, quarantined = await self._server.run(
             "erase", base_of(form), self._server.now(), SLACK_MS, msgspec.json.encode(list(understands)), *hashes
         )
-        told = tuple(ErasedLead(form, lead, tuple(told), tuple(untold)) for lead, told, untold in leads)
-        return Erased(told, int(quarantined))
+        gone = tuple(ErasedLead(form, lead, tuple(told), tuple(untold)) for lead, told, untold in leads)
+        return Erased(gone, int(quarantined))
 
     async def expire(self, form: str, before: int) -> Expired:
         """Delete what is settled and older than `before` (ms)."""

@@ -1,6 +1,6 @@
 """What a Redis server must be like, and what is wrong with one, in sentences that tell what to change.
 
-Invariant: reads what a server told, or the error it gave; asks it nothing.
+Invariant: reads what a server said, or the error it gave; asks it nothing.
 """
 
 import re
@@ -79,11 +79,11 @@ def is_script_fault(error: Failure) -> bool:
 
     A server that is busy with a script, ends one, or lets us run it but not its commands, says "script" as well.
     """
-    told = str(error)
-    return type(error) is ResponseError and "@user_script" in told and not told.startswith(_NOT_OVER_WHAT_IT_WAS_GIVEN)
+    text = str(error)
+    return type(error) is ResponseError and "@user_script" in text and not text.startswith(_NOT_OVER_WHAT_IT_WAS_GIVEN)
 
 
-def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- a table
+def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- one sentence a kind of error
     """Say what a failed call to the server means and what to do about it, without repeating what was sent."""
     match error:
         case NotReplicatedError():
@@ -109,16 +109,16 @@ def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- a table
 
 
 def _sentence_of_refusal(error: Failure) -> str:
-    told = str(error)
-    if isinstance(error, NoPermissionError) or told.startswith("ACL failure"):  # the latter from within a script
+    text = str(error)
+    if isinstance(error, NoPermissionError) or text.startswith("ACL failure"):  # the latter from within a script
         return _NOT_ALLOWED
     if _is_ancient(error):
         return f"This Redis is older than 6; the service {_NEEDS}"
-    if "MISCONF" in told:
-        return _CANNOT_WRITE if "AOF" in told else _CANNOT_SAVE
-    if "NOREPLICAS" in told:
+    if "MISCONF" in text:
+        return _CANNOT_WRITE if "AOF" in text else _CANNOT_SAVE
+    if "NOREPLICAS" in text:
         return _FEW_REPLICAS
-    if told.startswith("CLOSED"):
+    if text.startswith("CLOSED"):
         return _CLOSED
     return f"Redis refused a command ({type(error).__name__}). Its log says more."
 
@@ -153,35 +153,35 @@ def findings_of(info: dict[str, Any], settings: dict[str, str] | None, schema: s
 
 def durability_of(info: dict[str, Any], settings: dict[str, str] | None) -> list[Finding]:
     """Return what could lose a write that a server, primary or replica, has confirmed."""
-    told = settings or {
+    known = settings or {
         "appendonly": "yes" if int(info.get("aof_enabled", 0)) else "no",
         "maxmemory-policy": str(info.get("maxmemory_policy", "noeviction")),
     }
     found = []
-    if told.get("appendonly") == "no":
+    if known.get("appendonly") == "no":
         found.append(Finding("unsafe", "Redis keeps no append-only file: a crash loses leads. Set `appendonly yes`."))
-    elif "appendfsync" not in told:
+    elif "appendfsync" not in known:
         found.append(
             Finding(
                 "unknown",
                 "This Redis does not tell its `appendfsync`. Make sure with its provider that it is `always`.",
             )
         )
-    elif told["appendfsync"] != "always":
+    elif known["appendfsync"] != "always":
         found.append(
             Finding(
                 "unsafe",
-                f"Redis has `appendfsync {told['appendfsync']}`: a crash loses leads. Set `appendfsync always`.",
+                f"Redis has `appendfsync {known['appendfsync']}`: a crash loses leads. Set `appendfsync always`.",
             )
         )
-    if told.get("no-appendfsync-on-rewrite") == "yes":
+    if known.get("no-appendfsync-on-rewrite") == "yes":
         found.append(
             Finding("unsafe", "Redis does not fsync while it rewrites its file. Set `no-appendfsync-on-rewrite no`.")
         )
-    if told.get("maxmemory-policy", "noeviction") != "noeviction":
+    if known.get("maxmemory-policy", "noeviction") != "noeviction":
         found.append(
             Finding(
-                "unsafe", f"Redis may evict leads (`{told['maxmemory-policy']}`). Set `maxmemory-policy noeviction`."
+                "unsafe", f"Redis may evict leads (`{known['maxmemory-policy']}`). Set `maxmemory-policy noeviction`."
             )
         )
     if info.get("aof_last_write_status", "ok") != "ok":
@@ -194,11 +194,11 @@ def verdict(findings: Sequence[Finding], *, takes_risk: bool = False) -> tuple[b
 
     `takes_risk`: also by one that could lose what it confirms.
     """
-    risky = any(each.level == "unsafe" for each in findings)
+    risky = any(finding.level == "unsafe" for finding in findings)
     allowed = {"unknown", "unsafe"} if takes_risk else {"unknown"}
-    bad = [each.sentence for each in findings if each.level not in allowed]
-    told = bad or [each.sentence for each in findings] + [RISK_TAKEN] * risky
-    return not bad, " ".join(told) or "Redis answers and is durable."
+    bad = [finding.sentence for finding in findings if finding.level not in allowed]
+    sentences = bad or [finding.sentence for finding in findings] + [RISK_TAKEN] * risky
+    return not bad, " ".join(sentences) or "Redis answers and is durable."
 
 
 def lack_of_replicas(connected: int, wanted: int) -> Finding | None:

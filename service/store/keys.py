@@ -8,7 +8,7 @@ stands in no key.
                               kept (said since that version), pace (until when its person's limit is used up),
                               v:N (a version, see `records.Version`), d:DEST (delivery record, see shared/states.lua),
                               a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,
-                              its v:N, and d:DEST and a:DEST of those that have yet to be told
+                              its v:N, and d:DEST and a:DEST of those that have yet to hear of it
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window
 `leads:{FORM}:idem:HASH`      "at lead"; runs out after a day
 `leads:{FORM}:text:HASH`      sorted set: hash of who sent this text lately ► when, a few; runs out after a day

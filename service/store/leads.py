@@ -148,12 +148,12 @@ class Store:
     async def latest(self, form: str, start: int, limit: int) -> list[str]:
         """Return the ids of a form's leads from the `start`-th on, the one with the latest version first."""
         found = await self.server.client.zrevrange(f"{base_of(form)}leads", start, start + limit - 1)
-        return [str(each) for each in found]
+        return [str(lead) for lead in found]
 
     async def repair(self, form: str, leads: Sequence[str]) -> list[Mended]:
         """See that each version these leads are owed stands where it must; return what had to be mended."""
         mended = await self.server.run("repair", base_of(form), self.server.now(), *leads)
-        return [Mended(form, *each) for each in mended]
+        return [Mended(form, *mend) for mend in mended]
 
     async def take_strays(
         self, form: str, destination: str, queue: Queue, cursor: str, limit: int
@@ -163,7 +163,7 @@ class Store:
         Returns where to go on, "0" at the end, and what was taken out.
         """
         further, strays = await self.server.run("strays", base_of(form), destination, queue, cursor, limit)
-        return str(further), [Mended(form, str(each), destination, "was in a queue and not owed") for each in strays]
+        return str(further), [Mended(form, str(stray), destination, "was in a queue and not owed") for stray in strays]
 
     async def remember_forms(self, forms: Iterable[str]) -> None:
         """Note that these forms are served, so that one taken out of the configuration is not forgotten."""
@@ -171,7 +171,7 @@ class Store:
 
     async def known_forms(self) -> list[str]:
         """Return every form that was ever served, by name."""
-        return sorted(str(each) for each in await self.server.client.smembers(FORMS))
+        return sorted(str(name) for name in await self.server.client.smembers(FORMS))
 
     async def account(self, form: str, destinations: Sequence[str], pauses: dict[str, str]) -> FormAccount:
         """Return a form's account, read in one step."""

@@ -29,9 +29,9 @@ async def read_pauses(server: Server, config: Config) -> dict[str, str]:
     """Return for each paused destination since when and why, in a sentence."""
     pauses = {name: await Gate(server, name, _ANY_PACE).pause() for name in config.destinations}
     return {
-        name: f"{each.kind} since {at(each.since)}: {each.reason}; next probe {at(each.probe_at)}"
-        for name, each in pauses.items()
-        if each
+        name: f"{pause.kind} since {at(pause.since)}: {pause.reason}; next probe {at(pause.probe_at)}"
+        for name, pause in pauses.items()
+        if pause
     }
 
 

@@ -44,15 +44,15 @@ PROOF = "leads:proof:"
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
 _DURABILITY = ("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
 CLOCK_STEPS_MS = 2
-"""What reading two clocks in whole ms can be wrong by."""
+"""Error bound of comparing two clocks that tick in ms."""
 
 
 @cache
 def script(name: str) -> tuple[str, str]:
     """Return the text of `lua/*/NAME.lua` with its `--@include` lines filled in, and its SHA-1, which is its name."""
     folder = files("service.store") / "lua"
-    kinds = (folder / kind / f"{name}.lua" for kind in ("lead", "gate", "copy"))
-    text = next(path for path in kinds if path.is_file()).read_text("utf-8")
+    places = (folder / scripts / f"{name}.lua" for scripts in ("lead", "gate", "copy"))
+    text = next(path for path in places if path.is_file()).read_text("utf-8")
     text = re.sub(
         r"^--@include (\w+)\n",
         lambda found: (folder / "shared" / f"{found[1]}.lua").read_text("utf-8"),
@@ -179,11 +179,11 @@ class Server:
         return tuple(found)
 
     async def _inspect_replicas(self, info: dict[str, Any], wanted: int) -> list[Finding]:
-        named = [each for name, each in info.items() if re.fullmatch(r"slave\d+", name) and isinstance(each, dict)]
+        named = [value for name, value in info.items() if re.fullmatch(r"slave\d+", name) and isinstance(value, dict)]
         found = [lacking] if (lacking := lack_of_replicas(len(named), wanted)) else []
-        for each in named:
-            address = f"{each['ip']}:{each['port']}"
-            client = connect_beside(self.client, str(each["ip"]), int(each["port"]))
+        for server in named:
+            address = f"{server['ip']}:{server['port']}"
+            client = connect_beside(self.client, str(server["ip"]), int(server["port"]))
             try:
                 findings = durability_of(await client.info("everything"), await _settings(client))
             except FAILURES:
@@ -224,13 +224,13 @@ async def _settings(client: "Redis", connection: "Connection | None" = None) -> 
     """
     try:
         if connection is None:
-            told = await client.config_get(*_DURABILITY)
+            settings = await client.config_get(*_DURABILITY)
         else:
             await connection.send_command("CONFIG GET", *_DURABILITY)
-            told = await client.parse_response(connection, "CONFIG GET")
+            settings = await client.parse_response(connection, "CONFIG GET")
     except ResponseError:
         return None
-    return {str(name): str(value) for name, value in told.items()}
+    return {str(name): str(value) for name, value in settings.items()}
 
 
 async def agree_on_keys(server: Server, cipher: Cipher) -> None:

@@ -41,9 +41,9 @@ def read(content_type: str, raw: bytes, form: Form | None = None) -> Posted | Pr
         return TOO_LARGE
     if not raw:
         return refuse(Code.EMPTY)
-    kind, options = _media_type(content_type)
+    media_type, options = _media_type(content_type)
     charset = options.get(b"charset", b"").decode("latin-1")
-    match kind:
+    match media_type:
         case b"multipart/form-data":
             posted = _multipart(options.get(b"boundary", b""), raw, charset, form)
         case b"application/x-www-form-urlencoded":
@@ -51,7 +51,7 @@ def read(content_type: str, raw: bytes, form: Form | None = None) -> Posted | Pr
         case b"" | b"text/plain":
             posted = _plain(raw, charset, form)
         case _:
-            posted = _json(raw, charset, form) if _names_json(kind) else refuse(Code.UNSUPPORTED_MEDIA_TYPE)
+            posted = _json(raw, charset, form) if _names_json(media_type) else refuse(Code.UNSUPPORTED_MEDIA_TYPE)
     return posted
 
 
@@ -60,13 +60,14 @@ def is_json(content_type: str) -> bool:
     return _names_json(_media_type(content_type)[0])
 
 
-def _names_json(kind: bytes) -> bool:
-    return kind in {b"application/json", b"text/json"} or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+def _names_json(media_type: bytes) -> bool:
+    is_suffixed = media_type.startswith(b"application/") and media_type.endswith(b"+json")
+    return is_suffixed or media_type in {b"application/json", b"text/json"}
 
 
 def _media_type(content_type: str) -> tuple[bytes, dict[bytes, bytes]]:
-    kind, options = parse_options_header(content_type.encode("latin-1", "replace"))
-    return kind.strip(), options
+    media_type, options = parse_options_header(content_type.encode("latin-1", "replace"))
+    return media_type.strip(), options
 
 
 def _urlencoded(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:

@@ -31,7 +31,9 @@ def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, 
     }
     printed = {name: (_fingerprint(secret, form, name, same), value) for name, (same, value) in said.items()}
     beside = {"source": content.source, "consent": content.consent, "flags": content.flags}
-    return printed | {name: ("", f"j{msgspec.json.encode(each).decode()}") for name, each in beside.items() if each}
+    return printed | {
+        name: ("", f"j{msgspec.json.encode(answer).decode()}") for name, answer in beside.items() if answer
+    }
 
 
 def content_of(form: Form, packed: Mapping[str, str]) -> Content:

@@ -80,9 +80,9 @@ class _Reading:
         self.name, self.value = bytearray(), bytearray()
 
     def end_part(self) -> None:
-        kind, options = parse_options_header(self.headers.get(b"content-disposition", b""))
+        disposition, options = parse_options_header(self.headers.get(b"content-disposition", b""))
         encoding = self.headers.get(b"content-transfer-encoding", b"").lower()
-        if kind != b"form-data" or b"name" not in options or encoding not in _PLAIN:
+        if disposition != b"form-data" or b"name" not in options or encoding not in _PLAIN:
             raise ValueError("no form field")
         self.parts.append(Piece(options[b"name"], options.get(b"filename"), bytes(self.content)))
 

@@ -26,29 +26,29 @@ def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
     Also of a second number in the same field: somebody may ask about that one.
     """
     found = [
-        (kind, _identity(form, name, answer, kind))
+        (type_, _identity(form, name, answer, type_))
         for name, answer in content.fields.items()
-        for kind in ("phone", "email")
+        for type_ in ("phone", "email")
     ]
     found += [("phone", e164) for answer in content.fields.values() for e164 in _further_numbers(form, answer)]
     found += _beside(form, content) if content.extra else ()
-    return tuple(dict.fromkeys(person_hash(secret, form.name, kind, said) for kind, said in found if said))
+    return tuple(dict.fromkeys(person_hash(secret, form.name, type_, said) for type_, said in found if said))
 
 
-def person_hash(secret: Secret, form: str, kind: str, said: str) -> str:
+def person_hash(secret: Secret, form: str, type_: str, said: str) -> str:
     """Return what stands for a person's phone (E.164), email (as `email.key_of` has it) or words at a form."""
-    return keyed_hash(secret, "person", form, kind, said)
+    return keyed_hash(secret, "person", form, type_, said)
 
 
 def person_keys(secret: Secret, form: Form, content: Content) -> dict[str, str]:
     """Return the person's keys: `phone` and `email` as far as given, else `words`, the hash of all values."""
     keys = {}
-    for kind in ("phone", "email"):
+    for type_ in ("phone", "email"):
         said = next(
-            filter(None, (_identity(form, name, answer, kind) for name, answer in content.fields.items())), None
+            filter(None, (_identity(form, name, answer, type_) for name, answer in content.fields.items())), None
         )
         if said:
-            keys[kind] = person_hash(secret, form.name, kind, said)
+            keys[type_] = person_hash(secret, form.name, type_, said)
     return keys or {"words": person_hash(secret, form.name, "words", _spelled(form, content))}
 
 
@@ -68,13 +68,13 @@ def text_hash(secret: Secret, form: Form, content: Content) -> str | None:
     return keyed_hash(secret, "text", form.name, text) if text else None
 
 
-def _identity(form: Form, name: str, answer: Answer, kind: str) -> str | None:
+def _identity(form: Form, name: str, answer: Answer, type_: str) -> str | None:
     field = form.fields.get(name)
-    if field is None or field.type != kind:
+    if field is None or field.type != type_:
         return None
-    if kind == "phone":
+    if type_ == "phone":
         return answer.phone.e164 if answer.phone else None
-    if kind != "email":
+    if type_ != "email":
         return None
     return None if Code.TYPE_EMAIL in answer.flags else email.key_of(str(answer.value))
 
@@ -84,10 +84,10 @@ def _beside(form: Form, content: Content) -> Iterator[tuple[str, str | None]]:
     names = names_of(form)
     for sent, text in content.extra.items():
         known = names.get(fold(sent))
-        kind = form.fields[known[0]].type if known else "text"
-        if kind == "phone" and (number := phone.read(text, country=form.country, countries=form.countries).phone):
+        type_ = form.fields[known[0]].type if known else "text"
+        if type_ == "phone" and (number := phone.read(text, country=form.country, countries=form.countries).phone):
             yield "phone", number.e164
-        if kind == "email" and (found := email.read(text)):
+        if type_ == "email" and (found := email.read(text)):
             yield "email", found.key
 
 

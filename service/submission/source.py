@@ -1,4 +1,4 @@
-"""Where a submission came from, as far as its browser told.
+"""Where a submission came from, as far as its browser says.
 
 Invariant: pure; a source is a hint, never a reason to refuse. Only the names that `lead` lists are kept, each no longer
 than allowed; whatever else was sent is dropped.
@@ -25,7 +25,7 @@ MAX_VALUE: Final = 300
 _SCHEME: Final = re.compile(r"(?!(?:https?|android-app|ios-app):)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
-_Told: TypeAlias = Mapping[str, str]
+_Texts: TypeAlias = Mapping[str, str]
 
 
 def of(posted: Posted, page: str) -> Source:
@@ -43,8 +43,8 @@ def of(posted: Posted, page: str) -> Source:
         script,
         page=address,
         referrer=script.referrer or _address(hidden.get("referrer", "")),
-        utm=script.utm or next((found for each in places if (found := _utm(each))), {}),
-        click_ids=script.click_ids or next((found for each in places if (found := _click_ids(each))), {}),
+        utm=script.utm or next((found for place in places if (found := _utm(place))), {}),
+        click_ids=script.click_ids or next((found for place in places if (found := _click_ids(place))), {}),
     )
 
 
@@ -56,23 +56,23 @@ def text_of(source: Source) -> str:
 def _of_script(text: str) -> Source:
     if not text:
         return Source()
-    told = json_text.parse_object(text)
-    visit = _visit(told)
-    touches = {name: _touch(told.get(name) if told else None) for name in ("first_touch", "last_touch")}
+    said = json_text.parse_object(text)
+    visit = _visit(said)
+    touches = {name: _touch(said.get(name) if said else None) for name in ("first_touch", "last_touch")}
     return Source(visit.page, visit.referrer, visit.utm, visit.click_ids, **touches)
 
 
 def _touch(node: Node) -> Touch | None:
-    told = node if isinstance(node, Object) else None
-    visit = _visit(told)
-    return msgspec.structs.replace(visit, at=_time(_scalars(told).get("at", ""))) if visit != Touch() else None
+    said = node if isinstance(node, Object) else None
+    visit = _visit(said)
+    return msgspec.structs.replace(visit, at=_time(_scalars(said).get("at", ""))) if visit != Touch() else None
 
 
-def _visit(told: Object | None) -> Touch:
-    if told is None:
+def _visit(said: Object | None) -> Touch:
+    if said is None:
         return Touch()
-    values = _scalars(told)
-    utm, click_ids = (_scalars(told.get(name)) for name in ("utm", "click_ids"))
+    values = _scalars(said)
+    utm, click_ids = (_scalars(said.get(name)) for name in ("utm", "click_ids"))
     return Touch(
         _address(values.get("page", "")),
         _address(values.get("referrer", "")),
@@ -86,7 +86,7 @@ def _scalars(node: Node) -> dict[str, str]:
     return {name: value for name, value in members if isinstance(value, str) and not isinstance(value, Number)}
 
 
-def _tags(sent: _Told) -> dict[str, str]:
+def _tags(sent: _Texts) -> dict[str, str]:
     return {name: text for name, text in sent.items() if name.startswith("utm_") or name in CLICK_IDS}
 
 
@@ -100,15 +100,15 @@ def _query(page: str) -> dict[str, str]:
     return _tags(dict(reversed(pairs)))
 
 
-def _utm(tags: _Told) -> dict[str, str]:
+def _utm(tags: _Texts) -> dict[str, str]:
     return _kept({name: tags.get(f"utm_{name}", "") for name in UTM}) if tags else {}
 
 
-def _click_ids(tags: _Told) -> dict[str, str]:
+def _click_ids(tags: _Texts) -> dict[str, str]:
     return _kept({name: tags.get(name, "") for name in CLICK_IDS}) if tags else {}
 
 
-def _kept(values: _Told) -> dict[str, str]:
+def _kept(values: _Texts) -> dict[str, str]:
     return {name: short for name, text in values.items() if (short := _short(text, MAX_VALUE))}
 
 

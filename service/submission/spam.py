@@ -53,10 +53,10 @@ class _Session(msgspec.Struct, frozen=True):
 
 def of_content(form: Form, control: Control, content: Content) -> dict[str, int]:
     """Return the signals that stand in what was sent."""
-    links = len({each.lower() for text in _searched(form, content) for each in _LINK.findall(text)})
+    links = len({link.lower() for text in _searched(form, content) for link in _LINK.findall(text)})
     emails = (answer for name, answer in content.fields.items() if _is(form, name, "email"))
     addresses = (answer.text for answer in emails if "typo" not in answer.flags)  # a slip is no disposable address
-    phones = (each.phone for each in content.fields.values() if each.phone)
+    phones = (answer.phone for answer in content.fields.values() if answer.phone)
     return _weighed(form, {
         "honeypot": bool(clean(control.gotcha, multiline=True)),
         "trap": bool(clean(control.remark, multiline=True)),
@@ -73,13 +73,13 @@ def of_visit(form: Form, control: Control, session: str, *, secret: Secret, now:
     Our own token says how long the form was open. Where there is none, the browser's word is taken, the longest time
     that it names. A `_token` of another shape is not ours: web frameworks have one of that name.
     """
-    told, age = _read_session(session), read_token(secret, form, control.token, now)
-    times = [_elapsed(control.elapsed), None if told.loadedAt is None else now - told.loadedAt]
-    open_for = age if age is not None else max((each for each in times if each is not None), default=None)
+    session_data, age = _read_session(session), read_token(secret, form, control.token, now)
+    times = [_elapsed(control.elapsed), None if session_data.loadedAt is None else now - session_data.loadedAt]
+    open_for = age if age is not None else max((elapsed for elapsed in times if elapsed is not None), default=None)
     return _weighed(form, {
         "too_fast": open_for is not None and 0 <= open_for < TOO_FAST_MS,
         "stale_token": age is None and _TOKEN.fullmatch(control.token.strip()) is not None,
-        "webdriver": told.webdriver is True or control.webdriver.strip() in {"1", "true"},
+        "webdriver": session_data.webdriver is True or control.webdriver.strip() in {"1", "true"},
     })  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def renew_token(secret: Secret, form: Form, token: str, now: int) -> str:
 
 def long_text(form: Form, content: Content) -> str | None:
     """Return what counts of the longest text in the form's fields; None if it is too short to be known again."""
-    texts = (_folded(each.text) for name, each in content.fields.items() if _is(form, name, "text"))
+    texts = (_folded(answer.text) for name, answer in content.fields.items() if _is(form, name, "text"))
     longest = max(texts, key=len, default="")
     return longest if len(longest) >= LONG_TEXT else None
 
@@ -123,13 +123,13 @@ def _weighed(form: Form, found: Mapping[str, int]) -> dict[str, int]:
     return {name: weight for name, weight in weighed.items() if weight}
 
 
-def _is(form: Form, name: str, kind: str) -> bool:
+def _is(form: Form, name: str, type_: str) -> bool:
     field = form.fields.get(name)
-    return field is not None and field.type == kind
+    return field is not None and field.type == type_
 
 
 def _texts(content: Content) -> Iterator[str]:
-    yield from (each.value for each in content.fields.values() if isinstance(each.value, str))
+    yield from (answer.value for answer in content.fields.values() if isinstance(answer.value, str))
     yield from content.extra.values()
 
 

@@ -66,7 +66,7 @@ def _pairs(data: Node) -> Iterator[tuple[str, str]]:
     """Yield what was filled in; an answer deeper than a list of scalars is kept as JSON."""
     for name, node in data.members if isinstance(data, Object) else ():
         nodes = node if isinstance(node, list) and not any(map(json_text.is_nested, node)) else [node]
-        yield from ((writable(name), _text(each)) for each in nodes if each is not None)
+        yield from ((writable(name), _text(node)) for node in nodes if node is not None)
 
 
 def _within_limits(sent: list[tuple[str, str]], own: Container[str]) -> list[tuple[str, str]]:

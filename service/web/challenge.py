@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from service.config.captcha import is_loopback
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 from service.intake.intake import Unavailable
 from service.lib.network import host_of
 from service.lib.secret import Secret
@@ -128,8 +128,8 @@ class Challenger:
             answer = await verifier.sender.send(request)
         finally:
             verifier.places.release()
-        verifier.is_silent = not isinstance(answer, Answer)
-        if isinstance(answer, Answer):
+        verifier.is_silent = not isinstance(answer, Response)
+        if isinstance(answer, Response):
             return worth(answer)
         return Unverified(f"The verifier did not answer ({type(answer).__name__}).")
 
@@ -143,7 +143,7 @@ class Challenger:
         return self._verifiers[url]
 
 
-def worth(answer: "Answer") -> "Worth | Unverified | Unavailable":
+def worth(answer: "Response") -> "Worth | Unverified | Unavailable":
     """Read what the verifier answered: the token is good, or not, or that cannot be known from it."""
     if answer.status == _TOO_OFTEN:
         return Unavailable("The verifier answered 429: it is asked more often than it allows.")

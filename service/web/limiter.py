@@ -41,5 +41,5 @@ class Limiter:
         if form.limits.form:
             yield self._meter(form.name, "form", form.limits.form), ""
 
-    def _meter(self, form: str, kind: str, rate: Rate) -> Meter:
-        return self._meters.setdefault((form, kind), Meter(rate))
+    def _meter(self, form: str, what: str, rate: Rate) -> Meter:
+        return self._meters.setdefault((form, what), Meter(rate))

@@ -953,7 +953,7 @@ def test_erasing_empties_the_spool_and_what_was_set_aside_of_that_person(leads: 
     (spool / "000-b.aside").write_bytes(line + b"\n" + other + b"\n" + b'{"half\n')
     told = leads("erase", "--phone", "089510 47001")
     assert lead in told.out
-    assert "Lines in 000-b.aside cannot be read by us: look through that file yourself." in told.out
+    assert "Lines in 000-b.aside cannot be read: look through that file yourself." in told.out
     assert not list(spool.glob("*.jsonl"))
     assert (spool / "000-b.aside").read_bytes() == other + b"\n" + b'{"half\n'
     account = leads("status", "--json").json()["forms"]["get-in-touch"]
@@ -980,7 +980,7 @@ def test_a_half_line_that_nobody_drained_yet_is_told_when_a_person_is_erased(lea
     leads.environ(LEADS_SPOOL=str(spool))
     (spool / "000-a.jsonl").write_bytes(b'{"half')
     told = leads("erase", "--phone", "089510 47001")
-    assert "Lines in 000-a.aside cannot be read by us: look through that file yourself." in told.out
+    assert "Lines in 000-a.aside cannot be read: look through that file yourself." in told.out
     assert [path.name for path in spool.iterdir()] == ["000-a.aside"]
 
 

@@ -14,7 +14,7 @@ from service.delivery.connections import PrivateAddressError
 from service.delivery.courier import insist
 from service.destinations.destination import Conversation
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 from service.destinations.webhook import Webhook
 from service.model.lead import Content, Delivery, Lead
 from service.store.records import Claim
@@ -160,7 +160,7 @@ def tried(gives: Any, destination: Any = HOOK) -> Outcome:
 
 
 def test_an_answer_is_judged_by_its_destination() -> None:
-    answer = Answer(409, {}, "exists")
+    answer = Response(409, {}, "exists")
     assert isinstance(tried(answer), Retry)
     assert tried(answer, replace(HOOK, delivered=frozenset({409}))) == Delivered(409)
 
@@ -195,7 +195,7 @@ def test_what_breaks_us_on_an_answer_is_tried_again_by_the_retry_list() -> None:
         def judge(self, *_: object) -> Outcome:
             raise ValueError("Asha Rao")
 
-    answer = Answer(200, {}, "")
+    answer = Response(200, {}, "")
     outcome = tried(answer, Broken("crm", ("https://crm.example.com/",)))
     assert isinstance(outcome, Retry)
     assert (outcome.scope, "ValueError" in outcome.reason, "Asha" in outcome.reason) == ("fault", True, False)
@@ -278,10 +278,10 @@ class TwoSteps(Webhook):
 @pytest.mark.parametrize(
     ("gives", "asked", "expected"),
     [
-        ([Answer(201, {}, "17"), Answer(200, {}, "")], ["/", "/17"], Delivered(200)),
-        ([Answer(404, {}, "")], ["/"], Rejected("it knows no such list")),
+        ([Response(201, {}, "17"), Response(200, {}, "")], ["/", "/17"], Delivered(200)),
+        ([Response(404, {}, "")], ["/"], Rejected("it knows no such list")),
         ([TimeoutError()], ["/"], Retry("the CRM did not answer in time")),
-        ([Answer(201, {}, "17"), TimeoutError()], ["/", "/17"], Retry("the CRM did not answer in time")),
+        ([Response(201, {}, "17"), TimeoutError()], ["/", "/17"], Retry("the CRM did not answer in time")),
     ],
 )
 def test_a_delivery_is_a_conversation_with_one_deadline(gives: list[Any], asked: list[str], expected: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""A destination's loop when things go wrong under it: no slot is lost, and nothing ends it but being told to."""
+"""A destination's loop when things go wrong under it: no slot is lost, and nothing ends it but its stop."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ class Faulty(Store):
 
 
 class Bench:
-    """One dispatcher at work; `attempts` and `troubles` are what it told."""
+    """One dispatcher at work; `attempts` and `troubles` are what it reported."""
 
     def __init__(self, shop: Workshop) -> None:
         self.store = Faulty(shop)
@@ -47,7 +47,7 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def dispatching(shop: Workshop, *, told: Any = None) -> AsyncIterator[Bench]:
+async def dispatching(shop: Workshop, *, on_attempt: Any = None) -> AsyncIterator[Bench]:
     bench = Bench(shop)
     target = shop.config.destinations["crm"]
     gate = gate_of(shop.server, target)
@@ -55,7 +55,7 @@ async def dispatching(shop: Workshop, *, told: Any = None) -> AsyncIterator[Benc
         courier = Courier(target, store=bench.store, gate=gate, sender=sender, jitter=lambda: 0.0)
         dispatcher = Dispatcher(
             target, shop.config.forms, store=bench.store, gate=gate, courier=courier,
-            told=told or bench.attempts.append, troubled=bench.troubles.append, look_again_s=0.2,
+            on_attempt=on_attempt or bench.attempts.append, on_trouble=bench.troubles.append, look_again_s=0.2,
         )  # fmt: skip
         stop = asyncio.Event()
         task = asyncio.create_task(dispatcher.run(stop))
@@ -123,7 +123,7 @@ async def test_a_listener_that_breaks_ends_no_sender(redis_url: str) -> None:
     with Crm() as crm:
         async with Workshop(redis_url, one_crm(crm, more="concurrency = 1")) as shop:
             await shop.submit_many(3)
-            async with dispatching(shop, told=broken) as bench:
+            async with dispatching(shop, on_attempt=broken) as bench:
                 account = await shop.settled()
     assert account.delivered == 3
     assert len(bench.troubles) == 3

@@ -18,7 +18,7 @@ from crm import Crm
 from service.delivery.connections import PrivateAddressError, socket_to_public
 from service.delivery.sender import READ_AT_MOST, Sender
 from service.destinations.failure import judge_failure
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ def post(url: str, content: bytes = b'{"a": 1}') -> httpx.Request:
     return httpx.Request("POST", url, content=content)
 
 
-async def send(url: str, **more: Any) -> Answer | httpx.RequestError | TimeoutError:
+async def send(url: str, **more: Any) -> Response | httpx.RequestError | TimeoutError:
     async with sending(**more) as sender:
         return await sender.send(post(url))
 
@@ -53,7 +53,7 @@ async def send(url: str, **more: Any) -> Answer | httpx.RequestError | TimeoutEr
 async def test_an_answer_comes_back_as_it_was(crm: Crm) -> None:
     crm.answer(418, headers={"Retry-After": "7"}, body="I am a teapot: €")
     answer = await send(crm.url)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert (answer.status, answer.text, answer.headers["retry-after"]) == (418, "I am a teapot: €", "7")
     [request] = crm.requests
     assert (request.method, request.body) == ("POST", b'{"a": 1}')
@@ -62,7 +62,7 @@ async def test_an_answer_comes_back_as_it_was(crm: Crm) -> None:
 async def test_one_connection_carries_request_after_request(crm: Crm) -> None:
     async with sending() as sender:
         for _ in range(5):
-            assert isinstance(await sender.send(post(crm.url)), Answer)
+            assert isinstance(await sender.send(post(crm.url)), Response)
     assert crm.connections == 1
 
 
@@ -78,7 +78,7 @@ async def test_a_body_that_drips_ends_at_the_deadline_and_does_not_unsay_the_sta
     began = time.monotonic()
     answer = await send(crm.url, ms=500)
     assert 0.45 <= time.monotonic() - began < 5
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert answer.status == 200
     assert 1 <= len(answer.text) < 15
 
@@ -129,9 +129,9 @@ async def test_after_many_time_outs_the_sender_still_sends(crm: Crm) -> None:
     async with sending(ms=100, concurrency=2) as sender:
         for _ in range(6):
             both = await asyncio.gather(sender.send(post(crm.url)), sender.send(post(crm.url)))
-            assert not any(isinstance(each, Answer) for each in both)
+            assert not any(isinstance(each, Response) for each in both)
         crm.answer(200)
-        assert isinstance(await sender.send(post(crm.url)), Answer)
+        assert isinstance(await sender.send(post(crm.url)), Response)
 
 
 async def test_of_ten_megabytes_sixteen_kibibytes_are_read(crm: Crm) -> None:
@@ -139,19 +139,19 @@ async def test_of_ten_megabytes_sixteen_kibibytes_are_read(crm: Crm) -> None:
     async with sending() as sender:
         began = time.monotonic()
         answer = await sender.send(post(crm.url))
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Response)
         assert len(answer.text) == READ_AT_MOST == 65_536
         assert time.monotonic() - began < 3
         crm.answer(200, body=b"short")
         again = await sender.send(post(crm.url))
-    assert isinstance(again, Answer)
+    assert isinstance(again, Response)
     assert again.text == "short"
 
 
 async def test_bytes_that_are_no_text_are_shown_as_far_as_they_can_be(crm: Crm) -> None:
     crm.answer(422, body=b"\xff\xfe name \xc3")
     answer = await send(crm.url)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert answer.text == "\ufffd\ufffd name \ufffd"
 
 
@@ -196,7 +196,7 @@ async def test_a_body_that_breaks_off_does_not_unsay_the_status(crm: Crm) -> Non
     task = asyncio.create_task(cut())
     answer = await send(crm.url)
     await task
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert (answer.status, answer.text) == (201, "begin")
 
 
@@ -204,7 +204,7 @@ async def test_a_body_that_breaks_off_does_not_unsay_the_status(crm: Crm) -> Non
 async def test_redirects_are_not_followed(status: int, crm: Crm) -> None:
     crm.answer(status, headers={"Location": crm.url + "/elsewhere"})
     answer = await send(crm.url)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert answer.status == status
     assert len(crm.requests) == 1
 
@@ -212,7 +212,7 @@ async def test_redirects_are_not_followed(status: int, crm: Crm) -> None:
 async def test_a_compressed_answer_is_not_unpacked(crm: Crm) -> None:
     crm.answer(422, headers={"Content-Encoding": "gzip"}, body=gzip.compress(b"x" * 10_000_000))
     answer = await send(crm.url)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert len(answer.text) <= READ_AT_MOST
 
 
@@ -294,7 +294,7 @@ async def test_a_proxy_of_the_environment_is_not_asked(crm: Crm, monkeypatch: py
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert isinstance(await send(crm.url), Answer)
+        assert isinstance(await send(crm.url), Response)
         assert proxy.requests == []
 
 
@@ -334,7 +334,7 @@ async def test_a_certificate_that_the_system_trusts_is_fine(certificate: Path, m
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with Crm(tls=tls(certificate)) as crm:
         answer = await send(crm.url)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     assert answer.status == 200
 
 
@@ -377,7 +377,7 @@ async def test_what_is_sent_has_the_headers_that_were_given_and_no_others(crm: C
 
 async def test_a_server_that_speaks_no_tls_is_tried_again_later(crm: Crm) -> None:
     answer = await send(crm.url.replace("http://", "https://"), ms=500)
-    assert not isinstance(answer, Answer)
+    assert not isinstance(answer, Response)
     assert judge_failure(answer).scope == "delivery"
 
 

@@ -18,7 +18,7 @@ from service.config.config import Config, Mistakes
 from service.config.read import parse
 from service.destinations.outcome import Outcome, Rejected, Retry
 from service.destinations.presets import PRESETS
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 from service.destinations.webhook import Webhook
 from service.model.lead import Answer as Said
 
@@ -233,7 +233,7 @@ def test_an_answer_means_what_its_crm_means_by_it(
     name: str, status: int, said: Any, headers: Mapping[str, str], expected: str
 ) -> None:
     text = said if isinstance(said, str) else json.dumps(said)
-    assert meaning(named(name).judge(Answer(status, headers, text), NOW)) == expected
+    assert meaning(named(name).judge(Response(status, headers, text), NOW)) == expected
 
 
 def meaning(outcome: Outcome) -> str:
@@ -245,7 +245,7 @@ def meaning(outcome: Outcome) -> str:
 def test_a_page_or_an_error_in_a_200_is_never_delivered(name: str, said: str) -> None:
     if name == "hubspot" and said != SIGN_IN:
         said = '{"errors": [{"message": "no"}]}'
-    assert meaning(named(name).judge(Answer(200, {}, said), NOW)) in {"Rejected", "delivery", "setup"}
+    assert meaning(named(name).judge(Response(200, {}, said), NOW)) in {"Rejected", "delivery", "setup"}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -291,8 +291,8 @@ body.context.pageName = "{fields.branch}"
     body = msgspec.json.decode(request.content)
     assert body["context"] == {"pageUri": "https://www.example.com/contact", "pageName": "South"}
     assert len(body["fields"]) == 5
-    assert isinstance(webhook.judge(Answer(200, {}, '{"inlineMessage": "Thanks"}'), NOW), Rejected)
-    assert meaning(webhook.judge(Answer(200, {}, '{"redirectUri": "a"}'), NOW)) == "Delivered"
+    assert isinstance(webhook.judge(Response(200, {}, '{"inlineMessage": "Thanks"}'), NOW), Rejected)
+    assert meaning(webhook.judge(Response(200, {}, '{"redirectUri": "a"}'), NOW)) == "Delivered"
 
 
 def test_a_word_of_the_file_that_no_form_has_is_still_a_mistake() -> None:

@@ -6,14 +6,14 @@ import pytest
 from test_webhook import NOW, from_file
 
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
-from service.destinations.rules import Answer, value_at
+from service.destinations.rules import Response, value_at
 
 OK = 200
 
 
 def means(rules: str, status: int, text: str = "", **headers: str) -> Outcome:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return from_file(f"rules = [{rules}]").judge(Answer(status, named, text), NOW)
+    return from_file(f"rules = [{rules}]").judge(Response(status, named, text), NOW)
 
 
 def kind(outcome: Outcome) -> str:
@@ -57,8 +57,8 @@ def test_the_first_that_fits_decides_and_without_one_the_lists_do() -> None:
     rules = '{ json = "a", is = 1, means = "load" }, { json = "a", exists = true, means = "setup" }'
     assert [kind(means(rules, 400, text)) for text in ('{"a": 1}', '{"a": 2}', "{}")] == ["load", "setup", "Rejected"]
     webhook = from_file('delivered = [409]\nrules = [{ status = 409, text = "twin", means = "rejected" }]')
-    assert isinstance(webhook.judge(Answer(409, {}, "a twin"), NOW), Rejected)
-    assert isinstance(webhook.judge(Answer(409, {}, "exists"), NOW), Delivered)
+    assert isinstance(webhook.judge(Response(409, {}, "a twin"), NOW), Rejected)
+    assert isinstance(webhook.judge(Response(409, {}, "exists"), NOW), Delivered)
 
 
 def test_a_retry_after_counts_and_the_reason_is_in_our_words() -> None:

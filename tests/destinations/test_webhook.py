@@ -358,14 +358,14 @@ def test_any_delivery_renders_to_the_same_bytes_twice(given: Delivery, webhook: 
 
 def test_the_answer_is_read_with_the_lists_of_the_destination() -> None:
     webhook = from_file("delivered = [409]\nrejected = [500]\nretried = [404]")
-    assert webhook.judge(rules.Answer(409, {}, "exists"), NOW) == Delivered(409)
-    assert isinstance(webhook.judge(rules.Answer(500, {}, "no"), NOW), Rejected)
-    match webhook.judge(rules.Answer(404, {"Retry-After": "5"}, "starting"), NOW):
+    assert webhook.judge(rules.Response(409, {}, "exists"), NOW) == Delivered(409)
+    assert isinstance(webhook.judge(rules.Response(500, {}, "no"), NOW), Rejected)
+    match webhook.judge(rules.Response(404, {"Retry-After": "5"}, "starting"), NOW):
         case Retry(_, after, scope):
             assert (after, scope) == (NOW + 5_000, "delivery")
         case other:
             pytest.fail(f"{other}")
-    assert webhook.judge(rules.Answer(200, {}, ""), NOW) == Delivered(200)
+    assert webhook.judge(rules.Response(200, {}, ""), NOW) == Delivered(200)
 
 
 def test_a_webhook_is_a_destination() -> None:

@@ -111,7 +111,7 @@ USE = f'''
 from service.config.config import Config
 from service.config.read import parse
 from service.destinations.outcome import Delivered
-from service.destinations.rules import Answer
+from service.destinations.rules import Response
 from service.destinations.sample import sample_delivery
 from service.model.problem import Problems
 from service.replies import openapi, page, wording
@@ -132,9 +132,9 @@ assert 'type="color"' in page.hosted(form, voice)
 assert openapi.document(config.forms.values())
 talk = line.conversation(sample_delivery(form, 0), lambda: 0)
 assert next(talk).content == b"+918951047001"
-assert talk.send(Answer(200, {{"location": "http://127.0.0.1:1/2"}}, "")).url.path == "/2"
+assert talk.send(Response(200, {{"location": "http://127.0.0.1:1/2"}}, "")).url.path == "/2"
 try:
-    talk.send(Answer(201, {{}}, ""))
+    talk.send(Response(201, {{}}, ""))
 except StopIteration as end:
     assert end.value == Delivered(201)
 assert script("many")[0].startswith("#!lua")

@@ -89,12 +89,12 @@ def _wanted(tag: str) -> str | None:
 def _by_weight(accepted: str) -> list[str]:
     """Return the tags of an `Accept-Language`, the most wanted first, those of one weight in their order."""
     weighted = list(_ranges(accepted))
-    return [tag for tag, weight in sorted(weighted, key=lambda each: -each[1]) if weight > 0]
+    return [tag for tag, weight in sorted(weighted, key=lambda pair: -pair[1]) if weight > 0]
 
 
 def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
-    for each in accepted.split(",", _MOST_RANGES)[:_MOST_RANGES]:
-        tag, _, rest = each.partition(";")
+    for part in accepted.split(",", _MOST_RANGES)[:_MOST_RANGES]:
+        tag, _, rest = part.partition(";")
         name, _, value = rest.replace(" ", "").partition("=")
         yield tag.strip(), _weight(value) if name.lower() == "q" else 1.0
 
