@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from service.config.table import Mistake
 from service.destinations.destination import Destination
-from service.lib.network import Network
+from service.lib.network import PRIVATE, Network
 from service.lib.times import UTC
 from service.model.form import Form
 
@@ -27,13 +27,15 @@ class Service:
     """`[service]`: `replicas` must have a lead on their disks before its visitor is thanked.
 
     `public_url` is the origin under which visitors find the service, None if the request's `Host` tells it.
-    `trusted_proxies` may say whose request they hand on. `retention` (ms): how long what is settled is kept, None: for
-    good. `durable` False: visitors are thanked on the word of a server that may lose what it confirms.
+    `trusted_proxies` may say whose request they hand on. Requests from `monitoring` may read how the service is, and
+    nobody else's. `retention` (ms): how long what is settled is kept, None: for good. `durable` False: visitors are
+    thanked on the word of a server that may lose what it confirms.
     """
 
     replicas: int = 0
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
+    monitoring: tuple[Network, ...] = PRIVATE
     retention: int | None = None
     durable: bool = True
 

@@ -18,7 +18,7 @@ from service.config.validators import check_name, duration, one_of, page_origin,
 from service.config.webhook import read_named, read_webhook
 from service.destinations.destination import Destination
 from service.destinations.presets import PRESETS
-from service.lib.network import Network, network
+from service.lib.network import PRIVATE, Network, network
 from service.lib.times import UTC
 
 MOST_REPLICAS: Final = 5
@@ -105,6 +105,7 @@ def _service(keys: Table) -> Service:
         replicas=keys.read("replicas", whole(0, MOST_REPLICAS), 0),
         public_url=keys.read("public_url", page_origin, no_url),
         trusted_proxies=keys.read("trusted_proxies", several(_network), ()),
+        monitoring=keys.read("monitoring", several(_network), PRIVATE),
         retention=keys.read("retention", duration("1s", "3650d"), no_end),
         durable=keys.read("durable", flag, True),  # noqa: FBT003 -- the default of a setting
     )

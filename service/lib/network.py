@@ -18,6 +18,16 @@ UNKNOWN: Final = "unknown"
 """What counts for the address of whoever has none, such as the peer of a UNIX socket: all of them are one."""
 IPV6_PREFIX: Final = 64
 """A household or a server has at least so much of IPv6 to itself (RFC 6177): it counts as one address."""
+PRIVATE: Final[tuple[Network, ...]] = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
+            "::1/128", "fc00::/7", "fe80::/10",
+        ),
+    )
+)  # fmt: skip
+"""This machine and networks that nobody reaches from the internet (RFC 1918, 3927, 4193, 4291, 6598)."""
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -73,7 +83,7 @@ def address_of(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) 
     if client is None:
         return UNKNOWN
     hops = [hop for value in forwarded for hop in value.split(",")]
-    while hops and _is_trusted(client, trusted):
+    while hops and _is_in(client, trusted):
         address = _client_ip(hops.pop())
         if address is None:
             break
@@ -85,8 +95,24 @@ def address_of(peer: str, forwarded: Iterable[str], trusted: Sequence[Network]) 
     )
 
 
-def _is_trusted(address: IP, trusted: Sequence[Network]) -> bool:
-    return any(address.version == known.version and address in known for known in trusted)
+def is_among(
+    networks: Sequence[Network], peer: str, forwarded: Sequence[str], trusted: Sequence[Network], *, is_handed_on: bool
+) -> bool:
+    """Tell whether a request comes from one of `networks`, as far as that is sure; else as `address_of`.
+
+    `is_handed_on`: something shows that a proxy passed it on. It counts only if a trusted one says for whom.
+    """
+    client = _client_ip(peer)
+    hops = [hop for value in forwarded for hop in value.split(",")]
+    if is_handed_on and not (hops and client and _is_in(client, trusted)):
+        return False
+    while hops and client and _is_in(client, trusted):
+        client = _client_ip(hops.pop())
+    return client is not None and _is_in(client, networks)
+
+
+def _is_in(address: IP, networks: Sequence[Network]) -> bool:
+    return any(address.version == known.version and address in known for known in networks)
 
 
 def _client_ip(text: str) -> IP | None:

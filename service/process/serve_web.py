@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -49,6 +50,7 @@ from service.store.server import agree_on_keys
 from service.web.app import create_app
 from service.web.challenge import Challenger
 from service.web.protocol import BoundedProtocol
+from service.web.request import may_inspect
 
 DRAIN_EVERY_S: Final = 1.0
 BROKEN_S: Final = 30.0
@@ -91,7 +93,7 @@ def create_web() -> Starlette:
         is_script_readable=bool(folder),
     )
     app.router.lifespan_context = functools.partial(_lifespan, parts)
-    app.router.routes.append(Route("/metrics", functools.partial(_metrics, parts.figures)))
+    app.router.routes.append(Route("/metrics", functools.partial(_metrics, parts)))
     if folder:
         secret = look_up(os.environ, "CRM_WEBHOOK_SECRET")
         from service.demo.app import demo_routes  # noqa: PLC0415 -- only `leads dev` shows pages of its own
@@ -157,8 +159,10 @@ class _Notes:
         self.figures.submission(what["form"], what["result"], what["codes"])
 
 
-async def _metrics(figures: WebFigures, _: Request) -> Response:
-    return Response(await asyncio.to_thread(figures.render), headers={**NO_PAGE, "Content-Type": CONTENT_TYPE})
+async def _metrics(parts: _Parts, request: Request) -> Response:
+    if not may_inspect(request, parts.config.service):
+        raise HTTPException(404)
+    return Response(await asyncio.to_thread(parts.figures.render), headers={**NO_PAGE, "Content-Type": CONTENT_TYPE})
 
 
 async def _attend(parts: _Parts) -> None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -30,6 +31,7 @@ from service.store.health import FAILURES, verdict
 from service.store.overview import read_accounts
 from service.store.server import Server, agree_on_keys
 from service.web.protocol import BoundedProtocol
+from service.web.request import may_inspect
 
 
 def run_worker(settings: Settings, config: Config, host: str, port: int, *, until_stdin_closes: bool) -> None:
@@ -115,11 +117,14 @@ def _worker_app(server: Server, config: Config, figures: WorkerFigures) -> Starl
     async def healthz(_: Request) -> JSONResponse:
         return JSONResponse({"ok": True}, headers=NO_PAGE)
 
-    async def readyz(_: Request) -> JSONResponse:
+    async def readyz(request: Request) -> JSONResponse:
         is_ready, why = verdict(await server.inspect(), takes_risk=not config.service.durable)
-        return JSONResponse({"ready": is_ready, "redis": why}, 200 if is_ready else 503, headers=NO_PAGE)
+        told = {"redis": why} if may_inspect(request, config.service) else {}
+        return JSONResponse({"ready": is_ready, **told}, 200 if is_ready else 503, headers=NO_PAGE)
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        if not may_inspect(request, config.service):
+            raise HTTPException(404)
         try:
             accounts = await read_accounts(server, config)
         except FAILURES:

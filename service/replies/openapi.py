@@ -210,7 +210,7 @@ _SCHEMAS: Final[Json] = {
         *("e164", "national", "international", "country", "type", "suggestion"),
     ),
     "Health": _object({"ok": {"const": True}}),
-    "Readiness": _object({"ready": {"type": "boolean"}, "redis": _TEXT, "spool": _TEXT}),
+    "Readiness": _object({"ready": {"type": "boolean"}, "redis": _TEXT, "spool": _TEXT}, "redis", "spool"),
 }
 
 _PUZZLE: Final[Json] = dict.fromkeys(("algorithm", "challenge", "salt", "signature"), _TEXT)
@@ -232,7 +232,7 @@ _PROBES: Final[Json] = {
     "/readyz": {
         "get": {
             "summary": "A visitor could be thanked now",
-            "responses": {"200": _json("Yes.", "Readiness"), "503": _json("No, and why.", "Readiness")},
+            "responses": {"200": _json("Yes.", "Readiness"), "503": _json("No.", "Readiness")},
         }
     },
     "/lead-form.js": {
@@ -244,7 +244,10 @@ _PROBES: Final[Json] = {
     "/metrics": {
         "get": {
             "summary": "Figures for Prometheus",
-            "responses": {"200": {"description": "Its text format.", "content": {"text/plain": {"schema": _TEXT}}}},
+            "responses": {
+                "200": {"description": "Its text format.", "content": {"text/plain": {"schema": _TEXT}}},
+                "404": _json("Not for whoever asks from outside.", "Failure"),
+            },
         }
     },
     "/lead-form-altcha.js": {

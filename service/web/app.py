@@ -35,7 +35,7 @@ from service.submission.field_match import match
 from service.submission.form_data import Control, Posted, gather
 from service.web.challenge import Challenger
 from service.web.limiter import Limiter
-from service.web.request import Visitor, read_body, read_visitor, respond
+from service.web.request import Visitor, may_inspect, read_body, read_visitor, respond
 from service.web.submit import Context, Said, Visit, may_check, submit
 
 _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
@@ -128,8 +128,8 @@ class _Site:
         return respond(request, reply.json(200, {"ok": True}))
 
     async def readyz(self, request: Request) -> Response:
-        found = await self.context.intake.readiness()
-        document = {"ready": found.ready, "redis": found.redis, "spool": found.spool}
+        found, is_told = await self.context.intake.readiness(), may_inspect(request, self.context.config.service)
+        document = {"ready": found.ready, **({"redis": found.redis, "spool": found.spool} if is_told else {})}
         return respond(request, reply.json(200 if found.ready else 503, document))
 
     async def openapi(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ into a request.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +19,9 @@ from service.replies import reply, wording
 from service.replies.reply import Reply
 from service.replies.wording import Voice
 from service.submission import body, webflow
+
+_HANDED_ON: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+"""Headers that proxies add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,17 @@ def read_visitor(request: Request, service: Service) -> Visitor:
         idempotency_key=headers.get("idempotency-key", "").strip(),
         timestamp=headers.get(webflow.TIMESTAMP, ""),
         signature=headers.get(webflow.SIGNATURE, ""),
+    )
+
+
+def may_inspect(request: Request, service: Service) -> bool:
+    """Tell whether a request may read how the service is: its figures, and why it is not ready."""
+    return network.is_among(
+        service.monitoring,
+        request.client.host if request.client else "",
+        request.headers.getlist("x-forwarded-for"),
+        service.trusted_proxies,
+        is_handed_on=any(name in request.headers for name in _HANDED_ON),
     )
 
 

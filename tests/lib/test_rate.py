@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from service.lib.network import UNKNOWN, Network, address_of
+from service.lib.network import PRIVATE, UNKNOWN, Network, address_of, is_among
 from service.lib.rate import MOST_KEYS, Meter, Rate
 from service.model.form import Form, Limits
 from service.web.limiter import CHECKS_A_POST, Limiter
@@ -68,6 +68,36 @@ def test_the_client_is_who_the_last_trusted_proxy_says(peer: str, forwarded: lis
 
 def test_without_a_trusted_proxy_nobody_is_believed() -> None:
     assert address_of("127.0.0.1", ["198.51.100.1"], []) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "is_inside"),
+    [
+        ("127.0.0.1", None, True),
+        ("192.168.0.9", None, True),
+        ("::1", None, True),
+        ("fe80::1%eth0", None, True),
+        ("fd00::5", None, True),
+        ("203.0.113.9", None, False),
+        ("2400:1::1", None, False),
+        ("", None, False),
+        ("/run/leads.sock", None, False),
+        # A proxy that nobody named may pass on whoever it likes; one that says nothing of whom, too.
+        ("192.168.0.9", ["127.0.0.1"], False),
+        ("127.0.0.1", [], False),
+        ("127.0.0.1", ["junk"], False),
+        ("127.0.0.1", ["10.9.9.9, 198.51.100.1"], False),
+        ("127.0.0.1", ["198.51.100.1"], False),
+        ("127.0.0.1", ["198.51.100.1, 10.1.2.3"], False),
+        ("127.0.0.1", ["10.200.0.1"], True),
+        ("203.0.113.9", ["10.200.0.1"], False),
+    ],
+)
+def test_who_may_inspect_comes_from_a_private_network_and_no_proxy_hides_that_it_does_not(
+    peer: str, forwarded: list[str] | None, is_inside: bool
+) -> None:
+    told, is_handed_on = forwarded or [], forwarded is not None
+    assert is_among(PRIVATE, peer, told, PROXIES, is_handed_on=is_handed_on) is is_inside
 
 
 def test_a_process_counts_each_form_and_each_address_by_itself() -> None:

@@ -741,6 +741,15 @@ async def test_the_process_says_that_it_is_up_and_whether_it_is_ready(browser: h
     assert (await browser.get("/readyz")).status_code == 503
 
 
+async def test_a_stranger_learns_whether_the_service_is_ready_and_no_more(
+    browser: httpx.AsyncClient, kept: Kept
+) -> None:
+    for ready, status in ((True, 200), (False, 503)):
+        kept.ready = ready
+        answer = await browser.get("/readyz", headers={"X-Forwarded-For": "10.0.0.1"})
+        assert (answer.status_code, answer.json()) == (status, {"ready": ready})
+
+
 async def test_the_surface_is_described(browser: httpx.AsyncClient) -> None:
     told = (await browser.get("/openapi.json")).json()
     assert {"/f/get-in-touch", "/f/guarded/phone", "/readyz"} <= told["paths"].keys()

@@ -85,6 +85,7 @@ ROUTES = [
     ("GET", "/healthz", 200, {}),
     ("GET", "/readyz", 200, {}),
     ("GET", "/metrics", 200, {}),
+    ("GET", "/metrics", 404, {"X-Forwarded-For": "127.0.0.1"}),
     ("GET", "/openapi.json", 200, {}),
 ]
 

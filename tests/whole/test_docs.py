@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -116,7 +117,7 @@ def written(value: object, kind: str) -> str:
             return str(value).lower()
         case int():
             return f'"{show(value)}"' if "duration" in kind else str(value)
-        case str() | ZoneInfo():
+        case str() | ZoneInfo() | IPv4Network() | IPv6Network():
             return json.dumps(str(value))
         case tuple() | frozenset():
             return f"[{', '.join(written(each, kind) for each in value)}]"

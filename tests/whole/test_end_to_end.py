@@ -144,6 +144,10 @@ def test_web_and_worker_survive_a_restart_of_redis(tmp_path: Path, own_redis: Em
         assert away.json()["errors"][0]["code"] == "UNAVAILABLE"
         assert request(web.port, "GET", "/readyz").status == 503
         assert request(worker.port, "GET", "/readyz").status == 503
+        for port in (web.port, worker.port):
+            stranger = {"X-Forwarded-For": "10.0.0.1"}
+            assert request(port, "GET", "/metrics", headers=stranger).status == 404
+            assert request(port, "GET", "/readyz", headers=stranger).json() == {"ready": False}
         own_redis.start()
         until(lambda: post(web.port, name="Back", phone="8951047003").status == 200, 20)
         crm.wait_for(2, 20)
