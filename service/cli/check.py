@@ -5,7 +5,7 @@ Invariant: prints; no secret is ever printed.
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
@@ -21,6 +21,7 @@ from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
 from service.store.health import Finding, verdict
+from service.up.installation import environment_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,9 +33,10 @@ def check(
     redis: Annotated[bool, typer.Option("--redis", help="Also look whether Redis is durable.")] = False,
 ) -> None:
     """Read the configuration and the secrets and print every mistake in them; exit 1 if there is one."""
-    path, troubles = config_path(os.environ), list(_troubles_of_secrets())
+    environ = environment_of(os.environ, may_be_stopped=True)
+    path, troubles = config_path(environ), list(_troubles_of_secrets(environ))
     try:
-        config = load_config(path, os.environ)
+        config = load_config(path, environ)
     except CannotStart as error:
         raise CannotStart("\n".join([str(error), *troubles])) from None
     troubles += [f"{mistake.path}: {mistake.message}." for mistake in guessable(config)]
@@ -42,41 +44,41 @@ def check(
         raise CannotStart("\n".join(troubles))
     for remark in config.warnings:
         typer.echo(f"worth a look: {remark.path}: {remark.message}")
-    if look_up(os.environ, "LEADS_SECRET") is None:
+    if look_up(environ, "LEADS_SECRET") is None:
         typer.echo("worth a look: LEADS_SECRET: is not set here, and `leads serve` and `leads work` need it")
     if redis:
-        _check_redis(config)
+        _check_redis(config, redis_url(environ))
     typer.echo(f"{path} is fine: forms {', '.join(config.forms)}; destinations {', '.join(config.destinations)}.")
 
 
-def _troubles_of_secrets() -> Iterator[str]:
+def _troubles_of_secrets(environ: Mapping[str, str]) -> Iterator[str]:
     try:
-        secret = secret_of(os.environ)
+        secret = secret_of(environ)
     except CannotStart as error:
         secret = None
         yield str(error)
     if secret and (why := weakness(secret)):
         yield f"LEADS_SECRET: it {why}. Make one with `{RANDOM_TEXT}`."
     try:
-        cipher_of(encryption_keys(os.environ))
+        cipher_of(encryption_keys(environ))
     except CannotStart as error:
         yield str(error)
     else:
-        yield from troubles_of_keys()
+        yield from troubles_of_keys(environ)
 
 
-def troubles_of_keys() -> Iterator[str]:
+def troubles_of_keys(environ: Mapping[str, str]) -> Iterator[str]:
     """Say of each encryption key that anybody could guess why that is."""
-    listed = encryption_keys(os.environ)
+    listed = encryption_keys(environ)
     for number, key in enumerate(listed_in(listed) if listed else (), 1):
         # A key is the base64 of its bytes, as a webhook's secret is: both are looked at.
         if why := weakness(Secret(f"{PREFIX}{key}")):
             yield f"LEADS_ENCRYPTION_KEY: key {number} {why}. {HOW_TO_MAKE_KEY}"
 
 
-def _check_redis(config: Config) -> None:
+def _check_redis(config: Config, url: Secret) -> None:
     async def look() -> tuple[Finding, ...]:
-        server = connect_server(redis_url(os.environ))
+        server = connect_server(url)
         try:
             return await server.inspect(replicas=config.service.replicas)
         finally:

@@ -4,14 +4,15 @@ Invariant: prints nothing.
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from service.config.config import Config
 from service.lib.errors import CannotStart
-from service.process.settings import config_path, encryption_keys, redis_url
+from service.process.settings import USUAL_REDIS, config_path, encryption_keys, redis_url
 from service.process.wiring import cipher_of, load_config, with_server
 from service.store.archive import Archive
+from service.store.health import UNREACHABLE
 from service.store.leads import Store
 from service.store.server import Server
 from service.up.installation import environment_of
@@ -30,7 +31,26 @@ def configuration() -> Config:
 
 def ask(work: Callable[[Server], Awaitable[T]]) -> T:
     """Run `work` with the server of the installation that is meant."""
-    return with_server(redis_url(environment_of(os.environ)), work)
+    environ = environment_of(os.environ)
+    try:
+        return with_server(redis_url(environ), work)
+    except CannotStart as error:
+        raise CannotStart(_as_they_know_it(str(error), environ)) from None
+
+
+def _as_they_know_it(told: str, environ: Mapping[str, str]) -> str:
+    """Return what cannot be done, for somebody who knows of `leads up` and of no Redis too."""
+    url = "LEADS_REDIS_URL"
+    if told != UNREACHABLE or {url, f"{url}_FILE"} & os.environ.keys():
+        return told
+    if url in environ:
+        return (
+            "The server of this `leads up` does not answer. What it says at its terminal or in its journal tells why."
+        )
+    return (
+        "No `leads up` runs in ./data or ./.data, and without LEADS_REDIS_URL no other Redis is known than "
+        f"{USUAL_REDIS}, where none answers. Beside a `leads up` on another folder, say LEADS_DATA=FOLDER."
+    )
 
 
 def archive_on(server: Server) -> Archive:

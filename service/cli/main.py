@@ -143,7 +143,7 @@ def _prepare(*, is_web: bool) -> tuple[Settings, Config]:
     config = load_config(settings.config, os.environ)
     if "LEADS_DEMO" not in os.environ:
         weak = ["LEADS_SECRET"] * bool(weakness(settings.secret))
-        weak += ["LEADS_ENCRYPTION_KEY"] * any(troubles_of_keys())
+        weak += ["LEADS_ENCRYPTION_KEY"] * any(troubles_of_keys(os.environ))
         for path in (*[warning.path for warning in guessable(config)], *weak):
             say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
 

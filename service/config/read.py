@@ -4,6 +4,7 @@ Invariant: pure; the text, the environment and the reading of files are passed i
 it, and no message repeats what may be a secret. A value is checked here, once, and never again.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -22,6 +23,7 @@ from service.lib.network import PRIVATE, Network, network
 from service.lib.times import UTC
 
 MOST_REPLICAS: Final = 5
+_CURLY: Final = frozenset("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb")
 KINDS: Final[Mapping[str, Callable[[str, Table, Reach, Environment], Destination]]] = {
     "webhook": read_webhook, **dict.fromkeys(PRESETS, read_named),
 }  # fmt: skip
@@ -39,8 +41,15 @@ def parse(text: str, environ: Mapping[str, str], read_file: Callable[[str], str]
     except ValueError as error:  # TOMLDecodeError, or a number with thousands of digits
         broken = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number is too long"
         broken = broken.replace("at end of document", f"at line {text.count(chr(10)) + 1}, the end of the file")
-        return Mistakes((Mistake("", f"this is not TOML: {broken}"),))
+        return Mistakes((Mistake("", f"this is not TOML: {broken}{_about_quotes(text, broken)}"),))
     return _read(tree, Environment(environ, read_file))
+
+
+def _about_quotes(text: str, broken: str) -> str:
+    """Return the hint that the line has quotes of a word processor, "" if it has none."""
+    place = re.search(r"at line (\d+)", broken)
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    return ". Quotes must be straight: \" or ', not curly" if _CURLY & set(line) else ""
 
 
 def _read(tree: Keys, environment: Environment) -> Config | Mistakes:

@@ -13,6 +13,7 @@ from service.lib.secret import Secret
 from service.lib.weak_secrets import RANDOM_TEXT
 
 SHORTEST_SECRET = 32
+USUAL_REDIS = "redis://127.0.0.1:6379/0"
 SUPPORTED_URLS = ("redis://", "rediss://", "redis+sentinel://", "unix://")
 
 
@@ -92,7 +93,7 @@ def encryption_keys(environ: Mapping[str, str]) -> Secret | None:
 
 def redis_url(environ: Mapping[str, str]) -> Secret:
     """Return LEADS_REDIS_URL, or the usual address on this machine."""
-    url = look_up(environ, "LEADS_REDIS_URL") or "redis://127.0.0.1:6379/0"
+    url = look_up(environ, "LEADS_REDIS_URL") or USUAL_REDIS
     if not url.startswith(SUPPORTED_URLS):
         raise CannotStart(f"LEADS_REDIS_URL must begin with one of {', '.join(SUPPORTED_URLS)}.")
     return Secret(url)

@@ -43,6 +43,7 @@ NO_WRITE = (
     f"Redis answers, but confirmed no write within {ANSWER_WITHIN_S:g} s. Is it paused (`CLIENT PAUSE`, a failover), "
     "or its disk stuck?"
 )
+UNREACHABLE = "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it."
 _NOT_LET_IN = "Redis does not let us in. Check user name and password in LEADS_REDIS_URL."
 _NOT_ALLOWED = (
     "Redis lets us in, but not do what the service needs. "
@@ -103,7 +104,7 @@ def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- one sentence a kind 
         case RedisConnectionError(__cause__=AuthenticationError()):  # a server that wants a password, and we sent none
             return _NOT_LET_IN
         case RedisConnectionError() | OSError():
-            return "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it."
+            return UNREACHABLE
         case _:
             return _sentence_of_refusal(error)
 

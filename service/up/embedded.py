@@ -10,9 +10,12 @@ an earlier version's settings, and only a child's end can be waited for. Ending 
 socket; no process is ever signalled because of a number in a file.
 """
 
+import contextlib
 import fcntl
 import importlib.util
+import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,7 +25,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from service.lib.errors import CannotStart
 
@@ -42,6 +45,9 @@ SETTINGS: Final[Mapping[str, str]] = {
     "hash-max-listpack-value": "1024",
     "daemonize": "no",
 }
+
+_LOG_LINE: Final = re.compile(r"\d+:[A-Z] \d\d? \w{3} \d{4} [0-9:.]+ [.*#-] ")
+_WARNING: Final = re.compile(_LOG_LINE.pattern.replace("[.*#-]", "#") + "(.*)")
 
 
 class Embedded:
@@ -63,6 +69,8 @@ class Embedded:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner: int | None = None
         self._socket: Path | None = None
+        self._log_began = 0
+        self._stderr: IO[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -94,7 +102,7 @@ class Embedded:
         """Start the server and wait until it answers with all its data loaded.
 
         Raises `CannotStart` with the server's last words when it ends before it answers, and when nothing is heard
-        for 15 s.
+        for 15 s; `OSError` where the folder cannot be written to. Either may be over soon: it can be called again.
         """
         if self.claim():
             self._end_the_earlier()
@@ -107,11 +115,11 @@ class Embedded:
             self._process = self._launch(socket_path, lock)
         finally:
             os.close(lock)  # From here on only the server holds it.
-        (self.folder / "server.pid").write_text(f"{self._process.pid}\n")
         try:
+            (self.folder / "server.pid").write_text(f"{self._process.pid}\n")
             self._wait_until_it_answers()
-        except CannotStart:
-            self._end()
+        except (CannotStart, OSError):
+            self._end()  # Left running, it would hold its lock against the next start.
             raise
 
     def poll(self) -> int | None:
@@ -130,12 +138,22 @@ class Embedded:
         self._socket = None
 
     def why(self) -> str:
-        """Return the last line of the server's own log, which says why it ended; "" without one."""
-        try:
-            lines = (self.folder / "server.log").read_text(errors="replace").strip().splitlines()
-        except OSError:
-            return ""
-        return lines[-1] if lines else ""
+        """Return why the server ended, in its own words: the warnings at the end of what it wrote since its start."""
+        said = self._said_since_start()
+        warnings = [_WARNING.fullmatch(line) for line in reversed(said) if "bye bye" not in line]
+        last = [warning[1] for warning in itertools.takewhile(bool, warnings) if warning][:3]
+        # What it says before it can open its log has no level: all of that is about its end.
+        return " ".join(reversed(last)) or " ".join(line for line in said[-3:] if not _LOG_LINE.match(line))
+
+    def _said_since_start(self) -> list[str]:
+        texts = []
+        with contextlib.suppress(OSError), (self.folder / "server.log").open("rb") as log:
+            log.seek(self._log_began)
+            texts += [log.read()]
+        if self._stderr:
+            self._stderr.seek(0)
+            texts += [self._stderr.read()]
+        return [line for text in texts for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
 
     def _place_of_socket(self) -> Path:
         direct = self.folder / "server.sock"
@@ -171,12 +189,16 @@ class Embedded:
     def _launch(self, socket_path: Path, lock: int) -> subprocess.Popen[bytes]:
         own = {"dir": str(self.folder), "unixsocket": str(socket_path), "logfile": str(self.folder / "server.log")}
         words = [word for name, value in {**self._settings, **own}.items() for word in (f"--{name}", value)]
+        log = self.folder / "server.log"
+        self._log_began = log.stat().st_size if log.exists() else 0
+        self._forget_stderr()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- it is read when the server has ended
         try:
             return subprocess.Popen(  # noqa: S603 - the program is the package's own, its settings are ours
                 [str(self._binary), *words],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=self._stderr,
+                stderr=self._stderr,
                 start_new_session=True,  # The terminal's Ctrl-C goes to a whole group; this one is stopped last.
                 pass_fds=(lock,),
                 umask=0o077,
@@ -198,17 +220,24 @@ class Embedded:
             if self._waiting.wait(0.01):
                 raise CannotStart("Stopped while the embedded server was starting.")
 
+    def _forget_stderr(self) -> None:
+        if self._stderr:
+            self._stderr.close()
+            self._stderr = None
+
     def _end(self, patience: float = 10.0) -> None:
         process, self._process = self._process, None
         if process is None:
             return
+        self._forget_stderr()
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        (self.folder / "server.pid").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is for people, and the folder may be unwritable for a moment
+            (self.folder / "server.pid").unlink(missing_ok=True)
 
 
 def find_binary() -> Path:

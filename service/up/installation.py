@@ -34,23 +34,41 @@ def describe(data: Path, environment: Mapping[str, str]) -> None:
         opened.write(msgspec.json.encode(kept))
 
 
-def environment_of(environ: Mapping[str, str]) -> Mapping[str, str]:
+def environment_of(environ: Mapping[str, str], *, may_be_stopped: bool = False) -> Mapping[str, str]:
     """Return the environment to ask with: that of the installation in LEADS_DATA, else `environ` as it is.
 
-    With none of LEADS_DATA, LEADS_REDIS_URL and LEADS_CONFIG, an installation that runs in ./data or ./.data is meant.
+    With neither LEADS_DATA nor LEADS_REDIS_URL, an installation that runs in ./data or ./.data is meant. LEADS_CONFIG
+    is what `environ` says. `may_be_stopped`: where none runs in LEADS_DATA, `environ` is returned as well.
     """
-    folder = environ.get("LEADS_DATA")
-    if folder:
-        return _described(Path(folder), environ)
-    if any(name in environ for name in ("LEADS_REDIS_URL", "LEADS_REDIS_URL_FILE", "LEADS_CONFIG")):
+    if folder := environ.get("LEADS_DATA"):
+        runs = Path(folder)
+    elif "LEADS_REDIS_URL" in environ or "LEADS_REDIS_URL_FILE" in environ:
         return environ
-    running = next((Path(name) for name in USUAL if (Path(name) / FILE).exists()), None)
-    return _described(running, environ) if running else environ
+    else:
+        usual = next((Path(name) for name in USUAL if _may_hold_one(Path(name))), None)
+        if usual is None:
+            return environ
+        runs = usual
+    if may_be_stopped and not _may_hold_one(runs):
+        return environ
+    chosen = {"LEADS_CONFIG": environ["LEADS_CONFIG"]} if environ.get("LEADS_CONFIG") else {}
+    return {**environ, **_described(runs), **chosen}
 
 
-def _described(data: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
+def _may_hold_one(data: Path) -> bool:
+    """Tell whether an installation runs there, as far as this user may know."""
     try:
-        kept = msgspec.json.decode((data / FILE).read_bytes(), type=dict[str, str])
+        return (data / FILE).exists()
+    except PermissionError:
+        return True
+
+
+def _described(data: Path) -> dict[str, str]:
+    try:
+        return msgspec.json.decode((data / FILE).read_bytes(), type=dict[str, str])
+    except PermissionError:
+        raise CannotStart(
+            f"{data} belongs to another user. Ask as that one: sudo -u USER env LEADS_DATA={data} leads …"
+        ) from None
     except (OSError, msgspec.DecodeError):
         raise CannotStart(f"No installation runs in {data}. Start it with `leads up --data {data}`.") from None
-    return {**environ, **kept}

@@ -29,9 +29,10 @@ from service.up.embedded import Embedded
 from service.up.supervisor import PATIENCE, Child, Watch, say
 
 HOST: Final = "127.0.0.1"
-WORKER_PORT: Final = 9100
 DESK_BEYOND: Final = 10
-"""The desk's port is so many above the web part's: 8010 beside 8000. Two installations never want the same one."""
+WORKER_BEYOND: Final = 20
+"""The ports of desk and worker are so many above the web part's: 8010 and 8020 beside 8000. Two installations never
+want the same one, and none takes one that other programs expect for themselves."""
 DEMO_CONFIG: Final = Path(__file__).parents[1] / "demo" / "demo.toml"
 PROGRAM: Final = (sys.executable, "-m", "service")
 
@@ -69,12 +70,13 @@ def run(
             return 0 if stop.is_set() else _complain(error)
         except OSError as error:
             return _complain(CannotStart(f"The data folder {data} cannot be used: {error}."))
-        ports = {"web": port, "worker": _worker_port(), "desk": _desk_port(port + DESK_BEYOND) if has_desk else 0}
+        ports = {"web": port, "desk": _free_port(port + DESK_BEYOND) if has_desk else 0}
+        ports["worker"] = _free_port(port + WORKER_BEYOND)
         parts = list(_parts(ports, environment, program))
         for part in reversed(parts):
             ending.callback(part.stop)
         watches = [Watch(server, time.monotonic()), *map(Watch, parts)]
-        return _watch(watches, Welcome(port, demo, Path(environment["LEADS_CONFIG"]), ports["desk"]), stop)
+        return _watch(watches, Welcome(ports, demo, Path(environment["LEADS_CONFIG"])), stop)
 
 
 def _parts(ports: Mapping[str, int], environment: Mapping[str, str], program: Sequence[str]) -> Iterator[Child]:
@@ -106,10 +108,9 @@ def prepare(data: Path, *, port: int, demo: bool, config: Path | None, environ: 
 class Welcome:
     """Says once where everything is, as soon as the web part is ready."""
 
-    def __init__(self, port: int, demo: bool, config: Path, desk: int) -> None:
+    def __init__(self, ports: Mapping[str, int], demo: bool, config: Path) -> None:
         self.said = False
-        self._desk = desk
-        self._port, self._demo, self._config = port, demo, config
+        self._ports, self._demo, self._config = ports, demo, config
         self._patience = time.monotonic() + 20
 
     def look(self, now: float) -> None:
@@ -123,7 +124,7 @@ class Welcome:
             say(f"Not ready yet. /readyz says: {answer or 'nothing'}")
 
     def _ask(self) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(HOST, self._port, timeout=1)
+        connection = http.client.HTTPConnection(HOST, self._ports["web"], timeout=1)
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
@@ -134,15 +135,17 @@ class Welcome:
             connection.close()
 
     def _addresses(self) -> str:
-        base = f"http://{HOST}:{self._port}"
+        base = f"http://{HOST}:{self._ports['web']}"
         if self._demo:
             places = [("The clinic's form", "/"), ("The demo CRM", "/demo/crm"), ("The same as JSON", "/demo/crm.json")]
         else:
             forms = tomllib.loads(self._config.read_text(encoding="utf-8")).get("forms", {})
             places = [(f"Form {name}", f"/f/{name}") for name in forms]
         lines = [f"  {what:<20} {base}{path}" for what, path in [*places, ("State", "/readyz")]]
-        if self._desk:
-            lines += [f"  {'Your leads':<20} http://{HOST}:{self._desk}/   leads desk invite NAME --role owner"]
+        if port := self._ports["worker"]:
+            lines += [f"  {'State of the worker':<20} http://{HOST}:{port}/readyz   figures: /metrics"]
+        if port := self._ports["desk"]:
+            lines += [f"  {'Your leads':<20} http://{HOST}:{port}/   leads desk invite NAME --role owner"]
         return "\n".join(["Ready.", *lines, "Ctrl-C stops everything in order."])
 
 
@@ -174,18 +177,9 @@ def _claim(server: Embedded, port: int, stop: threading.Event) -> None:
     marker.touch()
 
 
-def _worker_port() -> int:
-    # Another installation, or something else, may have the usual one; the figures are not worth failing for.
-    try:
-        look_at_port(HOST, WORKER_PORT)
-    except CannotStart:
-        return 0
-    return WORKER_PORT
-
-
-def _desk_port(usual: int) -> int:
-    # With the usual one taken, any will do: where it is, is said and kept for invitations.
-    for port in range(usual, min(usual + 90, 65_536)):
+def _free_port(usual: int) -> int:
+    """Return a port that nobody listens on, the usual one if it can be; 0: there is none."""
+    for port in range(usual, min(usual + 10, 65_536)):
         with contextlib.suppress(CannotStart):
             look_at_port(HOST, port)
             return port

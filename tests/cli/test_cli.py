@@ -1067,6 +1067,44 @@ def test_a_lead_that_no_key_opens_does_not_hide_the_others(leads: Leads, redis_u
         assert f"{sealed} is not listed: What is kept is encrypted" in told.err
 
 
+# --- beside `leads up` ----------------------------------------------------------------------------------------------
+
+
+def described(leads: Leads, **kept: str) -> None:
+    """Write down that an installation runs in ./data."""
+    (leads.folder / "data").mkdir(exist_ok=True)
+    (leads.folder / "data" / "installation.json").write_text(json.dumps(kept))
+
+
+def test_who_knows_of_no_redis_is_not_told_to_check_its_address(leads: Leads, monkeypatch: pytest.MonkeyPatch) -> None:
+    leads.without("LEADS_REDIS_URL")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        unused = f"redis://127.0.0.1:{nobody.getsockname()[1]}/0"
+        monkeypatch.setattr("service.process.settings.USUAL_REDIS", unused)
+        monkeypatch.setattr("service.cli.context.USUAL_REDIS", unused)
+        told = leads("list")
+    assert told.status == 1
+    assert told.err == (
+        "No `leads up` runs in ./data or ./.data, and without LEADS_REDIS_URL no other Redis is known than "
+        f"{unused}, where none answers. Beside a `leads up` on another folder, say LEADS_DATA=FOLDER.\n"
+    )
+    described(leads, LEADS_REDIS_URL=f"unix://{leads.folder}/data/server.sock")
+    told = leads("list")
+    assert (told.status, told.err.startswith("The server of this `leads up` does not answer.")) == (1, True)
+
+
+def test_a_check_beside_leads_up_is_of_its_file_with_its_secrets(leads: Leads) -> None:
+    text = (leads.folder / "leads.toml").read_text()
+    (leads.folder / "other.toml").write_text(text.replace("CRM_SECRET", "THEIR_SECRET"))
+    leads.without("LEADS_CONFIG")
+    described(leads, LEADS_CONFIG=str(leads.folder / "other.toml"), THEIR_SECRET=ENVIRON["CRM_SECRET"])
+    leads.environ(LEADS_DATA="data")
+    assert f"{leads.folder}/other.toml is fine" in leads("check").out
+    (leads.folder / "data" / "installation.json").unlink()
+    assert "leads.toml is fine" in leads("check").out
+
+
 # --- `leads desk` ---------------------------------------------------------------------------------------------------
 
 

@@ -519,6 +519,13 @@ def test_what_is_not_toml_is_one_mistake_with_its_line(text: str, words: str) ->
     assert words in message
 
 
+@pytest.mark.parametrize("quotes", ["\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb", "\u201e\u201c"])
+def test_quotes_of_a_word_processor_are_told_as_what_they_are(quotes: str) -> None:
+    read = parse(SMALLEST.replace('"webhook"', f"{quotes[0]}webhook{quotes[1]}"), ENVIRON, str)
+    assert isinstance(read, Mistakes)
+    assert read.items[0].message.endswith("at line 6, column 8). Quotes must be straight: \" or ', not curly")
+
+
 def test_a_file_with_ten_mistakes_reports_ten_in_the_order_of_the_file() -> None:
     found = mistakes(f"""
         [destinations.crm]

@@ -95,6 +95,29 @@ def test_what_was_acknowledged_is_there_after_kill_9(server: Embedded) -> None:
         assert redis.llen("list") == 50
 
 
+def test_after_kill_9_nothing_is_said_as_its_reason(server: Embedded) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    while server.poll() is None:
+        time.sleep(0.01)
+    assert server.why() == ""
+
+
+def test_a_folder_that_is_unwritable_for_a_moment_is_no_reason_to_wait_for_ever(server: Embedded) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    while server.poll() is None:
+        time.sleep(0.01)
+    (server.folder / "server.pid").unlink()
+    (server.folder / "server.pid").mkdir()  # whoever runs the tests, that cannot be written to
+    with pytest.raises(OSError, match=r"server\.pid"):
+        server.start()
+    assert server.pid is None
+    (server.folder / "server.pid").rmdir()
+    server.start()
+    assert ask(server.folder / "server.sock", b"PING").startswith(b"+PONG")
+
+
 def test_a_stop_leaves_no_process_no_socket_and_no_pid_file_behind(server: Embedded) -> None:
     pid = server.pid
     assert pid is not None
@@ -175,6 +198,20 @@ def test_a_server_that_cannot_start_says_why_in_its_last_words(tmp_path: Path) -
         embedded.start()
     assert embedded.pid is None
     embedded.stop()
+
+
+def test_its_last_words_are_those_of_this_start_also_before_it_has_a_log(tmp_path: Path) -> None:
+    made = Embedded(tmp_path / "data")
+    made.start()
+    made.stop()
+    (tmp_path / "data" / "server.log").unlink()
+    (tmp_path / "data" / "server.log").mkdir()
+    made = Embedded(tmp_path / "data")
+    with pytest.raises(CannotStart, match="Can't open the log file: Is a directory"):
+        made.start()
+    (tmp_path / "data" / "server.log").rmdir()
+    made.start()
+    made.stop()
 
 
 def test_a_start_can_be_abandoned(tmp_path: Path) -> None:

@@ -158,6 +158,9 @@ def is_alive(pid: int) -> bool:
 def test_it_prints_the_addresses_once_ready_and_stops_all_in_order(installation: Installation) -> None:
     process, said = ready(installation)
     assert f"http://127.0.0.1:{installation.port}/f/callback" in said
+    words = installation.starts("work")[0]["words"]
+    assert f"http://127.0.0.1:{words[words.index('--port') + 1]}/readyz   figures: /metrics" in said
+    assert 20 <= int(words[words.index("--port") + 1]) - installation.port < 30  # none that is another program's
     pids = installation.pids()
     assert all(map(is_alive, pids))
     process.send_signal(signal.SIGINT)
