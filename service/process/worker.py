@@ -6,7 +6,9 @@ Invariant: wires what others decide. Several workers may run; they share nothing
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.config.config import Config
 from service.delivery import upkeep
@@ -19,10 +21,14 @@ from service.destinations.destination import Destination
 from service.process.log import Log, log_attempt, log_expired, log_mended, log_promoted
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
+from service.store.connection import ANSWER_WITHIN_S
 from service.store.health import FAILURES, Failure, sentence_of
 from service.store.keys import WAKE
 from service.store.leads import Store
 from service.store.server import Server
+
+if TYPE_CHECKING:
+    from redis.asyncio.client import PubSub
 
 FINISH_WITHIN_S: Final = 20.0
 REPAIR_EVERY_S: Final = 600.0
@@ -30,6 +36,21 @@ REPAIR_FIRST_S: Final = 60.0
 REPAIR_PAUSE_S: Final = 0.1
 PROMOTE_EVERY_S: Final = 5.0
 EXPIRE_EVERY_S: Final = 60.0
+ASK_WHEN_SILENT_FOR_S: Final = 5.0
+
+
+async def _heard(wakes: "PubSub") -> dict[str, Any]:
+    """Return what is heard next; raises RedisTimeoutError if not even a question is answered.
+
+    Whoever only listens would not notice that a NAT or a balancer has forgotten the connection.
+    """
+    heard: dict[str, Any] | None = await wakes.get_message(timeout=ASK_WHEN_SILENT_FOR_S)
+    if heard is None:
+        await wakes.ping()
+        heard = await wakes.get_message(timeout=ANSWER_WITHIN_S)
+    if heard is None:
+        raise RedisTimeoutError
+    return heard
 
 
 def gate_of(server: Server, destination: Destination) -> Gate:
@@ -103,8 +124,8 @@ class Worker:
                     for dispatcher in dispatchers.values():
                         dispatcher.wake()
                     while True:
-                        message = await wakes.get_message(ignore_subscribe_messages=True, timeout=None)
-                        if message and message["data"] in dispatchers:
+                        message = await _heard(wakes)
+                        if message["data"] in dispatchers:
                             dispatchers[message["data"]].wake()
             except Exception as error:  # noqa: BLE001 -- without it every delivery would wait for the next look
                 self._trouble(error)

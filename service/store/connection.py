@@ -4,8 +4,10 @@ Invariant: makes clients; nothing is sent yet. Every caller gets a connection of
 taken.
 """
 
+import asyncio
 import re
-from typing import Any
+import socket
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
@@ -14,13 +16,25 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.errors import CannotStart
 
+if TYPE_CHECKING:
+    from redis.asyncio.connection import Connection
+
 ANSWER_WITHIN_S = 2.0
+KEPT_ANSWERS_WITHIN_S = 1.0
+"""So long a kept connection is waited for: half of what a visitor waits, so that a fresh one may answer in the rest."""
 SENTINEL = "redis+sentinel://"
 SENTINEL_PORT = 26_379
 LAST_PORT = 65_535
+_KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}.items()
+    if hasattr(socket, name)
+}
+"""Seconds until a silent connection is asked, between questions, and how many; most NATs forget after minutes."""
 UNREADABLE_SENTINELS = "LEADS_REDIS_URL cannot be read; write redis+sentinel://host:port,host:port/service."
 
 _SENTINELS = re.compile(
@@ -42,7 +56,8 @@ class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
 def connect(url: str, *, connections: int = 32) -> Redis:
     """Make a client for `url`; nothing is sent yet. Raises CannotStart for a URL that names no server.
 
-    A connection found dead is opened anew once, a time-out is never repeated: whoever waits decides that.
+    What a connection does not answer is repeated once, on a fresh one: a NAT or a balancer may have forgotten it
+    without a word. So whatever is sent must come to the same if it is executed twice.
     """
     options: dict[str, Any] = {
         "max_connections": connections,
@@ -50,8 +65,11 @@ def connect(url: str, *, connections: int = 32) -> Redis:
         "decode_responses": True,
         "socket_timeout": ANSWER_WITHIN_S,
         "socket_connect_timeout": ANSWER_WITHIN_S,
-        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError, RedisTimeoutError)),
+        "redis_connect_func": greet,
     }
+    if not url.startswith("unix://"):
+        options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     if url.startswith(SENTINEL):
         return Redis(connection_pool=_sentinel_pool(url.removeprefix(SENTINEL), options))
     try:
@@ -63,6 +81,13 @@ def connect(url: str, *, connections: int = 32) -> Redis:
     if not is_named:
         raise CannotStart("LEADS_REDIS_URL cannot be read; write redis://host:port/0.")
     return Redis(connection_pool=pool)
+
+
+async def greet(connection: "Connection") -> None:
+    """Begin a connection: it may take its time to answer while it is fresh; when it is kept, it is soon doubted."""
+    connection.socket_timeout = ANSWER_WITHIN_S
+    await connection.on_connect()
+    asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, setattr, connection, "socket_timeout", KEPT_ANSWERS_WITHIN_S)
 
 
 def _names_a_server(url: str) -> bool:

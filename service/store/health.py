@@ -97,7 +97,7 @@ def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- one sentence a kind 
             return _READ_ONLY
         case OutOfMemoryError():
             return _FULL
-        case RedisTimeoutError() | TimeoutError():
+        case RedisTimeoutError() | TimeoutError() | RedisConnectionError(__cause__=RedisTimeoutError()):
             return f"Redis did not answer within {ANSWER_WITHIN_S:g} s. Check the server and the way to it."
         case RedisError() if isinstance(error, _LOGIN) or "username-password" in str(error):  # some come as other kinds
             return _NOT_LET_IN

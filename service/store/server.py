@@ -19,7 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from service.lib.errors import CannotStart
 from service.store.batch import Argument, Batches
 from service.store.cipher import NO_KEY_GIVEN, NO_KEY_OPENS, WITNESS, Cipher, UnreadableError
-from service.store.connection import ANSWER_WITHIN_S, connect_beside
+from service.store.connection import ANSWER_WITHIN_S, connect_beside, greet
 from service.store.health import (
     FAILURES,
     NO_WRITE,
@@ -81,7 +81,7 @@ class Server:
 
     async def _greet(self, connection: "Connection") -> None:
         """Look at the server on each new connection: it may be another one, or the same with other settings."""
-        await connection.on_connect()
+        await greet(connection)
         with contextlib.suppress(ResponseError):
             await connection.send_command("INFO", "default")
             info = await self.client.parse_response(connection, "INFO")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ledger import FORM, SECRET, START, Ledger, content_of, open_ledger
+from proxy import Proxy
 from redis.exceptions import ConnectionError as RedisConnectionError
 from workshop import until_async
 
@@ -17,6 +18,7 @@ from service.intake.drain import Drain
 from service.intake.intake import Intake, Taken, Unavailable, Used
 from service.intake.spool import Spool, open_spool
 from service.lib.secret import Secret
+from service.store.connection import ANSWER_WITHIN_S
 from service.store.health import NotDurableError
 from service.store.leads import Store
 from service.store.records import Limited
@@ -220,6 +222,28 @@ async def test_a_redis_that_comes_back_without_its_file_is_noticed_on_the_connec
         finally:
             forgetful.stop()
     spool.close()
+
+
+async def test_visitors_are_taken_over_fresh_connections_where_the_kept_ones_were_forgotten_without_a_word(
+    own_redis: Embedded,
+) -> None:
+    people = [content_of(FORM, {"phone": f"89510 4700{number}"}) for number in range(4)]
+    with Proxy(Path(own_redis.url.removeprefix("unix://"))) as way:
+        async with open_ledger(way.url) as ledger:
+            intake = Intake(ledger.store, SECRET)
+            for each in people:
+                taken(await intake.submit(FORM, each))
+            await asyncio.sleep(ANSWER_WITHIN_S)  # Now they are kept ones.
+            way.forget()
+            again = await asyncio.gather(*(intake.submit(FORM, each) for each in people))
+            assert [taken(each).result for each in again] == ["repeated"] * 4
+            assert await ledger.counts() == {
+                "received": 8,
+                "created": 4,
+                "repeated": 4,
+                "crm:owed": 4,
+                "crm:waiting": 4,
+            }
 
 
 async def test_whoever_takes_the_risk_is_told_it_each_time(own_redis: Embedded) -> None:

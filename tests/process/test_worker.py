@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from crm import Answer, Crm, Received
 from processes import frozen
+from proxy import Proxy
 from standardwebhooks import Webhook
 from workshop import SIGNING, Hands, Workshop, destination, form, one_crm, until, until_async
 
@@ -604,3 +606,25 @@ async def test_what_a_person_said_above_their_limit_goes_out_as_one_update(
     assert account.delivered + account.superseded == account.owed == 2
     assert crm.requests[-1].json()["data"]["fields"]["message"] == "word 4"
     assert crm.requests[-1].json()["data"]["version"] == 2
+
+
+async def test_a_worker_whose_subscription_was_forgotten_without_a_word_listens_again(
+    own_redis: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "ASK_WHEN_SILENT_FOR_S", 0.2)
+    with Crm() as crm, Proxy(Path(own_redis.url.removeprefix("unix://"))) as way:
+        text = one_crm(crm)
+        async with Workshop(way.url, text) as shop, Workshop(own_redis.url, text) as beside, shop.worker():
+
+            async def listening() -> set[str]:
+                return {each["id"] for each in await beside.server.client.client_list(_type="pubsub")}
+
+            async def another_listens() -> bool:
+                return bool(await listening() - first)
+
+            await until_async(listening)
+            first = await listening()
+            way.forget()
+            await until_async(another_listens, 60)
+            await shop.submit(**ASHA)
+            await shop.settled()

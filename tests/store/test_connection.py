@@ -1,13 +1,17 @@
 """Where the server is: every way to write it, and a sentence for what names none, which never repeats a password."""
 
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
+from proxy import Proxy
 from redis.asyncio import Redis, SSLConnection, UnixDomainSocketConnection
 
 from service.lib.errors import CannotStart
 from service.process.settings import redis_url
 from service.store.connection import ANSWER_WITHIN_S, connect, connect_beside
+from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +46,18 @@ def named(client: "Redis") -> dict[str, Any]:
 )
 async def test_a_url_names_host_port_database_and_login(url: str, expected: dict[str, Any]) -> None:
     assert named(connect(url)) == expected
+
+
+async def test_connections_over_a_network_are_kept_alive_by_the_kernel(redis_server: Embedded) -> None:
+    with Proxy(Path(redis_server.url.removeprefix("unix://"))) as way:
+        client = connect(way.url)
+        await client.ping()
+        [made] = client.connection_pool._available_connections
+        assert made._writer is not None
+        kept = made._writer.get_extra_info("socket")
+        assert kept.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        await client.aclose(close_connection_pool=True)
 
 
 async def test_rediss_is_encrypted_and_unix_is_a_socket() -> None:

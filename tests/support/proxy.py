@@ -4,6 +4,7 @@
         way.lose_reply_to(script("accept")[1])   # the next command that names it is executed, its reply never comes
         way.stall("replies")                     # what the server says stays on the way; `flow()` lets it go on
         way.cut()                                # every connection is reset
+        way.forget()                             # what is open stays so, and nothing comes through; new ones do
 
 It runs in a thread of its own. Commands of one connection follow one another, so the reply to a command is what the
 server says next.
@@ -25,6 +26,7 @@ class Proxy:
     def __init__(self, socket: Path) -> None:
         self.lost: Counter[str] = Counter()
         self.port = 0
+        self.memory = 0
         self._socket = socket
         self._to_lose: set[str] = set()
         self._nth = 0
@@ -69,6 +71,10 @@ class Proxy:
         """Let everything go on that was kept."""
         for flow in self._flows.values():
             self._loop.call_soon_threadsafe(flow.set)
+
+    def forget(self) -> None:
+        """Forget every connection, as a NAT does: nothing comes through, and nobody is told. New ones are carried."""
+        self.memory += 1
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -138,12 +144,15 @@ class _Link:
     def __init__(self, proxy: Proxy, flows: dict[Way, asyncio.Event]) -> None:
         self._proxy, self._flows = proxy, flows
         self._loses: str | None = None
+        self._memory = proxy.memory
 
     async def carry(self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while text := await reader.read(AT_MOST):
             if way == "commands":
                 self._loses = self._loses or self._proxy.named_in(text)
             await self._flows[way].wait()
+            if self._memory != self._proxy.memory:
+                continue
             if way == "replies" and (lost := self._loses or ("nth" if self._proxy.is_nth() else None)):
                 self._proxy.lost[lost] += 1
                 writer.write(self._proxy.rest_of(text))
