@@ -8,9 +8,16 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+
+NOT_STARTED: Final = 3
+"""The status that uvicorn's own command ends with then; a supervisor may try again."""
 
 
 def watch_parent(stop: Callable[[], None]) -> None:
@@ -53,3 +60,12 @@ def allow_many_connections() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def serve(config: uvicorn.Config, listening: socket.socket) -> None:
+    """Serve over a port in this process until SIGTERM or SIGINT; exit with `NOT_STARTED` if it could not begin."""
+    server = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+    if not server.started:
+        sys.exit(NOT_STARTED)

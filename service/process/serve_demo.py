@@ -10,14 +10,15 @@ import uvicorn
 
 from service.demo.app import create_demo_app
 from service.lib.secret import Secret
-from service.process.lifetime import allow_many_connections, leave
-from service.process.wiring import clock, look_at_port
+from service.process.lifetime import allow_many_connections, leave, serve
+from service.process.wiring import clock, listen
 
 
 def run_demo(host: str, port: int, secret: Secret | None, *, folder: Path | None, form_url: str) -> None:
     """Serve the demo CRM alone; the arguments are those of `demo.demo_routes`. Raises CannotStart for a port in use."""
-    look_at_port(host, port)
+    listening = listen(host, port)
     allow_many_connections()
     signal.signal(signal.SIGTERM, leave)
     app = create_demo_app(folder=folder, secret=secret, clock=clock, form_url=form_url)
-    uvicorn.run(app, host=host, port=port, access_log=False, log_level="critical", server_header=False)
+    with listening:
+        serve(uvicorn.Config(app, access_log=False, log_level="critical", server_header=False), listening)

@@ -17,10 +17,10 @@ from service.config.config import Config
 from service.desk.app import create_desk
 from service.desk.held import Decisions
 from service.desk.members import BASE
-from service.process.lifetime import allow_many_connections, end, leave, watch_stdin
+from service.process.lifetime import allow_many_connections, end, leave, serve, watch_stdin
 from service.process.log import Log, catch_faults, log_fault, open_log
 from service.process.settings import Settings
-from service.process.wiring import cipher_of, connect_server, look_at_port
+from service.process.wiring import cipher_of, connect_server, listen
 from service.store.health import FAILURES
 from service.web.protocol import BoundedProtocol
 
@@ -35,7 +35,7 @@ ADDRESS: Final = f"{BASE}address"
 
 def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_stdin_closes: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotStart for a port in use."""
-    look_at_port(host, port)
+    listening = listen(host, port)
     allow_many_connections()
     signal.signal(signal.SIGTERM, leave)
     if until_stdin_closes:
@@ -50,10 +50,12 @@ def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_
     address = (config.desk.public_url if config.desk else None) or f"http://{_shown(host)}:{port}"
     app.router.lifespan_context = functools.partial(_lifespan, log, address)
     log.info("listening", host=host, port=port, processes=1)
-    uvicorn.run(
-        app, host=host, port=port, lifespan="on", http=BoundedProtocol, ws="none", access_log=False, log_config=None,
+    how = uvicorn.Config(
+        app, lifespan="on", http=BoundedProtocol, ws="none", access_log=False, log_config=None,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=FINISH_WITHIN_S,
     )  # fmt: skip
+    with listening:
+        serve(how, listening)
 
 
 def _shown(host: str) -> str:

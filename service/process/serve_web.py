@@ -27,7 +27,7 @@ from service.intake.intake import Intake
 from service.intake.spool import Spool, open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.process.lifetime import allow_many_connections, end, leave, watch_parent, watch_stdin
+from service.process.lifetime import allow_many_connections, end, leave, serve, watch_parent, watch_stdin
 from service.process.log import (
     Log,
     catch_faults,
@@ -41,7 +41,7 @@ from service.process.log import (
 from service.process.metrics import CONTENT_TYPE, WebFigures
 from service.process.settings import Settings, look_up, read_settings
 from service.process.successors import serve_with_several
-from service.process.wiring import cipher_of, clock, connect_server, load_config, look_at_port
+from service.process.wiring import cipher_of, clock, connect_server, listen, load_config
 from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
 from service.store.health import FAILURES, sentence_of
@@ -224,19 +224,18 @@ def _log_its_end(log: Log, task: asyncio.Task[None]) -> None:
 
 def run_web(settings: Settings, host: str, port: int, workers: int, *, until_stdin_closes: bool) -> None:
     """Serve until SIGTERM or SIGINT; finish what was begun, for 20 s at most. Raises CannotStart for a port in use."""
-    look_at_port(host, port)
+    listening = listen(host, port)
     allow_many_connections()
     signal.signal(signal.SIGTERM, leave)
     if until_stdin_closes:
         watch_stdin(end)
     open_log(settings.log, "web").info("listening", host=host, port=port, processes=workers)
     how: dict[str, Any] = {
-        "app": "service.process.serve_web:create_web", "factory": True, "host": host, "port": port, "workers": workers,
-        "lifespan": "on", "http": BoundedProtocol, "ws": "none", "access_log": False, "log_config": None,
-        "server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": FINISH_WITHIN_S,
+        "app": "service.process.serve_web:create_web", "factory": True, "workers": workers, "lifespan": "on",
+        "http": BoundedProtocol, "ws": "none", "access_log": False, "log_config": None, "server_header": False,
+        "proxy_headers": False, "timeout_graceful_shutdown": FINISH_WITHIN_S,
         "timeout_worker_healthcheck": READY_WITHIN_S,
     }  # fmt: skip
-    if workers == 1:
-        uvicorn.run(**how)
-    else:
-        serve_with_several(uvicorn.Config(**how))
+    with listening:
+        serve_here = serve if workers == 1 else serve_with_several
+        serve_here(uvicorn.Config(**how), listening)

@@ -5,6 +5,7 @@ the next. A process is told to end when the one that follows it has started, nev
 """
 
 import os
+import socket
 from typing import TYPE_CHECKING
 
 from uvicorn.supervisors.multiprocess import Multiprocess
@@ -40,10 +41,6 @@ class _Successors(Multiprocess):
             log.error("the old configuration stays", reason=f"{len(before) - replaced} of {len(before)} did not start.")
 
 
-def serve_with_several(config: "uvicorn.Config") -> None:
-    """Serve with `config.workers` processes until SIGTERM or SIGINT."""
-    listening = config.bind_socket()
-    try:
-        _Successors(config, [listening]).run()
-    finally:
-        listening.close()
+def serve_with_several(config: "uvicorn.Config", listening: socket.socket) -> None:
+    """Serve over a port with `config.workers` processes until SIGTERM or SIGINT."""
+    _Successors(config, [listening]).run()

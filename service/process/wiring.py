@@ -74,10 +74,11 @@ def look_at_port(host: str, port: int) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port and hold it. Raises CannotStart."""
+    """Take a port and hold it; `::` stands for every address of both families. Raises CannotStart."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        is_both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, dualstack_ipv6=is_both)
     except OSError as error:
         raise _port_in_use(host, port, error) from None
 
