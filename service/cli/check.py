@@ -4,6 +4,7 @@ Invariant: prints; no secret is ever printed.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated
@@ -20,7 +21,7 @@ from service.process.settings import config_path, encryption_keys, look_up, redi
 from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
-from service.store.health import Finding, verdict
+from service.store.health import FAILURES, Finding, verdict
 from service.up.installation import environment_of
 
 
@@ -80,6 +81,8 @@ def _check_redis(config: Config, url: Secret) -> None:
     async def look() -> tuple[Finding, ...]:
         server = connect_server(url)
         try:
+            with contextlib.suppress(*FAILURES):
+                await server.measure_clock()
             return await server.inspect(replicas=config.service.replicas)
         finally:
             await server.close()

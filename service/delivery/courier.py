@@ -6,7 +6,7 @@ destination's gate. What happened is returned; nothing is logged or counted here
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from service.delivery.attempt import Conclusion, Sends, attempt, conclude
@@ -63,7 +63,12 @@ class Courier:
     async def _outcome(self, claim: Claim) -> Outcome:
         if claim.unreadable:
             return Retry(claim.unreadable, scope="fault")
-        return await attempt(self._destination, self._sender, claim.delivery, self._store.server.now)
+        server = self._store.server
+        # Signed with this machine's time: the CRM compares it with its own, and Redis's may be off.
+        outcome = await attempt(self._destination, self._sender, claim.delivery, server.clock)
+        if isinstance(outcome, Retry) and outcome.after is not None:
+            return replace(outcome, after=outcome.after + server.offset)  # What is due goes by Redis's.
+        return outcome
 
     async def _settle(self, claim: Claim, conclusion: Conclusion) -> Settled:
         return await insist(

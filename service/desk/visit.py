@@ -23,6 +23,7 @@ from service.desk.journal import Journal
 from service.desk.members import Member, Members, Role, Session, Sessions, may
 from service.desk.search import Search
 from service.lib.network import address_of
+from service.lib.times import length
 from service.replies.reply import GUARD
 from service.store.archive import Archive
 from service.store.erasure import Eraser
@@ -212,6 +213,6 @@ def _templates() -> "Environment":
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, auto_reload=False, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"length_of": words.length, "reason": words.reason_in_words}
+    made.filters |= {"length_of": length, "reason": words.reason_in_words}
     made.globals |= {"many": words.many, "STATES": words.STATES}
     return made

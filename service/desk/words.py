@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from service.lib.times import length
 from service.model.lead import Content, Source
 from service.store.archive import KeptDelivery, KeptVersion
 from service.submission.spam import by_weight
@@ -94,19 +95,6 @@ class Times:
     def iso(self, ms: int) -> str:
         """Write a moment for programs."""
         return self.local(ms).isoformat(timespec="seconds")
-
-
-def length(ms: float) -> str:
-    """Write how long something took: `340 ms`, `4.2 s`, `42 s`, `5 min`, `3 h`, `2 days`."""
-    seconds = max(0.0, ms / 1000)
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:  # noqa: PLR2004 -- below, a tenth still says something
-        return f"{seconds:.1f} s"
-    for unit, size, until in (("s", 1, 90), ("min", 60, 5_400), ("h", 3_600, 172_800)):
-        if seconds < until:
-            return f"{round(seconds / size)} {unit}"
-    return f"{round(seconds / 86_400)} days"
 
 
 def many(number: int, word: str, words: str = "") -> str:

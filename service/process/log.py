@@ -104,6 +104,11 @@ def log_unverified(log: Log) -> Callable[[str, str], None]:
     return note
 
 
+def log_clocks(log: Log, difference: str) -> None:
+    """Write one line that the clock of Redis and this machine's are far apart."""
+    log.warning("clocks differ", reason=difference)
+
+
 def log_risk(log: Log, risk: str) -> None:
     """Write one line when the server may lose what it confirms, and one when it no longer does."""
     if risk:

@@ -18,7 +18,7 @@ from service.desk.app import create_desk
 from service.desk.held import Decisions
 from service.desk.members import BASE
 from service.process.lifetime import allow_many_connections, end, leave, serve, watch_stdin
-from service.process.log import Log, catch_faults, log_fault, open_log
+from service.process.log import Log, catch_faults, log_clocks, log_fault, open_log
 from service.process.settings import Settings
 from service.process.wiring import cipher_of, connect_server, listen
 from service.store.health import FAILURES
@@ -66,7 +66,10 @@ def _shown(host: str) -> str:
 async def _lifespan(log: Log, address: str, app: Starlette) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
     server = desk.store.server
-    beside = [asyncio.create_task(server.keep_time()), asyncio.create_task(_keep_carrying_out(desk.decisions, log))]
+    beside = [
+        asyncio.create_task(server.keep_time(functools.partial(log_clocks, log))),
+        asyncio.create_task(_keep_carrying_out(desk.decisions, log)),
+    ]
     with contextlib.suppress(*FAILURES):
         await server.client.set(ADDRESS, address)
     yield

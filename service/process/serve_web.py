@@ -31,6 +31,7 @@ from service.process.lifetime import allow_many_connections, end, leave, serve, 
 from service.process.log import (
     Log,
     catch_faults,
+    log_clocks,
     log_drained,
     log_fault,
     log_risk,
@@ -130,7 +131,7 @@ async def _lifespan(parts: _Parts, _: Starlette) -> AsyncIterator[None]:
     phone.warm({region for form in parts.config.forms.values() for region in (form.country, *form.countries)})
     beside: tuple[Coroutine[Any, Any, None], ...] = (
         parts.intake.keep_reporting(),
-        parts.store.server.keep_time(),
+        parts.store.server.keep_time(functools.partial(log_clocks, parts.log)),
         parts.store.server.keep_looking(functools.partial(log_risk, parts.log)),
         _attend(parts),
     )

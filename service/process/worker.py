@@ -6,6 +6,7 @@ Invariant: wires what others decide. Several workers may run; they share nothing
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -18,7 +19,7 @@ from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.sender import Sender
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
-from service.process.log import Log, log_attempt, log_expired, log_mended, log_promoted
+from service.process.log import Log, log_attempt, log_clocks, log_expired, log_mended, log_promoted
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
 from service.store.connection import ANSWER_WITHIN_S
@@ -85,7 +86,7 @@ class Worker:
             }
             background = [
                 asyncio.create_task(self._listen(dispatchers)),
-                asyncio.create_task(self._server.keep_time(self._trouble)),
+                asyncio.create_task(self._server.keep_time(partial(log_clocks, self._log), self._trouble)),
                 asyncio.create_task(self._keep_at(REPAIR_EVERY_S, self._repair, first_s=REPAIR_FIRST_S)),
                 asyncio.create_task(self._keep_at(self._promote_every_s, self._promote)),
                 *self._expiring(),

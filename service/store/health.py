@@ -21,11 +21,13 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from service.lib.times import length
 from service.store.connection import ANSWER_WITHIN_S
 
 NEEDS_VERSION = (7, 2)
 _NEEDS = "needs Redis {0} or Valkey {0} or later.".format(".".join(map(str, NEEDS_VERSION)))
 SCHEMA = 1
+CLOCKS_MAY_DIFFER_MS = 30_000
 Failure = RedisError | TimeoutError | OSError
 FAILURES = (RedisError, TimeoutError, OSError)
 _FULL = "Redis is full. Raise `maxmemory` of the server, or give it more memory."
@@ -68,10 +70,11 @@ class Finding:
     """Something about the server that its operator should change.
 
     `level`: "unusable", we refuse to start; "away", it does not answer now; "unsafe", a thanked visitor could be
-    lost; "full"; "unknown", the server would not tell.
+    lost; "full"; "unknown", the server would not tell; "clock", its clock is not ours, which keeps nobody from being
+    thanked.
     """
 
-    level: Literal["unusable", "away", "unsafe", "full", "unknown"]
+    level: Literal["unusable", "away", "unsafe", "full", "unknown", "clock"]
     sentence: str
 
 
@@ -196,10 +199,22 @@ def verdict(findings: Sequence[Finding], *, takes_risk: bool = False) -> tuple[b
     `takes_risk`: also by one that could lose what it confirms.
     """
     risky = any(finding.level == "unsafe" for finding in findings)
-    allowed = {"unknown", "unsafe"} if takes_risk else {"unknown"}
+    allowed = {"unknown", "clock"} | ({"unsafe"} if takes_risk else set())
     bad = [finding.sentence for finding in findings if finding.level not in allowed]
     sentences = bad or [finding.sentence for finding in findings] + [RISK_TAKEN] * risky
     return not bad, " ".join(sentences) or "Redis answers and is durable."
+
+
+def difference_of_clocks(offset: int) -> Finding | None:
+    """Return what is wrong if the server's clock is so many ms ahead of this machine's (or behind, below 0)."""
+    if abs(offset) <= CLOCKS_MAY_DIFFER_MS:
+        return None
+    side = "ahead of" if offset > 0 else "behind"
+    return Finding(
+        "clock",
+        f"The clock of Redis is {length(abs(offset))} {side} this machine's. Set both "
+        "by NTP: what is sent is signed with this machine's time, and a CRM refuses a signature that is minutes off.",
+    )
 
 
 def lack_of_replicas(connected: int, wanted: int) -> Finding | None:

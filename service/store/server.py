@@ -26,6 +26,7 @@ from service.store.health import (
     SCHEMA,
     Failure,
     Finding,
+    difference_of_clocks,
     durability_of,
     finding_of,
     findings_of,
@@ -68,8 +69,9 @@ class Server:
     def __init__(self, client: "Redis", *, clock: Callable[[], int]) -> None:
         """Use `client`; `clock` gives this process's time in ms."""
         self.client = client
-        self._clock = clock
-        self._offset = 0
+        self.clock = clock
+        self.offset = 0
+        """So many ms is the server's clock ahead of ours, as far as the last measurement tells."""
         self._batches: dict[int, Batches] = {}
         self.risk = ""
         """What may lose a lead that the server has confirmed, in sentences, as far as the last look tells."""
@@ -77,7 +79,7 @@ class Server:
 
     def now(self) -> int:
         """Return the server's time in ms, as far as the last measurement tells."""
-        return self._clock() + self._offset
+        return self.clock() + self.offset
 
     async def _greet(self, connection: "Connection") -> None:
         """Look at the server on each new connection: it may be another one, or the same with other settings."""
@@ -111,20 +113,30 @@ class Server:
 
         An answer that was long on its way, perhaps on one half of it alone, replaces only what it contradicts.
         """
-        before = self._clock()
+        before = self.clock()
         seconds, micros = await self.client.time()
-        after = self._clock()
+        after = self.clock()
         offset = round(seconds * 1000 + micros / 1000 - (before + after) / 2)
-        if abs(offset - self._offset) > (after - before) / 2 + CLOCK_STEPS_MS:
-            self._offset = offset
+        if abs(offset - self.offset) > (after - before) / 2 + CLOCK_STEPS_MS:
+            self.offset = offset
 
-    async def keep_time(self, troubled: Callable[[Failure], None] = lambda _: None) -> None:
-        """Measure the clock now and once a minute, until cancelled; `troubled` hears when that fails."""
+    async def keep_time(
+        self, differs: Callable[[str], None], troubled: Callable[[Failure], None] = lambda _: None
+    ) -> None:
+        """Measure the clock now and once a minute, until cancelled; `troubled` hears when that fails.
+
+        `differs` hears in a sentence, once, that the two clocks are far apart.
+        """
+        heard = False
         while True:
             try:
                 await self.measure_clock()
             except FAILURES as error:
                 troubled(error)
+            differing = difference_of_clocks(self.offset)
+            if differing and not heard:
+                differs(differing.sentence)
+            heard = differing is not None
             await asyncio.sleep(MEASURE_CLOCK_EVERY_S)
 
     async def run(self, name: str, key: str, *args: Argument, replicas: int = 0) -> Any:  # noqa: ANN401 -- each script has its own result
@@ -174,6 +186,7 @@ class Server:
             return (finding_of(error),)
         self._note(info, settings)
         found = findings_of(info, settings, None if schema is None else str(schema))
+        found += [differing] if (differing := difference_of_clocks(self.offset)) else []
         if replicas:
             found += await self._inspect_replicas(info, replicas)
         return tuple(found)
@@ -208,7 +221,8 @@ class Server:
                         await self.client.set(SCHEMA_KEY, SCHEMA, nx=True)
             except FAILURES as error:
                 return (*findings, Finding("away", sentence_of(error)))
-        return findings
+        differing = difference_of_clocks(self.offset)
+        return findings if differing is None or differing in findings else (*findings, differing)
 
     async def close(self) -> None:
         """Close every connection, once what is under way has been answered."""

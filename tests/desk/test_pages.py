@@ -17,7 +17,8 @@ from workshop import Hands, destination, form, until_async
 from service.desk.counts import read_counts
 from service.desk.held import GRACE_MS, UNDONE_WITHIN_MS
 from service.desk.search import SLICE, Filter
-from service.desk.words import as_it_is, cover, length
+from service.desk.words import as_it_is, cover
+from service.lib.times import length
 from service.model.lead import Source, Touch
 from service.store.accounts import SUBMISSIONS
 from service.store.breaker import Gate, Pace

@@ -608,6 +608,26 @@ async def test_what_a_person_said_above_their_limit_goes_out_as_one_update(
     assert crm.requests[-1].json()["data"]["version"] == 2
 
 
+@pytest.mark.parametrize("ahead_s", [600, -600])
+async def test_signatures_have_this_machines_time_and_pauses_last_as_long_as_asked_whatever_redis_s_clock_says(
+    redis_url: str, ahead_s: int
+) -> None:
+    hands = Hands()
+    hands.ahead = ahead_s * 1000
+    with Crm() as crm:
+        crm.answer(503, headers={"Retry-After": "1"}, times=1)
+        async with Workshop(redis_url, one_crm(crm), now=hands) as shop, shop.worker():
+            await until(lambda: shop.events("clocks differ"))
+            await shop.server.measure_clock()
+            await shop.submit(**ASHA)
+            await shop.settled()
+            assert len(shop.events("clocks differ")) == 1
+    first, second = crm.requests
+    for each in (first, second):
+        assert abs(int(each.headers["webhook-timestamp"]) - each.at / 1000 - ahead_s) < 10
+    assert 900 < second.at - first.at < 10_000
+
+
 async def test_a_worker_whose_subscription_was_forgotten_without_a_word_listens_again(
     own_redis: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

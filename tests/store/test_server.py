@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from ledger import FORM, START, Ledger, open_ledger
+from ledger import FORM, Ledger, open_ledger
 
 from service.lib.errors import CannotStart
+from service.process.wiring import clock as real
 from service.store.breaker import Gate, Pace
 from service.store.connection import connect
-from service.store.health import FAILURES, Finding, sentence_of
+from service.store.health import FAILURES, Finding, sentence_of, verdict
 from service.store.server import Server
 from service.up.embedded import Embedded
 
@@ -24,7 +25,7 @@ NOT_REACHED = "Redis cannot be reached. Check that it runs and that LEADS_REDIS_
 
 
 @asynccontextmanager
-async def open_server(url: str, clock: Callable[[], int] = lambda: START) -> AsyncIterator[Server]:
+async def open_server(url: str, clock: Callable[[], int] = real) -> AsyncIterator[Server]:
     server = Server(connect(url), clock=clock)
     try:
         yield server
@@ -231,6 +232,26 @@ async def test_opening_notes_our_schema_and_takes_the_servers_time(redis_url: st
         assert await server.client.get("leads:schema") == "1"
         seconds, micros = await server.client.time()
         assert abs(server.now() - (seconds * 1_000 + micros // 1_000)) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (29_000, None),
+        (-29_000, None),
+        (45_000, "The clock of Redis is 45 s behind this machine's. Set both by NTP: "),
+        (-3 * 3_600_000, "The clock of Redis is 3 h ahead of this machine's. Set both by NTP: "),
+    ],
+)
+async def test_a_clock_that_is_far_from_redis_s_is_told_and_keeps_nobody_from_being_thanked(
+    redis_url: str, ahead: int, said: str | None
+) -> None:
+    async with open_server(redis_url, lambda: real() + ahead) as server:
+        told = [each.sentence for each in await server.open()]
+        assert [each.startswith(said) for each in told] == [True] if said else told == []
+        is_ready, sentence = verdict(await server.inspect())
+        assert is_ready
+        assert sentence == (told[0] if said else "Redis answers and is durable.")
 
 
 @pytest.mark.parametrize("schema", ["2", "99", "something"])
