@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 from service.config.env_secrets import Environment
 from service.config.table import Table, Wrong, guess, is_one_line, listing, quoted, text, what, whole, wrong
-from service.config.validators import duration, one_of
+from service.config.validators import duration, one_of, tables_by_language
 from service.lib.network import host_of
 from service.lib.secret import Secret
-from service.model import languages
 from service.model.form import Agreement, Altcha, Field, Turnstile
 
 _KINDS: Final[tuple[Literal["altcha", "turnstile"], ...]] = ("altcha", "turnstile")
@@ -91,14 +90,12 @@ def read_consent(form: Table, fields: Mapping[str, Field]) -> Agreement | None:
 
 
 def _translations(keys: Table) -> dict[str, str]:
-    known, found = languages.codes(), {}
-    tables = [key for key, value in keys.keys.items() if isinstance(value, dict)]
-    for key in tables:
-        below = keys.below(key)
-        if key in known:
-            found[key] = below.need("text", text(_LONGEST), "", "the text in this language")
-            below.finish()
-        elif key not in {"field", "version", "text"}:
-            keys.add(f"is no language here.{guess(key.casefold(), known)} Allowed are {listing(known)}.", key)
+    found, tables = tables_by_language(keys, _translation, {"field", "version", "text"})
     keys.finish(hidden=tables)
     return found
+
+
+def _translation(keys: Table) -> str:
+    translated = keys.need("text", text(_LONGEST), "", "the text in this language")
+    keys.finish()
+    return translated

@@ -6,8 +6,22 @@ Invariant: every mistake goes to the table's report, and what comes back is only
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from service.config.table import Keys, Table, flag, is_one_line, listing, quoted, several, table, text, whole
-from service.config.validators import one_of
+from service.config.table import (
+    Keys,
+    Table,
+    Wrong,
+    flag,
+    is_one_line,
+    listing,
+    quoted,
+    several,
+    table,
+    text,
+    whole,
+    wrong,
+)
+from service.config.validators import in_languages, one_of
+from service.fields.choices import choice_of
 from service.fields.types import TYPES
 from service.model.form import Field, FieldType, fold
 
@@ -17,11 +31,14 @@ LONGEST_NAME: Final = 64
 _TEXT: Final[FieldType] = "text"
 _INVALID: Final[tuple[Literal["refuse", "flag"], ...]] = ("refuse", "flag")
 
-Names = tuple[str, ...]
+Labels = Mapping[str, str]
+_NO_LABEL: Final[Labels] = {}
+_LONGEST_LABEL: Final = 200
+_LONGEST_CHOICE: Final = 500
 
 
-def read_fields(keys: Table) -> Mapping[str, Field]:
-    """Return the fields of the form at `keys` by name, in the order of the file."""
+def read_fields(keys: Table, own: str) -> Mapping[str, Field]:
+    """Return the fields of the form at `keys` by name, in the order of the file; `own` is the form's own language."""
     none: Keys = {}
     given = keys.need("fields", table, none, "a table with the fields of the form, a phone or an email among them")
     if not given:
@@ -31,13 +48,13 @@ def read_fields(keys: Table) -> Mapping[str, Field]:
     if len(given) > MOST_FIELDS:
         keys.add(f"must not be more than {MOST_FIELDS}: a submission has no room for more", "fields")
     below = keys.below("fields")
-    fields = {name: _field(name, below) for name in given}
+    fields = {name: _field(name, below, own) for name in given}
     _look_for_collisions(below, fields)
     _look_for_a_person(below)
     return fields
 
 
-def _field(name: str, fields: Table) -> Field:
+def _field(name: str, fields: Table, own: str) -> Field:
     problem = _problem_of_name(name)
     if problem:
         fields.add(problem, name)
@@ -45,19 +62,26 @@ def _field(name: str, fields: Table) -> Field:
     if not isinstance(fields.keys[name], dict):
         return Field(name)
     type_ = keys.need("type", one_of(FIELD_TYPES), _TEXT, f"one of {listing(FIELD_TYPES)}")
+    choices, labels = _choices(keys, type_, own), keys.read("label", in_languages(_LONGEST_LABEL), _NO_LABEL)
     field = Field(
         name=name,
         type=type_,
         required=keys.read("required", flag, default=False),
         max_length=keys.read("max_length", whole(1, 100_000), Field(name).max_length),
         multiline=keys.read("multiline", flag, default=False),
-        choices=_choices(keys, type_),
+        choices=tuple(choices),
+        choice_labels={choice: labels for choice, labels in choices.items() if labels},
         other=_other(keys, type_),
         invalid=keys.read("invalid", one_of(_INVALID), Field(name).invalid),
         aliases=keys.read("aliases", several(text(200)), ()),
-        label=keys.read("label", text(200), ""),
+        label=labels.get("") or labels.get(own, ""),
+        labels={} if "" in labels else labels,
         webflow=keys.read("webflow", text(200), None),
     )
+    for choice, shown in field.choice_labels.items():
+        for label in shown.values():
+            if choice_of(field, label) != choice:
+                keys.add(f"{quoted(label)} means {quoted(choice)} and another choice", "choices")
     if field.multiline and not TYPES[type_].may_have_lines:
         keys.add(f"is for a field of type {_types_with('may_have_lines')} only", "multiline")
     keys.finish()
@@ -73,18 +97,33 @@ def _problem_of_name(name: str) -> str | None:
     return None
 
 
-def _choices(keys: Table, type_: FieldType) -> Names:
-    none: Names = ()
+def _choices(keys: Table, type_: FieldType, own: str) -> dict[str, Labels]:
+    """Return what can be chosen, each with its labels by language: "" is for every language that has none."""
+    none: tuple[tuple[str, Labels], ...] = ()
     unknown = keys.keys.get("type") not in FIELD_TYPES
     if not TYPES[type_].has_choices and not unknown and "choices" in keys.keys:
         keys.add(f"is for a field of type {_types_with('has_choices')} only", "choices")
     if TYPES[type_].has_choices:
-        choices = keys.need("choices", several(text(500), at_least=1), none, "a list of what can be chosen")
+        choices = keys.need("choices", several(_choice, at_least=1), none, "a list of what can be chosen")
     else:
         choices = keys.read("choices", lambda _: none, none)
-    if len(set(choices)) < len(choices):
+    if len(dict(choices)) < len(choices):
         keys.add("names a choice twice", "choices")
-    return choices
+    return {value: {"": labels[own], **labels} if own in labels else labels for value, labels in choices}
+
+
+def _choice(value: object) -> tuple[str, Labels] | Wrong:
+    """Take a choice: a text, or a table with its `value`, which is what a lead says, and a `label` to be shown."""
+    if not isinstance(value, dict):
+        named = text(_LONGEST_CHOICE)(value)
+        return named if isinstance(named, Wrong) else (named, _NO_LABEL)
+    if set(value) != {"value", "label"}:
+        return wrong("must be a text, or a table of `value` and `label`")
+    named, labels = text(_LONGEST_CHOICE)(value["value"]), in_languages(_LONGEST_CHOICE)(value["label"])
+    if isinstance(named, Wrong) or isinstance(labels, Wrong):
+        parts = (("value", named), ("label", labels))
+        return Wrong(tuple(f"`{key}` {m}" for key, part in parts if isinstance(part, Wrong) for m in part.messages))
+    return named, labels
 
 
 def _other(keys: Table, type_: FieldType) -> bool:

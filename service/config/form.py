@@ -23,7 +23,17 @@ from service.config.table import (
     wrong,
 )
 from service.config.theme import read_theme
-from service.config.validators import duration, one_of, page_origin, rate, region, show, timezone
+from service.config.validators import (
+    duration,
+    in_languages,
+    one_of,
+    page_origin,
+    rate,
+    region,
+    show,
+    tables_by_language,
+    timezone,
+)
 from service.model import languages
 from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Turnstile
 from service.submission.field_match import owner_of
@@ -32,6 +42,7 @@ from service.submission.form_data import control_of
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
 _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept", "quarantine", "reject")
 _TEXTS: Final = ("success", "failure", "valid", "check", "next_steps")
+_LONGEST_TITLE: Final = 200
 HEAVIEST: Final = 1_000
 _DEFAULT: Final = Form("", {}, ())
 
@@ -40,18 +51,18 @@ Names = tuple[str, ...]
 
 def read_form(name: str, keys: Table, destinations: Collection[str], environment: Environment) -> Form:
     """Return the form at `keys`. `destinations` are the names that `deliver` may hold."""
-    country = keys.read("country", region, _DEFAULT.country)
-    countries = keys.read("countries", several(region), _DEFAULT.countries)
+    country, countries = _countries(keys)
     language = keys.read("language", one_of((*languages.codes(), languages.AUTO)), _DEFAULT.language)
     own = languages.own(language)
     messages = _messages(keys.below("messages"), own)
     window = keys.read("window", duration("1s", "3650d"), _DEFAULT.window)
-    fields = read_fields(keys)
+    fields, titles = read_fields(keys, own), keys.read("title", in_languages(_LONGEST_TITLE), _DEFAULT.titles)
     form = Form(
         name=name,
-        title=keys.read("title", text(200), _title(name)),
+        title=titles.get("") or titles.get(own) or _title(name),
+        titles=titles,
         country=country,
-        countries=countries if country in countries else (country, *countries),
+        countries=countries,
         origins=_origins(keys),
         redirects=keys.read("redirects", several(page_origin), ()),
         deliver=_deliver(keys, destinations),
@@ -78,6 +89,12 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         keys.add(f"must not be longer than `window`, which is {show(form.window)}", "quiet")
     keys.finish()
     return form
+
+
+def _countries(keys: Table) -> tuple[str, Names]:
+    country = keys.read("country", region, _DEFAULT.country)
+    countries = keys.read("countries", several(region), _DEFAULT.countries)
+    return country, countries if country in countries else (country, *countries)
 
 
 def _title(name: str) -> str:
@@ -119,14 +136,7 @@ def _deliver(keys: Table, destinations: Collection[str]) -> Names:
 
 def _messages(keys: Table, own: str) -> dict[str, Messages]:
     """Return the texts by the code of their language; those that stand for themselves are of the form's `own`."""
-    known, found = languages.codes(), {}
-    tables = [key for key, value in keys.keys.items() if isinstance(value, dict) and key not in _TEXTS]
-    for key in tables:
-        below = keys.below(key)
-        if key in known:
-            found[key] = _texts(below)
-        else:
-            keys.add(f"is no language here.{guess(key.casefold(), known)} Allowed are {listing(known)}.", key)
+    found, tables = tables_by_language(keys, _texts, _TEXTS)
     texts, also = _texts(keys, hidden=tables), found.pop(own, Messages())
     for key in _TEXTS:
         if getattr(texts, key) and getattr(also, key):

@@ -5,15 +5,16 @@ Invariant: pure. A validator says what is allowed. Durations come out in millise
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
 
-from service.config.table import Validator, Wrong, guess, listing, quoted, what, wrong
+from service.config.table import Table, Validator, Wrong, guess, listing, quoted, text, what, wrong
 from service.lib import origin
 from service.lib.rate import Rate
+from service.model import languages
 
 UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
@@ -22,6 +23,7 @@ _RATE: Final = re.compile(r"([0-9]{1,5})/(s|m|h)")
 _MOST_REQUESTS: Final = 10_000
 
 S = TypeVar("S", bound=str)
+T = TypeVar("T")
 
 
 def show(duration: int) -> str:
@@ -92,6 +94,47 @@ def one_of(names: Sequence[S]) -> Validator[S]:
         return found or wrong(f"{quoted(value)} is not allowed here.{known}")
 
     return validate
+
+
+def in_languages(at_most: int) -> Validator[Mapping[str, str]]:
+    """Take a text for every language, which comes back under "", or a table of texts by the codes of languages."""
+
+    def validate(value: object) -> Mapping[str, str] | Wrong:
+        texts = value if isinstance(value, dict) else {"": value}
+        read = {code: text(at_most)(words) for code, words in texts.items()}
+        wrongs = {code: words for code, words in read.items() if isinstance(words, Wrong)}
+        messages = [f"{quoted(code)} {no_language(code)}" for code in texts if code not in {"", *languages.codes()}]
+        for code, words in wrongs.items():
+            messages += [f"{quoted(code)} {message}" if code else message for message in words.messages]
+        if messages or not texts:
+            return Wrong(tuple(messages)) if messages else wrong("must name a text, or texts by language")
+        return {code: words for code, words in read.items() if isinstance(words, str)}
+
+    return validate
+
+
+def tables_by_language(
+    keys: Table, read: Callable[[Table], T], besides: Collection[str]
+) -> tuple[dict[str, T], list[str]]:
+    """Return what `read` makes of each table of a language, by its code, and the keys of all tables there are.
+
+    A table that is of no language, nor one of those `besides`, is reported.
+    """
+    found: dict[str, T] = {}
+    tables = [key for key, value in keys.keys.items() if isinstance(value, dict)]
+    for key in tables:
+        below = keys.below(key)
+        if key in languages.codes():
+            found[key] = read(below)
+        elif key not in besides:
+            keys.add(no_language(key), key)
+    return found, tables
+
+
+def no_language(code: str) -> str:
+    """Say that a code is of no language that is there."""
+    known = languages.codes()
+    return f"is no language here.{guess(code.casefold(), known)} Allowed are {listing(known)}."
 
 
 def check_name(name: str) -> str | None:

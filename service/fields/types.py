@@ -6,13 +6,14 @@ depends on a type elsewhere asks its row.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from service.fields import dates, email, phone
+from service.fields.choices import choice_of, choices_of, in_words
 from service.lib.secret import unshown
 from service.lib.text import clean, without_format
 from service.model.form import Field, FieldType, Form
@@ -25,7 +26,6 @@ NO: Final = frozenset({"off", "false", "0", "no"})
 
 _LONGEST_NUMBER: Final = 200
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_SPLIT_BY: Final = re.compile(r"\s*[,;\n]\s*")
 
 Schema: TypeAlias = "Mapping[str, object]"
 
@@ -75,33 +75,6 @@ class Type:
     may_have_lines: bool = False
     is_blank_when_wrong: bool = False
     compared: Callable[[Answer], str] = lambda answer: answer.text
-
-
-def choice_of(field: Field, text: str) -> str | None:
-    """Return the configured spelling of the choice that `text` names, whatever its case and blanks."""
-    meant = _fold_choice(text)
-    return next((choice for choice in field.choices if _fold_choice(choice) == meant), None)
-
-
-def choices_of(field: Field, texts: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each thing that `texts` name and the choice that it is, None if it is none.
-
-    A text may name several, with commas between them; a choice that has commas itself is found whole, and so is a
-    text that names no choice at all.
-    """
-    for text in filter(str.strip, texts):
-        found = list(_split(field, text))
-        yield from found if any(choice for _, choice in found) else [(text.strip(), None)]
-
-
-def _split(field: Field, text: str) -> Iterator[tuple[str, str | None]]:
-    pieces = [piece for piece in _SPLIT_BY.split(text.strip()) if piece]
-    while pieces:
-        known = (size for size in range(len(pieces), 0, -1) if choice_of(field, ", ".join(pieces[:size])))
-        size = next(known, 1)
-        named = ", ".join(pieces[:size])
-        yield named, choice_of(field, named)
-        del pieces[:size]
 
 
 def shown(form: Form, field: Field, text: str) -> str:
@@ -156,7 +129,7 @@ def _choice(given: Given) -> Answer | Problem:
     if choice is None and given.field.other:
         return Answer(given.text, (str(Code.NOT_A_CHOICE),))
     if choice is None:
-        return given.problem(Code.NOT_A_CHOICE, choices=", ".join(given.field.choices))
+        return given.problem(Code.NOT_A_CHOICE, **in_words(given.field))
     return Answer(choice)
 
 
@@ -167,7 +140,7 @@ def _choices(given: Given) -> Answer | Problem:
     if is_other and given.field.other:
         return Answer(tuple(dict.fromkeys(choice or named for named, choice in found)), (str(Code.NOT_A_CHOICE),))
     if not chosen or is_other:
-        return given.problem(Code.NOT_A_CHOICE, choices=", ".join(given.field.choices))
+        return given.problem(Code.NOT_A_CHOICE, **in_words(given.field))
     return Answer(chosen)
 
 
@@ -210,10 +183,6 @@ def _date(given: Given) -> Answer | Problem:
 def _as_set(answer: Answer) -> str:
     """Return choices so that their order does not count, and no comma in one makes two of it."""
     return json.dumps(sorted(answer.value)) if isinstance(answer.value, tuple) else answer.text
-
-
-def _fold_choice(text: str) -> str:
-    return " ".join(without_format(text).casefold().split())
 
 
 def _one_of(field: Field, words: str) -> Schema:

@@ -34,7 +34,9 @@ class Field:
 
     `other`: what is none of the choices is kept and flagged. `invalid` "flag": so is whatever is wrong with it.
 
-    `label` is what the hosted page shows; "": the word that the visitor's language has for it, or `words`.
+    `label` is what the hosted page shows; "": the word that the visitor's language has for it, or `words`. `labels` are
+    those of an owner who wrote one for each language, by code; then `label` is only for languages that have no word.
+    `choice_labels` are what is shown of some choices, by code, "" for every language that has none.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Field:
     invalid: Literal["refuse", "flag"] = "refuse"
     aliases: tuple[str, ...] = ()
     label: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    choice_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     webflow: str | None = None
 
     @property
@@ -54,6 +58,11 @@ class Field:
         """The name in words: "Preferred time" for `preferred_time`."""
         words = " ".join(self.name.replace("_", " ").replace("-", " ").split())
         return words[:1].upper() + words[1:]
+
+    def label_of(self, choice: str, language: str = "") -> str:
+        """Return what is shown of a choice in a language; of what is no choice, itself."""
+        labels = self.choice_labels.get(choice, {})
+        return labels.get(language) or labels.get("", choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ class Form:
     fields: Mapping[str, Field]
     deliver: tuple[str, ...]
     title: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
     country: str = "IN"
     countries: tuple[str, ...] = ("IN", "US", "GB", "AE")
     origins: tuple[str, ...] | None = None

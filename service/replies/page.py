@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
-from service.fields.types import TYPES, choices_of, is_yes, shown
+from service.fields.choices import choices_of
+from service.fields.types import TYPES, is_yes, shown
 from service.lib.secret import unshown
 from service.lib.text import clean
 from service.model.form import Altcha, Field, Form, Turnstile, fold
-from service.model.languages import AUTO
+from service.model.languages import AUTO, codes, load
 from service.model.problem import Code, Problem, Problems
 from service.replies import assets
 from service.replies.next_url import own_path
@@ -46,7 +48,7 @@ class _Input:
     value: str
     required: bool
     max_length: int
-    choices: Sequence[str]
+    choices: Pairs
     chosen: Sequence[str]
     autocomplete: str
     inputmode: str
@@ -70,16 +72,33 @@ class _Listed:
     __repr__ = unshown
 
 
-def hosted(form: Form, voice: Voice, filled: Matched | None = None, *, referrer: str = "", token: str = "") -> str:
+def hosted(
+    form: Form,
+    voice: Voice,
+    filled: Matched | None = None,
+    *,
+    query: Pairs = (),
+    referrer: str = "",
+    token: str = "",
+) -> str:
     """Return the form as its own page, with what its address fills in (`filled`): nothing of that was sent yet.
 
-    `referrer` is the page that led here, "" if unknown; `token` says when it was opened.
+    `query` is that of its address, which stays in the addresses of other languages. `referrer` is the page that
+    led here, "" if unknown; `token` says when it was opened.
     """
     hidden = [(name, text) for name, text in (("_referrer", referrer), ("_token", token)) if text]
     filled = filled or Matched({}, {})
     given = any(found.text.strip() for found in filled.fields.values())
     note = voice.language.page["unsent"] if given else ""
-    return _form(form, voice, Matched(filled.fields, {}), (), hidden=hidden, note=note)
+    return _form(form, voice, Matched(filled.fields, {}), (), hidden=hidden, note=note, languages=_switch(form, query))
+
+
+def _switch(form: Form, query: Pairs) -> Sequence[tuple[str, str, str]]:
+    """Return each language that the page can be in, its name and address; none where the form has but one."""
+    if form.language != AUTO:
+        return ()
+    kept = [(name, text) for name, text in query if name != "_language"]
+    return [(code, load(code).name, f"?{urlencode([*kept, ('_language', code)])}") for code in codes()]
 
 
 def again(
@@ -120,7 +139,7 @@ def thanks(form: Form, voice: Voice) -> str:
         "notice.html",
         form,
         voice,
-        title=_title(form),
+        title=_title(form, voice),
         heading=voice.success,
         lines=lines,
         back=own_path(form),
@@ -136,13 +155,13 @@ def refusal(problems: Problems, voice: Voice, form: Form | None = None, *, is_su
 
 
 def _form(
-    form: Form, voice: Voice, matched: Matched, problems: Sequence[Problem], *, hidden: Pairs, **traps: str
+    form: Form, voice: Voice, matched: Matched, problems: Sequence[Problem], *, hidden: Pairs, **more: object
 ) -> str:
     inputs = [
         _input(form, field, matched.fields.get(field.name), problems, voice, number=number)
         for number, field in enumerate(_labelled(form, voice), start=1)
     ]
-    by_name, title = {entry.name: entry for entry in inputs}, _title(form)
+    by_name, title = {entry.name: entry for entry in inputs}, _title(form, voice)
     listed = [_listed(problem, by_name.get(problem.field), voice) for problem in problems]
     language = [("_language", voice.language.code)] if form.language == AUTO else []
     return _render(
@@ -153,7 +172,7 @@ def _form(
         heading=title,
         inputs=inputs,
         hidden=[*hidden, *language],
-        **traps,
+        **more,
         honeypot=form.honeypot,
         failure=voice.check if listed and all(entry.id for entry in listed) else voice.failure,
         listed=listed,
@@ -167,31 +186,38 @@ def _labelled(form: Form, voice: Voice) -> Sequence[Field]:
     """Return the fields; the one by which a visitor agrees is called what they agree to."""
     text, _ = form.agreement_in(voice.language.code)
     name = form.consent.field if form.consent else ""
-    return [replace(field, label=text) if field.name == name else field for field in form.fields.values()]
+    return [replace(field, label=text, labels={}) if field.name == name else field for field in form.fields.values()]
 
 
 def _input(
     form: Form, field: Field, given: Match | None, problems: Sequence[Problem], voice: Voice, *, number: int
 ) -> _Input:
-    row = TYPES[field.type]
+    row, code = TYPES[field.type], voice.language.code
     name, value = (given.sent, shown(form, field, given.text)) if given else (field.name, "")
     chosen = _chosen(field, given) if given and field.type == "choices" else [value] if value else []
     wrong = next((problem for problem in problems if problem.field == name), None)
     return _Input(
         id=f"field-{number}",
         name=name,
-        label=field.label or voice.language.labels.get(fold(field.name)) or field.words,
+        label=_label(field, voice),
         kind=_input_of(field, is_wrong=wrong is not None),
         value=value,
         required=field.required,
         max_length=field.max_length,
-        choices=tuple(dict.fromkeys((*field.choices, *chosen))) if row.has_choices else (),
+        choices=[(choice, field.label_of(choice, code)) for choice in dict.fromkeys((*field.choices, *chosen))],
         chosen=chosen,
         autocomplete=row.autocomplete or _AUTOCOMPLETE.get(fold(field.name), ""),
         inputmode=row.inputmode,
         problem=_sentence(wrong, voice) if wrong else "",
         is_phone=field.type == "phone",
     )
+
+
+def _label(field: Field, voice: Voice) -> str:
+    """Return what the owner calls the field in this language or in every one, else what the language calls it."""
+    for_all = "" if field.labels else field.label
+    word = voice.language.labels.get(fold(field.name))
+    return field.labels.get(voice.language.code) or for_all or word or field.label or field.words
 
 
 def _chosen(field: Field, given: Match) -> Sequence[str]:
@@ -218,8 +244,10 @@ def _listed(problem: Problem, beside: _Input | None, voice: Voice) -> _Listed:
     return _Listed(f"{name}: {_sentence(problem, voice)}" if name else _sentence(problem, voice), place)
 
 
-def _title(form: Form) -> str:
-    return form.title or " ".join(form.name.replace("-", " ").split()).capitalize()
+def _title(form: Form, voice: Voice) -> str:
+    return (
+        form.titles.get(voice.language.code) or form.title or " ".join(form.name.replace("-", " ").split()).capitalize()
+    )
 
 
 def _render(template: str, form: Form | None, voice: Voice, **values: object) -> str:

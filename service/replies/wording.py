@@ -74,7 +74,7 @@ def of(form: Form | None = None, *, asked: str = "", accepted: str = "") -> Voic
 
 def sentence(problem: Problem, language: Language) -> str:
     """Return the sentence of a problem with its values filled in; `country` is named in the language."""
-    values = dict(problem.values)
+    values = {**problem.values, **_in(language.code, problem.values)}
     if "country" in values:
         values["country"] = country_name(values["country"], language.code)
     if "why" in values:
@@ -82,6 +82,11 @@ def sentence(problem: Problem, language: Language) -> str:
     if found := _RANGE.fullmatch(values.get("n", "")):
         values["n"] = language.page["range"].format_map(found.groupdict())
     return language.sentences[problem.code].format_map(values)
+
+
+def _in(language: str, values: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the values that are said otherwise in this language: `choices.hi` for `choices`."""
+    return {name.removesuffix(f".{language}"): text for name, text in values.items() if name.endswith(f".{language}")}
 
 
 @cache

@@ -17,23 +17,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.config.config import Config
-from service.fields import phone
-from service.fields.phone_country import region_of
-from service.fields.types import suggestion_for
 from service.intake.intake import Intake, Taken, Unavailable
 from service.lib import origin
 from service.lib.secret import Secret
-from service.model.form import Form, fold
+from service.model.form import Form
 from service.model.problem import Code, Problem, Problems, refuse
 from service.replies import assets, next_url, openapi, page, reply
 from service.replies.reply import Reply
 from service.replies.wording import Voice
 from service.submission import body, source, spam
 from service.submission.body import MAX_FIELDS
-from service.submission.check import check_field
 from service.submission.field_match import match
-from service.submission.form_data import Control, Posted, gather
+from service.submission.form_data import Control, gather
 from service.web.challenge import Challenger
+from service.web.checks import verdict_on_field, verdict_on_number
 from service.web.limiter import Limiter
 from service.web.request import Visitor, may_inspect, read_body, read_visitor, respond
 from service.web.submit import Context, Said, Visit, may_check, submit
@@ -63,7 +60,7 @@ class OnSubmission(Protocol):
 
         `result` is "created", "updated", "repeated", "quarantined", "refused" or "unavailable"; `receipt` and
         `lead` are "" and `version` 0 for one that was not taken; `codes` are the problems of one refused, `reason`
-        why there was nowhere to keep one.
+        why there was nowhere to keep one, or which setting refused one.
         """
 
 
@@ -165,7 +162,12 @@ class _Site:
         led_by = visitor.referer[: source.MAX_LENGTH] if is_other else ""
         token, voice = spam.make_token(self.context.secret, form, self.context.clock()), visitor.voice(form)
         filled = match(form, gather(visitor.query[:MAX_FIELDS], honeypot=form.honeypot))
-        return _page(200, page.hosted(form, voice, filled, referrer=led_by, token=token), form, voice)
+        return _page(
+            200,
+            page.hosted(form, voice, filled, query=visitor.query[:MAX_FIELDS], referrer=led_by, token=token),
+            form,
+            voice,
+        )
 
     async def _thank(self, _: Request, visitor: Visitor, form: Form) -> Reply:
         voice = visitor.voice(form)
@@ -181,7 +183,7 @@ class _Site:
         raw = await read_body(request)
         posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw, form)
         asked = "" if isinstance(posted, Problems) else posted.control.language or posted.fields.get("language", "")
-        return reply.phone_check(visitor.voice(form, asked), _verdict(form, posted))
+        return reply.phone_check(visitor.voice(form, asked), verdict_on_number(form, posted))
 
     async def _check_field(self, request: Request, visitor: Visitor, form: Form) -> Reply:
         if problems := may_check(self.context, visitor, form):
@@ -193,7 +195,7 @@ class _Site:
         fields = dict(posted.fields)
         name, value = fields.pop("name", ""), fields.pop("value", "")
         asked = replace(posted, fields={**fields, name: value}) if name else posted
-        return reply.field_check(visitor.voice(form, posted.control.language), *_verdict_on(form, asked, name))
+        return reply.field_check(visitor.voice(form, posted.control.language), *verdict_on_field(form, asked, name))
 
     async def _post(self, request: Request, visitor: Visitor, form: Form) -> Reply:
         started = self.context.clock()
@@ -239,7 +241,6 @@ class _Site:
     def _note(self, form: Form, came_of: Taken | Unavailable | Problems, started: int) -> None:
         taken = came_of if isinstance(came_of, Taken) else None
         codes = tuple(str(problem.code) for problem in came_of.items) if isinstance(came_of, Problems) else ()
-        reason = came_of.reason if isinstance(came_of, Unavailable) else ""
         self.on_submission(
             form=form.name,
             result=taken.result if taken else "refused" if isinstance(came_of, Problems) else "unavailable",
@@ -247,9 +248,22 @@ class _Site:
             lead=taken.lead if taken else "",
             version=taken.version if taken else 0,
             codes=codes,
-            reason=reason,
+            reason=_reason(came_of),
             duration_ms=self.context.clock() - started,
         )
+
+
+def _reason(came_of: Taken | Unavailable | Problems) -> str:
+    """Return what the owner has to change, for the log: nothing that a stranger sent, so no origin either."""
+    match came_of:
+        case Unavailable():
+            return came_of.reason
+        case Problems(items=(Problem(code=Code.ORIGIN_NOT_ALLOWED), *_)):
+            return "The page's origin is not in `origins` of this form in leads.toml."
+        case Problems():
+            return reply.hint_of(came_of)
+        case _:
+            return ""
 
 
 def _refusal(
@@ -269,29 +283,6 @@ def _refusal(
 
 def _page(status: int, html: str, form: Form | None, voice: Voice, headers: Mapping[str, str] | None = None) -> Reply:
     return reply.page(status, html, assets.policy_of(form), {**voice.headers, **(headers or {})})
-
-
-def _verdict(form: Form, posted: Posted | Problems) -> phone.Verdict:
-    """Read the number of a phone check; whatever holds none is no number."""
-    if isinstance(posted, Problems):
-        return phone.read("", country=form.country, countries=form.countries)
-    number = posted.fields.get("number", "")
-    country = "" if number.strip().startswith("+") else region_of(posted.fields.get("country", "")) or ""
-    lost = posted.is_url and number[:1] == " "
-    return phone.read_at(form, number.strip(), country=country, confirm=posted.control.confirm, has_lost_plus=lost)
-
-
-def _verdict_on(form: Form, posted: Posted, name: str) -> tuple[Problem | None, str]:
-    """Read one field as if it had been sent: what is wrong with it, and how it was likely meant."""
-    matched = match(form, posted)
-    field = next((known for known, found in matched.fields.items() if name in {found.sent, known}), None)
-    field = field or next((known for known in form.fields if fold(known) == fold(name)), None)
-    if field is None:
-        return Problem(Code.UNKNOWN_FIELD, name), ""
-    answer = check_field(form, posted, matched, field)
-    if isinstance(answer, Problem):
-        return answer, answer.suggestion or ""
-    return None, suggestion_for(answer) if answer else ""
 
 
 def _note_nothing(**_: object) -> None:

@@ -148,6 +148,24 @@ def test_the_example_of_the_documentation_is_taken() -> None:
     assert [each.path for each in found.warnings] == ["destinations.other-crm"]
 
 
+def test_titles_labels_and_choices_are_said_in_the_languages_that_have_them() -> None:
+    lines = """
+title = { en = "Get In Touch", hi = "संपर्क करें" }
+fields.about = { type = "text", label.hi = "किस बारे में" }
+fields.part = { type = "choice", choices = [
+  "Back", { value = "knee", label = "Knee" }, { value = "arm", label = { en = "Arm", kn = "ತೋಳು" } },
+] }"""
+    form = config(with_form(lines)).forms["contact"]
+    assert (form.title, form.titles["hi"]) == ("Get In Touch", "संपर्क करें")
+    about, part = form.fields["about"], form.fields["part"]
+    assert (about.label, about.labels) == ("", {"hi": "किस बारे में"})
+    assert part.choices == ("Back", "knee", "arm")
+    assert [part.label_of(choice, "kn") for choice in part.choices] == ["Back", "Knee", "ತೋಳು"]
+    assert [part.label_of(choice, "te") for choice in part.choices] == ["Back", "Knee", "Arm"]
+    hindi = config(with_form('language = "hi"\ntitle.hi = "संपर्क"')).forms["contact"]
+    assert hindi.title == "संपर्क"
+
+
 def test_the_file_in_the_repository_has_no_mistake_its_commented_destination_included() -> None:
     text = Path(__file__).parents[2].joinpath("leads.toml").read_text("utf-8")
     environ = {"CRM_WEBHOOK_SECRET": SIGNING, "OTHER_KEY": "key"}
@@ -295,6 +313,22 @@ FORM_MISTAKES = [
     ('honeypot = "altcha"', "forms.contact.honeypot", "means something else"),
     ('fields.a = { type = "choice", choices = [] }', "forms.contact.fields.a.choices", "must not be empty"),
     ('fields.a = { type = "choice", choices = ["x", "x"] }', "forms.contact.fields.a.choices", "twice"),
+    ('fields.a = { type = "choice", choices = [3] }', "forms.contact.fields.a.choices", "item 1: must be a text"),
+    ('fields.a = { type = "choice", choices = [{ value = "x" }] }', "forms.contact.fields.a.choices", "`label`"),
+    (
+        'fields.a = { type = "choice", choices = [{ value = "x", label = { xx = "a", hi = 3 } }] }',
+        "forms.contact.fields.a.choices",
+        "item 1: `label` `xx` is no language here",
+    ),
+    (
+        'fields.a = { type = "choice", choices = ["x", { value = "y", label.hi = " X" }] }',
+        "forms.contact.fields.a.choices",
+        "` X` means `y` and another choice",
+    ),
+    ('fields.a = { type = "text", label = 3 }', "forms.contact.fields.a.label", "must be a text, not a number"),
+    ('fields.a = { type = "text", label = {} }', "forms.contact.fields.a.label", "texts by language"),
+    ('title = { hind = "a" }', "forms.contact.title", "`hind` is no language here. Did you mean `hi`?"),
+    ('title = { hi = "" }', "forms.contact.title", "`hi` must be a text of 1 to 200 characters"),
     (
         'fields.a = { type = "text", choices = ["x"] }',
         "forms.contact.fields.a.choices",

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from service.destinations.envelope import envelope, flat
 from service.fields import dates
-from service.fields.types import TYPES, Given, choices_of, shown
+from service.fields.choices import choices_of
+from service.fields.types import TYPES, Given, shown
 from service.lib.secret import Secret
+from service.model import languages
 from service.model.form import Field, FieldType, Form
 from service.model.lead import Answer, Delivery, Lead
 from service.model.problem import Problem
+from service.replies import wording
 from service.submission import body
 from service.submission.check import Checked, check
 from service.submission.facts import content_of, facts
@@ -42,6 +45,30 @@ def told(form: Form = FORM, **fields: str) -> list[str]:
     problems = check(form, gather(fields.items()))
     assert not isinstance(problems, Checked)
     return [str(problem.code) for problem in problems.items]
+
+
+LABELLED = Form(
+    "a",
+    {
+        "phone": Field("phone", "phone"),
+        "part": Field("part", "choice", choices=("knee", "arm"), choice_labels={"arm": {"": "Arm", "kn": "ತೋಳು"}}),
+    },
+    (),
+)
+
+
+@pytest.mark.parametrize("sent", ["arm", "Arm", " ARM ", "ತೋಳು"])
+def test_a_choice_is_known_by_its_labels_and_kept_by_its_value(sent: str) -> None:
+    assert said(LABELLED, phone="8951047001", part=sent)["part"] == "arm"
+
+
+def test_what_is_no_choice_is_answered_with_the_choices_as_the_visitor_sees_them() -> None:
+    problems = check(LABELLED, gather([("phone", "8951047001"), ("part", "nose")]))
+    assert not isinstance(problems, Checked)
+    shown = {code: wording.sentence(problems.items[0], languages.load(code)) for code in ("en", "kn", "te")}
+    assert "knee, Arm" in shown["en"]
+    assert "knee, ತೋಳು" in shown["kn"]
+    assert "knee, Arm" in shown["te"]
 
 
 def test_every_type_has_a_row_and_every_row_is_a_type() -> None:

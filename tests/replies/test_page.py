@@ -252,6 +252,51 @@ def test_a_form_of_several_languages_stays_in_the_one_it_was_read_in() -> None:
     assert "_language" not in Inputs(page.hosted(FORM, VOICE)).inputs
 
 
+LABELLED = replace(
+    FORM,
+    language="auto",
+    titles={"kn": "ಸಂಪರ್ಕಿಸಿ"},
+    fields={
+        **FORM.fields,
+        "about": Field("about", label="About", labels={"en": "About", "kn": "ವಿಷಯ"}),
+        "message": Field("message", label="Words", labels={"en": "Words"}),
+        "part": Field("part", "choice", choices=("arm", "Back"), choice_labels={"arm": {"": "Arm", "kn": "ತೋಳು"}}),
+        "parts": Field("parts", "choices", choices=("arm",), choice_labels={"arm": {"kn": "ತೋಳು"}}),
+    },
+)
+
+
+def test_a_page_has_the_titles_labels_and_choices_of_its_language() -> None:
+    html = page.hosted(LABELLED, wording.of(LABELLED, asked="kn"))
+    for text in ("<title>ಸಂಪರ್ಕಿಸಿ", ">ವಿಷಯ<", ">ಸಂದೇಶ<", '<option value="arm">ತೋಳು</option>', "<option>Back</option>"):
+        assert text in html
+    assert re.search('value="arm"><label for="[^"]+">ತೋಳು</label>', html)
+    english = page.hosted(LABELLED, wording.of(LABELLED))
+    for text in ("<title>Get In Touch", ">About<", ">Words<", '<option value="arm">Arm</option>'):
+        assert text in english
+    telugu = page.hosted(LABELLED, wording.of(LABELLED, asked="te"))
+    assert ">About<" in telugu
+    assert ">Words<" not in telugu  # the language has a word for it
+
+
+def test_what_was_chosen_stays_chosen_whatever_it_was_called_by() -> None:
+    posted = gather([("part", "ತೋಳು"), ("parts", "arm")])
+    html = again(LABELLED, wording.of(LABELLED), posted, refuse(Code.EMPTY), next_url="")
+    assert '<option value="arm" selected>Arm</option>' in html
+    assert re.search('value="arm" checked><label for="[^"]+">arm</label>', html)
+
+
+def test_the_page_of_a_form_of_several_languages_leads_to_each_and_keeps_what_was_filled_in() -> None:
+    query = [("name", "A & B"), ("_language", "te")]
+    html = page.hosted(LABELLED, wording.of(LABELLED, asked="te"), query=query)
+    for code in languages.codes():
+        name = languages.load(code).name
+        way = f'<a href="?name=A+%26+B&amp;_language={code}" lang="{code}" hreflang="{code}">{name}</a>'
+        here = f'<span lang="{code}" aria-current="true">{name}</span>'
+        assert (here if code == "te" else way) in html
+    assert "hreflang" not in page.hosted(FORM, VOICE)
+
+
 def test_the_origins_of_a_form_may_frame_it() -> None:
     assert "; frame-ancestors *" in assets.policy_of(FORM)
     guarded = replace(FORM, origins=("https://www.example.com", "https://b.example:8443"))

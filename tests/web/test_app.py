@@ -363,6 +363,8 @@ async def test_a_page_that_is_not_listed_is_told_which_setting_is_meant(browser:
     assert answer.json()["hint"] == 'Add "https://evil.example" to `origins` of this form in leads.toml.'
     assert answer.headers["access-control-allow-origin"] == "https://evil.example"
     assert kept.refused == ["guarded"]
+    assert "`origins`" in kept.told[-1]["reason"]
+    assert "evil" not in kept.told[-1]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,13 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """Every text of one language by its key; `code` as in `<html lang>`, `direction` "ltr" or "rtl"."""
+    """Every text of one language by its key; `code` as in `<html lang>`, `direction` "ltr" or "rtl".
+
+    `name` is what the language calls itself.
+    """
 
     code: str
+    name: str
     direction: str
     messages: Texts
     sentences: Mapping[Code, str]
@@ -48,6 +52,7 @@ def load(code: str) -> Language:
     sentences = {**english["sentences"], **own.get("sentences", {})}
     return Language(
         code,
+        str(own.get("name", code)),
         str(own.get("direction", "ltr")),
         {"valid": sentences[Code.PHONE_VALID], **english["messages"], **own.get("messages", {})},
         {key: sentences[key] for key in Code},
