@@ -98,7 +98,11 @@
       const own = document.getElementById(known)?.closest(".lead-form-note"); // of our own pages
       const place = isPhone(field) && bare(field.form).querySelector("[data-phone-status]:not([data-state])");
       const note = own || place || make("div", "note");
-      if (!note.isConnected) (field.closest("label,.iti") || field).after(note);
+      const box = /checkbox|radio/.test(field.type);
+      const group = box && field.closest("fieldset");
+      const label = box && field.labels[0];
+      const last = label && field.compareDocumentPosition(label) & 4 ? label : field; // it may stand behind its box
+      if (!note.isConnected) group ? group.append(note) : (field.closest("label,.iti") || last).after(note);
       note.id ||= "lead-form-" + ++count;
       note.setAttribute("aria-live", "polite");
       note.dataset.state = "";
