@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import reading
 from comparison import table
 from outside import Outside
 from rig import Build, Running, Site, bare_build, build_of, say, this_build, wait_until
@@ -161,6 +162,8 @@ def main() -> None:
     for line in table(
         samples[mine.name], samples[other.name], names=(other.name, mine.name), has_targets=other.is_ours
     ):
+        say(line)
+    for line in reading.lines():
         say(line)
 
 
