@@ -21,7 +21,7 @@ from service.process.settings import config_path, encryption_keys, look_up, redi
 from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
-from service.store.health import FAILURES, Finding, verdict
+from service.store.health import FAILURES, Finding, difference_of_clocks, verdict
 from service.up.installation import environment_of
 
 
@@ -81,9 +81,13 @@ def _check_redis(config: Config, url: Secret) -> None:
     async def look() -> tuple[Finding, ...]:
         server = connect_server(url)
         try:
+            findings = await server.inspect(replicas=config.service.replicas)
+            if not verdict(findings)[0]:
+                return findings
             with contextlib.suppress(*FAILURES):
                 await server.measure_clock()
-            return await server.inspect(replicas=config.service.replicas)
+            differing = difference_of_clocks(server.offset)
+            return (*findings, differing) if differing else findings
         finally:
             await server.close()
 

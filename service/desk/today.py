@@ -21,7 +21,7 @@ from service.store.overview import read_pauses
 
 PERIODS: Final = (30, 90, 365)
 _TIMED: Final = 16
-_ENDS: Final = ("created", "updated", "repeated", "quarantined", "rejected", "erased")
+_ENDS: Final = ("created", "updated", "repeated", "quarantined", "rejected", "unavailable", "erased")
 
 
 async def today(visit: Visit) -> Response:

@@ -25,7 +25,7 @@ from service.store.cipher import PLAIN, Cipher
 from service.store.connection import ANSWER_WITHIN_S
 from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
-from service.store.records import Accepted, Limit, Limited, Line, Result
+from service.store.records import Accepted, Limit, Limited, Line, Refusal, Result
 from service.submission.facts import facts
 from service.submission.person import idempotency_key, identities, person_keys, receipt_of, text_hash
 
@@ -78,10 +78,13 @@ class Readiness:
 
 @dataclass(slots=True)
 class _Refusals:
-    """What one web process refused and has not yet reported: by form, and the report under way (id, number, time)."""
+    """What one web process did not take and has not yet reported, by form and why.
 
-    counted: Counter[str] = field(default_factory=Counter)
-    sending: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    `sending` is the report under way: its id, how many, when it was made.
+    """
+
+    counted: Counter[tuple[str, Refusal]] = field(default_factory=Counter)
+    sending: dict[tuple[str, Refusal], tuple[str, int, int]] = field(default_factory=dict)
 
 
 class Intake:
@@ -159,20 +162,21 @@ class Intake:
             return Unavailable(f"{reason} The spool cannot be written either ({error.strerror}).")
         return Taken(line.receipt, line.lead, "spooled", 0)
 
-    def count_refusal(self, form: Form) -> None:
+    def count_refusal(self, form: Form, why: Refusal = "rejected") -> None:
         """Count a submission that was not taken; the account shows it within a second."""
-        self._refusals.counted[form.name] += 1
+        self._refusals.counted[form.name, why] += 1
 
     async def report_refusals(self) -> None:
         """Report what was refused since the last call; what cannot be reported is kept for the next."""
-        for form, number in self._refusals.counted.items():
-            if form not in self._refusals.sending and number:
-                self._refusals.sending[form] = (secrets.token_urlsafe(12), number, self._store.server.now())
-        for form, (report, number, at) in list(self._refusals.sending.items()):
+        for column, number in self._refusals.counted.items():
+            if column not in self._refusals.sending and number:
+                self._refusals.sending[column] = (secrets.token_urlsafe(12), number, self._store.server.now())
+        for column, (report, number, at) in list(self._refusals.sending.items()):
+            form, why = column
             with contextlib.suppress(*FAILURES):
-                await self._store.refuse(form, report, number, at=at)
-                del self._refusals.sending[form]
-                self._refusals.counted[form] -= number
+                await self._store.refuse(form, report, number, at=at, why=why)
+                del self._refusals.sending[column]
+                self._refusals.counted[column] -= number
 
     async def keep_reporting(self) -> None:
         """Report refusals until cancelled, then once more."""

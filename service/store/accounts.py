@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-SUBMISSIONS: Final = ("rejected", "quarantined", "repeated", "updated", "created", "erased")
+SUBMISSIONS: Final = ("rejected", "unavailable", "quarantined", "repeated", "updated", "created", "erased")
 VERSIONS: Final = ("delivered", "waiting", "dead", "superseded", "erased")
 
 
@@ -30,6 +30,7 @@ class FormAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     received: int = 0
     rejected: int = 0
+    unavailable: int = 0
     quarantined: int = 0
     repeated: int = 0
     updated: int = 0

@@ -27,6 +27,7 @@ from service.store.records import (
     Limited,
     Mended,
     Promoted,
+    Refusal,
     Result,
     Version,
 )
@@ -97,9 +98,9 @@ class Store:
         """Delete a quarantined submission; False if nothing of that id is in quarantine."""
         return bool(await self.server.run("drop", base_of(form), submission))
 
-    async def refuse(self, form: str, report: str, number: int, *, at: int) -> None:
-        """Count refused submissions; `report`, made at `at` (ms), is an id under which they are counted once."""
-        await self.server.run("refuse", base_of(form), report, number, at, SLACK_MS)
+    async def refuse(self, form: str, report: str, number: int, *, at: int, why: Refusal = "rejected") -> None:
+        """Count submissions not taken; `report`, made at `at` (ms), is an id under which they are counted once."""
+        await self.server.run("refuse", base_of(form), report, number, at, SLACK_MS, why)
 
     async def due(self, forms: Iterable[str], destination: str) -> dict[str, Due]:
         """Return for each form what is due at `destination`, and when the earliest is; one without any is left out."""

@@ -12,6 +12,8 @@ from service.lib.secret import unshown
 from service.model.lead import Delivery
 
 Result = Literal["created", "updated", "repeated", "quarantined", "erased"]
+Refusal = Literal["rejected", "unavailable"]
+"""Why a submission was not taken: for what it said, or because we could not keep it."""
 
 DAY_MS = 86_400_000
 IDEMPOTENCY_MS = DAY_MS

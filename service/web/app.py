@@ -202,11 +202,11 @@ class _Site:
         try:
             visit = await submit(self.context, visitor, form, functools.partial(read_body, request))
         except Exception:
-            self.context.intake.count_refusal(form)
+            self.context.intake.count_refusal(form, "unavailable")
             self._note(form, _UNAVAILABLE, started)
             raise
-        if not isinstance(visit.came_of, Taken):
-            self.context.intake.count_refusal(form)
+        if visit.refusal:
+            self.context.intake.count_refusal(form, visit.refusal)
         self._note(form, visit.came_of, started)
         return self._answer(visitor, visit)
 

@@ -6,6 +6,7 @@ What became of it is returned; nothing is answered, logged or counted here.
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from service.config.config import Config
 from service.fields.types import suggestion_for
@@ -17,7 +18,7 @@ from service.model import languages
 from service.model.form import Form
 from service.model.lead import Source
 from service.model.problem import Code, Problems, refuse
-from service.store.records import Limited
+from service.store.records import Limited, Refusal
 from service.submission import body, captcha, check, source, spam, webflow
 from service.submission.check import Checked
 from service.submission.field_match import Matched, match
@@ -61,6 +62,13 @@ class Visit:
     said: Said | None = None
     suggestions: tuple[tuple[str, str], ...] = ()
     """Mistyped, valid addresses: the name of the input and the right spelling."""
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why it was not taken, as the account has it; None if it was."""
+        if isinstance(self.came_of, Problems):
+            return "unavailable" if self.came_of.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "rejected"
+        return "unavailable" if isinstance(self.came_of, Unavailable) else None
 
 
 async def submit(

@@ -458,7 +458,10 @@ def test_status_tells_the_accounts_as_text_and_as_json(leads: Leads, history: li
     assert len(history) == 2
     told = leads("status")
     assert told.status == 0
-    assert "get-in-touch: 2 received = 0 rejected + 0 quarantined + 0 repeated + 0 updated + 2 created" in told.out
+    assert (
+        "get-in-touch: 2 received = 0 rejected + 0 unavailable + 0 quarantined + 0 repeated + 0 updated + 2 created"
+        in told.out
+    )
     assert "crm: 2 owed = 1 delivered + 0 waiting + 1 dead + 0 superseded" in told.out
     assert told.out.count("adds up") == 2
     account = leads("status", "--json").json()["forms"]["get-in-touch"]

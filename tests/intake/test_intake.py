@@ -114,10 +114,12 @@ async def test_refusals_of_a_time_without_redis_are_reported_later(own_redis: An
         intake.count_refusal(FORM)
         await intake.report_refusals()
         intake.count_refusal(FORM)
+        intake.count_refusal(FORM, "unavailable")
         own_redis.start()
         await intake.report_refusals()
         await intake.report_refusals()
-        assert await ledger.counts() == {"received": 2, "rejected": 2}
+        assert await ledger.counts() == {"received": 3, "rejected": 2, "unavailable": 1}
+        assert (await ledger.store.account(FORM.name, ("crm",), {})).balanced
 
 
 async def test_a_report_whose_answer_got_lost_is_counted_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -406,7 +406,7 @@ def _unaccounted(site: Installation, load: Load) -> Iterator[str]:
         yield f"the account does not add up: {account}"
     if crm["waiting"] or crm["dead"] or told["spooled"]:
         yield f"something is left: {account}, spooled {told['spooled']}"
-    taken, sent = account["received"] - account["rejected"], load.sent
+    taken, sent = account["received"] - account["rejected"] - account["unavailable"], load.sent
     if not sent.thanked <= taken <= sent.thanked + sent.refused + sent.unknown:
         yield f"{taken} were taken, but {sent}"
     leads = {request.json()["data"]["id"] for request in site.crm.requests}

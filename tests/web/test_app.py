@@ -20,7 +20,7 @@ from service.intake.intake import Caller, Intake, Readiness, Taken, Unavailable,
 from service.lib.secret import Secret
 from service.model.form import Agreement, Altcha, Field, Form, Turnstile
 from service.model.lead import Content, Source, Touch
-from service.store.records import Limited
+from service.store.records import Limited, Refusal
 from service.web.app import create_app
 from service.web.challenge import Challenger
 
@@ -71,6 +71,7 @@ class Kept:
     taken: list[tuple[str, Content, str | None, tuple[str, ...]]] = field(default_factory=list)
     callers: list[Caller | None] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    whys: list[str] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
     signals: list[dict[str, int]] = field(default_factory=list)
     once: list[str | None] = field(default_factory=list)
@@ -96,8 +97,9 @@ class Kept:
         self.once.append(once)
         return self.answer
 
-    def count_refusal(self, form: Form) -> None:
+    def count_refusal(self, form: Form, why: Refusal = "rejected") -> None:
         self.refused.append(form.name)
+        self.whys.append(why)
 
     async def readiness(self) -> Readiness:
         return Readiness(self.ready, "Redis answers." if self.ready else "Redis is away.", "No spool is configured.")
@@ -267,7 +269,7 @@ async def test_a_visitor_who_breaks_off_is_counted_and_nothing_fails(kept: Kept)
 
     await app(scope, receive, send)
     assert sent[0]["status"] == 400
-    assert kept.refused == ["get-in-touch"]
+    assert (kept.refused, kept.whys) == (["get-in-touch"], ["rejected"])
 
 
 async def test_nowhere_to_keep_it_is_told_with_a_time_to_try_again(browser: httpx.AsyncClient, kept: Kept) -> None:
@@ -276,7 +278,8 @@ async def test_nowhere_to_keep_it_is_told_with_a_time_to_try_again(browser: http
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "UNAVAILABLE")
     assert int(answer.headers["retry-after"]) > 0
     assert "Redis" not in answer.text
-    assert (kept.refused, kept.told[-1]["result"]) == (["get-in-touch"], "unavailable")
+    assert (kept.refused, kept.whys) == (["get-in-touch"], ["unavailable"])
+    assert kept.told[-1]["result"] == "unavailable"
 
 
 async def test_what_could_not_be_kept_is_still_in_the_form(browser: httpx.AsyncClient, kept: Kept) -> None:
@@ -294,7 +297,7 @@ async def test_a_bug_is_a_failure_without_details(browser: httpx.AsyncClient, ke
         assert answer.status_code == 500
         assert "inner" not in answer.text
         assert answer.headers["access-control-allow-origin"] == SITE
-    assert kept.refused == ["get-in-touch"] * 2
+    assert (kept.refused, kept.whys) == (["get-in-touch"] * 2, ["unavailable"] * 2)
     told = (await browser.post("/f/get-in-touch", data=GOOD)).json()
     assert (told["code"], told["errors"][0]["code"]) == (500, "UNAVAILABLE")
 

@@ -23,7 +23,8 @@ from service.up.embedded import Embedded
 
 ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
 FORM_KEYS = {
-    "received", "rejected", "quarantined", "repeated", "updated", "created", "erased", "balanced", "destinations",
+    "received", "rejected", "unavailable", "quarantined", "repeated", "updated", "created", "erased", "balanced",
+    "destinations",
 }  # fmt: skip
 DESTINATION_KEYS = {
     "owed", "delivered", "waiting", "dead", "superseded", "erased", "oldest_waiting_s", "paused", "balanced",

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- refuse: adds to the account the submissions that a web process refused since it last said so.
+-- refuse: adds to the account the submissions that a web process did not take since it last said so.
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  id of this report    ARGV[2] how many    ARGV[3] when it was made, ms
--- ARGV[4]  how long its id is known, ms
+-- ARGV[4]  how long its id is known, ms    ARGV[5] "rejected", for what they said, or "unavailable", for want of a disk
 -- result   1, or 0 if this report was counted before
 --@include copy
 --@include tally
@@ -11,5 +11,5 @@
 local base, id, at = KEYS[1], ARGV[1], tonumber(ARGV[3])
 if seen(base, id, at) then return 0 end
 remember_seen(base, id, at, tonumber(ARGV[4]), '')
-for _, name in ipairs({'received', 'rejected'}) do tally(base, name, ARGV[2], at) end
+for _, name in ipairs({'received', ARGV[5]}) do tally(base, name, ARGV[2], at) end
 return 1
