@@ -1,5 +1,5 @@
 # Stage 1 installs the packages, each checked against its hash in requirements.lock, and the service beside them.
-FROM python:3.13-slim AS build
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python3 -m venv /opt/leads
 COPY requirements.lock /tmp/requirements.lock
@@ -13,7 +13,7 @@ RUN cp -r /tmp/service "$(/opt/leads/bin/python -c 'import sysconfig; print(sysc
     && /opt/leads/bin/python -m compileall -q /opt/leads/lib
 
 # Stage 2 is what runs: no compiler, no pip, no embedded server; a user without a name, a home or a shell.
-FROM python:3.13-slim
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 # The base image's pip goes too. A new volume takes over the owner of the folder that it is mounted on.
 RUN rm -rf /usr/local/bin/pip* /usr/bin/pip* \
         $(python3 -c 'import ensurepip, pip; print(*ensurepip.__path__, *(each + "*" for each in pip.__path__))') \

@@ -50,12 +50,14 @@ format: $(READY)
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
 
 # Pins every package to the hashes of its files; no line says where they are fetched from.
-LOCK := .venv/lock/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url
 lock: $(READY)
 	@test -x .venv/lock/bin/uv || { .venv/bin/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv; }
-	@$(LOCK) --output-file requirements.lock
-	@$(LOCK) --extra embedded --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --output-file requirements.lock
+	@$(LOCK) pyproject.toml --extra embedded --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) pyproject.toml --extra embedded --constraint requirements-dev.lock --output-file requirements-embedded.lock
+	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -4,7 +4,8 @@ Invariant: no label that a visitor can choose: forms, destinations, results and 
 `leads serve` share the folder that PROMETHEUS_MULTIPROC_DIR names; the library reads that when it is first imported.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import (
@@ -30,10 +31,16 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 36_000, 86_400)
 
 
+RESULTS: Final = (
+    "created", "updated", "repeated", "quarantined", "erased", "spooled", "refused", "unavailable",
+)  # fmt: skip
+"""What may come of a submission."""
+
+
 class WebFigures:
     """Counts submissions and problems. `is_shared`: with the other processes of PROMETHEUS_MULTIPROC_DIR."""
 
-    def __init__(self, *, is_shared: bool) -> None:
+    def __init__(self, *, is_shared: bool, forms: Iterable[str] = ()) -> None:
         self._own = CollectorRegistry()
         self._is_shared = is_shared
         self._submissions = Counter(
@@ -42,6 +49,8 @@ class WebFigures:
         self._problems = Counter(
             "leads_problems", "Why submissions were refused, by code.", ["form", "code"], registry=self._own
         )
+        for form, result in itertools.product(forms, RESULTS):  # Prometheus sees no growth from nothing to one.
+            self._submissions.labels(form, result)
 
     def submission(self, form: str, result: str, codes: tuple[str, ...]) -> None:
         """Count one POST to a form."""

@@ -121,7 +121,7 @@ def _parts_of(settings: Settings) -> _Parts:
         spool=spool,
         challenger=Challenger(settings.secret, clock, log_unverified(log)),
         log=log,
-        figures=WebFigures(is_shared="PROMETHEUS_MULTIPROC_DIR" in os.environ),
+        figures=WebFigures(is_shared="PROMETHEUS_MULTIPROC_DIR" in os.environ, forms=config.forms),
     )
 
 

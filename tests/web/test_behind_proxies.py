@@ -7,6 +7,7 @@ limit of 5 s is noticed is tried too.
 """
 
 import asyncio
+import re
 import resource
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ WAY_S = 0.1
 TOGETHER_S = 20.0
 """Over so long the first submissions of the pairs are spread."""
 
+RUNNING = (Path(__file__).parents[2] / "docs" / "running.md").read_text("utf-8")
 # A pool of its own for each pair, named by the header `X-Pool`; all else as the proxy has it by default.
 NGINX = """
 daemon off; worker_processes 1; worker_rlimit_nofile 8192; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -119,16 +121,15 @@ async def long_way_to(port: int) -> AsyncIterator[int]:
 
 
 @contextmanager
-def proxy(name: str, folder: Path, pools: int, way: int) -> Iterator[int]:
-    """Run a proxy before `way` with so many pools of connections; yield its port."""
+def proxy(name: str, folder: Path, text: str, port: int) -> Iterator[int]:
+    """Run a proxy with a configuration that listens on `port`, and yield that."""
     program = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip(f"{name} is not here: apt-get install {name}")
-    whole, pool, words = PROXIES[name]
+    *_, words = PROXIES[name]
     folder.mkdir()
-    port, file = free_port(), folder / "config"
-    each = "\n".join(pool.format(number=number, way=way) for number in range(pools))
-    file.write_text(whole.format(folder=folder, port=port, pools=each))
+    file = folder / "config"
+    file.write_text(text)
     with (folder / "said.txt").open("wb") as said:
         process = subprocess.Popen([program, *words(file)], stdout=said, stderr=said)
     try:
@@ -138,6 +139,16 @@ def proxy(name: str, folder: Path, pools: int, way: int) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@contextmanager
+def pooling(name: str, folder: Path, pools: int, way: int) -> Iterator[int]:
+    """Run a proxy before `way` with so many pools of connections; yield its port."""
+    whole, pool, _ = PROXIES[name]
+    port = free_port()
+    each = "\n".join(pool.format(number=number, way=way) for number in range(pools))
+    with proxy(name, folder, whole.format(folder=folder, port=port, pools=each), port) as opened:
+        yield opened
 
 
 async def submit(port: int, pool: int, person: int) -> int:
@@ -176,7 +187,7 @@ async def try_all(folder: Path, web: int, idle: list[float]) -> dict[str, Counte
     people = iter(range(10**8))
     async with AsyncExitStack() as stack:
         way = await stack.enter_async_context(long_way_to(web))
-        ports = {name: stack.enter_context(proxy(name, folder / name, len(idle), way)) for name in PROXIES}
+        ports = {name: stack.enter_context(pooling(name, folder / name, len(idle), way)) for name in PROXIES}
         came = await asyncio.gather(*(pairs(port, idle, people) for port in ports.values()))
         return dict(zip(ports, came, strict=True))
 
@@ -209,3 +220,29 @@ async def test_a_server_that_closes_after_five_seconds_would_lose_some(
             web.terminate()
             await web.wait()
     assert all(each[502] > 0 and each[200] > len(idle) for each in came.values()), came
+
+
+def documented(name: str, folder: Path, port: int, web: int) -> str:
+    """Return the configuration that docs/running.md has for a proxy, on these ports and without TLS."""
+    blocks = re.findall(r"```(?:nginx)?\n(upstream leads|leads\.example\.com)(.*?)```", RUNNING, re.DOTALL)
+    [text] = ["".join(block) for block in blocks if (block[0] == "upstream leads") is (name == "nginx")]
+    text = text.replace("127.0.0.1:8000", f"127.0.0.1:{web}")
+    if name == "caddy":
+        return CADDY.partition("http://")[0].format(folder=folder) + text.replace(
+            "leads.example.com {", f"http://127.0.0.1:{port} {{"
+        )
+    text = re.sub(r"^ *ssl_.*\n", "", text, flags=re.MULTILINE).replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
+    return NGINX.partition("    server {{")[0].format(folder=folder, pools=text) + "}"
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+async def test_the_proxies_of_the_documentation_pass_forms_on_and_no_figures(
+    name: str, tmp_path: Path, redis_url: str
+) -> None:
+    config = CONFIG + '[service]\ntrusted_proxies = ["127.0.0.1"]\n'
+    with Processes(tmp_path / "here", redis_url, config) as here:
+        web, port = here.serve().port, free_port()
+        with proxy(name, tmp_path / name, documented(name, tmp_path / name, port, web), port):
+            assert (answers(web, "/metrics"), answers(port, "/metrics")) == (200, 404)
+            assert answers(port, "/readyz") == 200
+            assert [await submit(port, 0, person) for person in (1, 2)] == [200, 200]
