@@ -23,7 +23,7 @@ from service.config.table import (
 from service.config.validators import in_languages, one_of
 from service.fields.choices import choice_of
 from service.fields.types import TYPES
-from service.model.form import Field, FieldType, fold
+from service.model.form import LONGEST_ALIAS, Field, FieldType, fold
 
 FIELD_TYPES: Final = tuple(TYPES)
 MOST_FIELDS: Final = 64
@@ -73,7 +73,7 @@ def _field(name: str, fields: Table, own: str) -> Field:
         choice_labels={choice: labels for choice, labels in choices.items() if labels},
         other=_other(keys, type_),
         invalid=keys.read("invalid", one_of(_INVALID), Field(name).invalid),
-        aliases=keys.read("aliases", several(text(200)), ()),
+        aliases=keys.read("aliases", several(text(LONGEST_ALIAS)), ()),
         label=labels.get("") or labels.get(own, ""),
         labels={} if "" in labels else labels,
         webflow=keys.read("webflow", text(200), None),

@@ -15,11 +15,7 @@ _SPLIT_BY: Final = re.compile(r"\s*[,;\n]\s*")
 
 def choice_of(field: Field, text: str) -> str | None:
     """Return the choice that `text` names, by itself or by one of its labels, whatever its case and blanks."""
-    meant = _fold(text)
-    named = (choice for choice in field.choices if _fold(choice) == meant)
-    return next(named, None) or next(
-        (choice for choice, labels in field.choice_labels.items() if meant in map(_fold, labels.values())), None
-    )
+    return _by_words(field).get(_fold(text))
 
 
 def choices_of(field: Field, texts: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -28,19 +24,35 @@ def choices_of(field: Field, texts: Sequence[str]) -> Iterator[tuple[str, str | 
     A text may name several, with commas between them; a choice that has commas itself is found whole, and so is a
     text that names no choice at all.
     """
-    for text in filter(str.strip, texts):
-        found = list(_split(field, text))
-        yield from found if any(choice for _, choice in found) else [(text.strip(), None)]
+    choices = _by_words(field)
+    longest = max((words.count(",") + 1 for words in choices), default=1)
+    for text in dict.fromkeys(filter(None, map(str.strip, texts))):
+        found = list(_split(text, choices, longest))
+        yield from found if any(choice for _, choice in found) else [(text, None)]
 
 
-def _split(field: Field, text: str) -> Iterator[tuple[str, str | None]]:
-    pieces = [piece for piece in _SPLIT_BY.split(text.strip()) if piece]
-    while pieces:
-        known = (size for size in range(len(pieces), 0, -1) if choice_of(field, ", ".join(pieces[:size])))
-        size = next(known, 1)
-        named = ", ".join(pieces[:size])
-        yield named, choice_of(field, named)
-        del pieces[:size]
+def _by_words(field: Field) -> Mapping[str, str]:
+    """Return the choices by what counts of them and of their labels; a choice before a label, the first before others.
+
+    Made once for many texts: what a text costs must not grow with how many choices there are.
+    """
+    labels = [(label, choice) for choice, shown in field.choice_labels.items() for label in shown.values()]
+    named = [*((choice, choice) for choice in field.choices), *labels]
+    return {_fold(words): choice for words, choice in reversed(named)}
+
+
+def _split(text: str, choices: Mapping[str, str], longest: int) -> Iterator[tuple[str, str | None]]:
+    """Yield the pieces of a text between commas, of which a choice has as many as `longest` together."""
+    pieces = [piece for piece in _SPLIT_BY.split(text) if piece]
+    start = 0
+    while start < len(pieces):
+        for size in range(min(longest, len(pieces) - start), 0, -1):
+            named = ", ".join(pieces[start : start + size])
+            choice = choices.get(_fold(named))
+            if choice or size == 1:
+                yield named, choice
+                start += size
+                break
 
 
 def in_words(field: Field) -> Mapping[str, str]:

@@ -4,8 +4,10 @@ Invariant: pure, and safe on any text: a document that is broken, too deep or no
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Final, NoReturn
 
 import msgspec
@@ -14,6 +16,9 @@ from service.lib.secret import unshown
 
 MAX_DEPTH: Final = 64
 LONGEST_WHOLE: Final = 30
+
+
+_quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Number(str):
@@ -53,12 +58,13 @@ def parse(text: str) -> Node:
         )
     except (ValueError, RecursionError):
         return None
-    return None if _is_too_deep(document) else document
+    may_be_deep = text.count("[") + text.count("{") > MAX_DEPTH
+    return None if may_be_deep and _is_too_deep(document) else document
 
 
 def is_nested(node: Node) -> bool:
     """Tell whether `node` holds others."""
-    return isinstance(node, list | Object)
+    return isinstance(node, (list, Object))
 
 
 def scalar_text(scalar: Scalar) -> str:
@@ -88,14 +94,16 @@ def dump(node: Node) -> str:
     """Write a node as JSON again, numbers digit for digit."""
     match node:
         case Object():
-            members = (f"{json.dumps(name, ensure_ascii=False)}: {dump(child)}" for name, child in node.members)
+            members = (f"{_quoted(name)}: {dump(child)}" for name, child in node.members)
             return f"{{{', '.join(members)}}}"
         case list():
-            return f"[{', '.join(dump(child) for child in node)}]"
+            return f"[{', '.join(map(dump, node))}]"
         case Number():
             return str(node)
+        case str():
+            return _quoted(node)
         case _:
-            return json.dumps(node, ensure_ascii=False)
+            return "null" if node is None else scalar_text(node)
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -105,20 +113,16 @@ def _refuse(constant: str) -> NoReturn:
 def _is_too_deep(document: Node) -> bool:
     level: list[Node] = [document]
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node)]
+        level = list(chain.from_iterable(map(_children, filter(is_nested, level))))
         if not level:
             return False
     return True
 
 
-def _children(node: Node) -> list[Node]:
-    match node:
-        case Object():
-            return [child for _, child in node.members]
-        case list():
-            return node
-        case _:
-            return []
+def _children(node: Node) -> Iterable[Node]:
+    if isinstance(node, Object):
+        return (child for _, child in node.members)
+    return node if isinstance(node, list) else ()
 
 
 def pretty(value: object) -> str:

@@ -9,7 +9,7 @@ import unicodedata
 from typing import Final, Literal
 
 _LINE_END: Final = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-_CONTROL: Final = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")}
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
 # Zero-width space, word joiner, byte order mark: pasted along, never meant. The joiners U+200C and U+200D stay:
 # Indic words may end in one.
 _INVISIBLE_END: Final = "\u200b\u2060\ufeff"
@@ -22,11 +22,16 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 def clean(text: str, *, multiline: bool) -> str:
     """Return `text` clean; one that shows nothing at all comes back empty."""
     lines = _LINE_END.sub("\n", text).replace("\t", " ")
-    kept = (lines if multiline else lines.replace("\n", " ")).translate(_CONTROL)
+    kept = _CONTROL.sub("", lines if multiline else lines.replace("\n", " "))
     if kept.isascii():
         return kept.strip()
     trimmed = _trim(normalise("NFC", kept))
-    return trimmed if any(unicodedata.category(sign) not in _UNSEEN for sign in trimmed) else ""
+    return "" if is_blank(trimmed) else trimmed
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text shows nothing at all: it comes back empty when it is cleaned."""
+    return all(unicodedata.category(sign) in _UNSEEN for sign in text)
 
 
 def fold_blanks(text: str) -> str:

@@ -3,6 +3,7 @@
 Invariant: frozen values that cannot be wrong (`config` makes them). Durations are milliseconds.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import field as attribute
@@ -17,15 +18,15 @@ from service.model import languages
 
 FieldType = Literal["text", "email", "phone", "choice", "choices", "number", "boolean", "date"]
 MAX_LENGTH = 5_000
-_LONG_NAME = 1_000
+LONGEST_ALIAS = 200
+_NO_MATTER: Final = re.compile(r"[-_\[\]\s]+")
 
 
 def fold(name: str) -> str:
-    """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`; all of a very long one."""
-    if len(name) > _LONG_NAME:
+    """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`; all of one too long."""
+    if len(name) > LONGEST_ALIAS:
         return name  # it is no field's, and folding it is work
-    folded = normalise("NFKC", name).casefold()
-    return "".join(sign for sign in folded if sign not in "-_[]" and not sign.isspace())
+    return _NO_MATTER.sub("", normalise("NFKC", name).casefold())
 
 
 @dataclass(frozen=True, slots=True)

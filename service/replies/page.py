@@ -7,6 +7,7 @@ page, it loads our own. Every page works without one.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ from service.model.problem import Code, Problem, Problems
 from service.replies import assets
 from service.replies.next_url import own_path
 from service.replies.wording import Voice
+from service.submission.body import MAX_VALUES
 from service.submission.field_match import Match, Matched
 from service.submission.form_data import Posted
 
@@ -222,9 +224,9 @@ def _label(field: Field, voice: Voice) -> str:
 
 def _chosen(field: Field, given: Match) -> Sequence[str]:
     """Return what was ticked, in the spelling of the form where it is a choice of it."""
-    return [
-        choice or clean(named, multiline=False) for named, choice in choices_of(field, given.texts or (given.text,))
-    ]
+    texts = [text[: field.max_length] for text in given.texts or (given.text,)]
+    named = islice(choices_of(field, texts), MAX_VALUES)
+    return [choice or clean(text, multiline=False) for text, choice in named]
 
 
 def _input_of(field: Field, *, is_wrong: bool) -> str:

@@ -5,6 +5,7 @@ Invariant: safe on any bytes under any content type. What is plain ASCII pays fo
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -124,13 +125,14 @@ def _json(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
     if members is None:
         return _BROKEN_JSON
     honeypot = form.honeypot if form else HONEYPOT
-    pairs = [
+    told = (
         (decoder.mend(sent), decoder.mend(text))
         for name, node in members
         # A control field that is false, such as a honeypot not ticked, was left out.
         if not (node is False and (is_control(name) or control_of(name, honeypot)))
         for sent, text in json_body.pairs_of(name, node, form)
-    ]
+    )
+    pairs = list(islice(told, MAX_VALUES + 1))
     booleans = [name for name, node in members if isinstance(node, bool)]
     return _flagged(_posted(pairs, form, booleans=booleans), decoder)
 
@@ -152,6 +154,8 @@ def _plain(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
         return refuse(Code.UNSUPPORTED_MEDIA_TYPE)
     lines = [line for line in text.split(b"\r\n") if line]
     if len(lines) > 1 and all(b"=" in line for line in lines):  # <form enctype="text/plain">
+        if len(lines) > MAX_VALUES:
+            return _TOO_MANY
         byte_pairs = [(name, value) for name, _, value in (line.partition(b"=") for line in lines)]
         decoder = _decoder(byte_pairs, charset)
         return _flagged(_posted(_decoded(byte_pairs, decoder), form), decoder)

@@ -12,6 +12,8 @@ from typing import Final
 
 import webencodings  # type: ignore[import-untyped]  # it has no types of its own
 
+from service.lib.text import is_unicode
+
 RECODED: Final = "recoded"
 """The flag of a lead whose body was not UTF-8."""
 REPAIRED: Final = "repaired_text"
@@ -49,7 +51,7 @@ class Decoder:
 
     def mend(self, text: str) -> str:
         """Return a text that can be written as UTF-8: JSON can name half a character."""
-        mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        mended = text if is_unicode(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if mended != text or (_REPLACEMENT in text and not self.is_utf8):
             self.flags.add(REPAIRED)
         return mended

@@ -12,7 +12,7 @@ from typing import Final
 
 from service.fields.phone_country import is_calling_code, region_of
 from service.lib.secret import unshown
-from service.lib.text import clean, fold_blanks
+from service.lib.text import fold_blanks, is_blank
 from service.model.form import Field, Form, fold
 from service.submission.form_data import Posted
 
@@ -113,7 +113,7 @@ def owner_of(fields: Mapping[str, Field], name: str) -> str | None:
 
 def _best(found: list[_Found]) -> _Found:
     ranked = sorted(found, key=lambda one: one.rank)
-    return next((one for one in ranked if clean(one.text, multiline=False)), ranked[-1])
+    return next((one for one in ranked if not is_blank(one.text)), ranked[-1])
 
 
 def _shown(chosen: "_Found | _Number", found: list[_Found]) -> Match:

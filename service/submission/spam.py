@@ -30,6 +30,7 @@ MOST_LINKS: Final = 3
 _TOKEN: Final = re.compile(r"([0-9a-f]{1,12})-([0-9a-f]{32})")
 _ELAPSED: Final = re.compile(r"[0-9]{1,12}")
 _LONGEST_SESSION: Final = 2_000
+_LONGEST_DOMAIN: Final = 255
 
 _LINK: Final = re.compile(
     r"\b(?:https?://|www\.|(?:t\.me|wa\.me|bit\.ly|goo\.gl|tinyurl\.com)/)[^\s<>\[\]\"']+", re.IGNORECASE
@@ -37,7 +38,7 @@ _LINK: Final = re.compile(
 # Names of what is asked for an address, or filled by a script with the page's.
 _ADDRESSES: Final = re.compile(r"url|website|homepage|link|referr?er|^(?:web|site|page|landing|source)$|page$")
 _TAG: Final = (
-    r"</?(?:a|b|body|br|div|em|font|form|h[1-6]|html|i|iframe|img|input|li|object|p|script|span|strong|style|table|u|ul)"
+    r"<(?=/?[abdefhilopstu])/?(?:a|b|body|br|div|em|font|form|h[1-6]|html|i|iframe|img|input|li|object|p|script|span|strong|style|table|u|ul)"
     r"(?:[\s/][^<>]*)?>"
 )
 _BBCODE: Final = r"\[(?:url|link|img|email)(?:=[^\[\]]*)?\]|\[/(?:b|code|color|i|quote|size|u)\]"
@@ -153,7 +154,7 @@ def _folded(text: str) -> str:
 
 def _is_disposable(address: str) -> bool:
     """Tell whether the domain of an address, or one above it, is on the list."""
-    labels = _labels(address)
+    labels = _labels(address[-_LONGEST_DOMAIN:])
     return any(".".join(labels[place:]) in _disposable() for place in range(len(labels) - 1))
 
 

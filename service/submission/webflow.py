@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from service.lib import json_text, signature
 from service.lib.json_text import Node, Object
@@ -24,6 +24,8 @@ from service.submission.form_data import Posted, gather
 MAX_AGE: Final = 5 * 60_000
 SIGNATURE: Final = "x-webflow-signature"
 TIMESTAMP: Final = "x-webflow-timestamp"
+
+_Answers: TypeAlias = list[tuple[str, Node]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,13 @@ def read(raw: bytes, form: Form) -> Event | None:
     payload = found.get("payload") if found and found.get("triggerType") == "form_submission" else None
     if not isinstance(payload, Object):
         return None
-    known = _known(payload.get("schema"), form)
-    sent = list(_pairs(payload.get("data")))
-    taken = _within_limits(sent, {name for name, _ in sent if name in known or owner_of(form.fields, name)})
-    posted = gather(taken, known=known, honeypot=form.honeypot)
-    flags = (str(Code.TOO_MANY_FIELDS),) if len(taken) < len(sent) else ()
+    known, data = _known(payload.get("schema"), form), payload.get("data")
+    answers = data.members[:MAX_VALUES] if isinstance(data, Object) else []
+    taken = _within_limits(answers, {name for name, _ in answers if name in known or owner_of(form.fields, name)})
+    sent = list(islice(_pairs(taken), MAX_VALUES + 1))
+    is_cut = len(taken) < len(answers) or len(sent) > MAX_VALUES
+    posted = gather(sent[:MAX_VALUES], known=known, honeypot=form.honeypot)
+    flags = (str(Code.TOO_MANY_FIELDS),) if is_cut else ()
     return Event(replace(posted, flags=flags), _text(payload.get("id")), _text(payload.get("pageUrl")))
 
 
@@ -62,18 +66,18 @@ def is_authentic(secret: Secret, timestamp: str, signed: str, raw: bytes, now: i
     return hmac.compare_digest(expected.encode(), signed.encode("utf-8", "replace"))
 
 
-def _pairs(data: Node) -> Iterator[tuple[str, str]]:
+def _pairs(answers: _Answers) -> Iterator[tuple[str, str]]:
     """Yield what was filled in; an answer deeper than a list of scalars is kept as JSON."""
-    for name, node in data.members if isinstance(data, Object) else ():
+    for name, node in answers:
         nodes = node if isinstance(node, list) and not any(map(json_text.is_nested, node)) else [node]
         yield from ((writable(name), _text(node)) for node in nodes if node is not None)
 
 
-def _within_limits(sent: list[tuple[str, str]], own: Container[str]) -> list[tuple[str, str]]:
-    """Return as many names and values as a form takes, the form's `own` first."""
-    ranked = sorted(sent, key=lambda pair: pair[0] not in own)
+def _within_limits(answers: _Answers, own: Container[str]) -> _Answers:
+    """Return the answers under as many names as a form takes, the form's `own` first."""
+    ranked = sorted(answers, key=lambda answer: answer[0] not in own)
     names = frozenset(islice(dict.fromkeys(name for name, _ in ranked), MAX_FIELDS))
-    return [pair for pair in ranked if pair[0] in names][:MAX_VALUES]
+    return [answer for answer in ranked if answer[0] in names]
 
 
 def _known(schema: Node, form: Form) -> dict[str, str]:
