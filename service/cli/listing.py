@@ -98,7 +98,7 @@ def _complain(unread: list[Unread]) -> None:
 
 
 def _line(lead: KeptLead) -> str:
-    version = f"version {len(lead.versions)}" if lead.erased_at is None else "erased"
+    version = f"version {lead.version}" if lead.erased_at is None else "erased"
     states = "  ".join(f"{delivery.destination}: {delivery.state}" for delivery in lead.deliveries)
     return f"{at(lead.first_seen_at)}  {lead.form}  {lead.id}  {version}  {states}"
 

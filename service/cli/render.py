@@ -4,12 +4,15 @@ Invariant: pure; what a visitor typed comes on one line, without control charact
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from service.lib.text import one_line
 from service.lib.times import at
 from service.model.lead import Content
-from service.store.archive import KeptDelivery, KeptLead
+from service.store.archive import KeptDelivery, KeptLead, KeptVersion
 from service.submission.spam import by_weight
+
+SHOWN_STATES: Final = 20
 
 
 def lead_as_text(lead: KeptLead) -> str:
@@ -24,9 +27,7 @@ def lead_as_text(lead: KeptLead) -> str:
         for submission in lead.submissions
     ]
     for version in lead.versions:
-        lines += [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
-        lines += _content_as_text(version.content)
-        lines += [f"  looks like spam: {_signals_as_text(version.signals)}"] if version.signals else []
+        lines += _version_as_text(version)
     if lead.goes_out_at is not None:
         lines += [f"known since; goes out as one update at {at(lead.goes_out_at)}, by this person's limit"]
     elif lead.unforwarded:
@@ -36,6 +37,15 @@ def lead_as_text(lead: KeptLead) -> str:
     for delivery in lead.deliveries:
         lines += _delivery_as_text(delivery)
     return "\n".join(lines)
+
+
+def _version_as_text(version: KeptVersion) -> list[str]:
+    lines = [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
+    if version.sha1:
+        new = ", ".join(dict.fromkeys(version.news)) or "nothing"
+        lines += [f"  new in it: {new}; what it said is in later versions, and is not kept (SHA-1 {version.sha1})"]
+    lines += _content_as_text(version.content)
+    return lines + ([f"  looks like spam: {_signals_as_text(version.signals)}"] if version.signals else [])
 
 
 def _signals_as_text(signals: Mapping[str, int]) -> str:
@@ -54,7 +64,8 @@ def _content_as_text(content: Content) -> list[str]:
 
 
 def _delivery_as_text(delivery: KeptDelivery) -> list[str]:
-    states = ", ".join(f"version {number} {state}" for number, state in delivery.states.items())
+    latest = list(delivery.states.items())[-SHOWN_STATES:]
+    states = ", ".join(f"version {number} {state}" for number, state in latest)
     lines = [f"{delivery.destination}: {states}"]
     for attempt in delivery.attempts:
         status = f" {attempt.status}" if attempt.status else ""

@@ -139,7 +139,7 @@ def _known(lead: KeptLead, zone: ZoneInfo) -> dict[str, Cell]:
     states: dict[str, Cell] = {f"destinations.{each.destination}": each.state for each in lead.deliveries}
     return states | {
         "first_seen_at": at(lead.first_seen_at, zone), "timezone": str(zone), "form": lead.form, "id": lead.id,
-        "version": len(lead.versions),
+        "version": lead.version,
     }  # fmt: skip
 
 

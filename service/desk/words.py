@@ -175,6 +175,7 @@ class Said:
 
 def said_in(version: KeptVersion, earlier: KeptVersion | None, covered: Callable[[str], str]) -> list[Said]:
     """Return what a version says, each beside what the version before it said."""
+    earlier = None if earlier and earlier.sha1 else earlier  # what that said is not kept
     before = dict(_spoken(earlier.content)) if earlier else {}
     return [
         Said(

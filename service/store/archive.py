@@ -17,7 +17,7 @@ from service.store.keys import EXCERPT, base_of
 from service.store.leads import Facts, delivery_of, open_facts
 from service.store.records import Attempt, Line, Record, Said, Version
 from service.store.server import Server
-from service.submission.facts import content_of
+from service.submission.facts import content_of, label_of
 from service.submission.spam import by_weight
 
 STATES: dict[str, Literal["waiting", "delivered", "dead", "superseded", "erased", "not owed"]] = {
@@ -37,7 +37,8 @@ class Submission(msgspec.Struct, frozen=True):
 class KeptVersion(msgspec.Struct, frozen=True):
     """One version: when it was accepted and received (ms), how often the person had asked, what was known.
 
-    `signals` are what looked like spam about the submission that made it.
+    `signals` are what looked like spam about the submission that made it, `news` the names of what was new in it. Of an
+    old version that is all there is: its `content` is empty, and `sha1` is a hash of what was kept.
     """
 
     version: int
@@ -46,6 +47,8 @@ class KeptVersion(msgspec.Struct, frozen=True):
     enquiries: int
     content: Content
     signals: dict[str, int] = {}
+    news: tuple[str, ...] = ()
+    sha1: str = ""
 
 
 class KeptDelivery(msgspec.Struct, frozen=True):
@@ -95,6 +98,11 @@ class KeptLead(msgspec.Struct, frozen=True):
     """When a person's limit, which holds it back, lets that go out (ms); None: no limit does."""
     erased_at: int | None = None
     """When it was erased (ms): nothing is kept but which destinations have yet to hear of it."""
+
+    @property
+    def version(self) -> int:
+        """The number of its latest version, 0 for an erased one."""
+        return self.versions[-1].version if self.versions else 0
 
     def with_obstacles(self, pauses: Mapping[str, str], waits: Mapping[str, int]) -> "KeptLead":
         """Return the same, with why nothing is sent to some destinations, and due no earlier than they asked for."""
@@ -168,9 +176,8 @@ class Archive:
         if "erased" in kept:
             erased_at = int(kept["erased"])
             return KeptLead(lead, form.name, erased_at, erased_at, (), (), deliveries, erased_at=erased_at)
-        versions = tuple(
-            self._version(form, number, kept[f"v:{number}"]) for number in range(1, int(kept["version"]) + 1)
-        )
+        numbers = sorted(int(name[2:]) for name in kept if name.startswith("v:"))
+        versions = tuple(self._version(form, number, kept[f"v:{number}"]) for number in numbers)
         deferred = await self._server.client.zscore(f"{base_of(form.name)}deferred", lead)
         return KeptLead(
             lead, form.name, int(kept["first"]), int(kept["last"]),
@@ -222,7 +229,10 @@ class Archive:
 
     def _version(self, form: Form, number: int, text: str) -> KeptVersion:
         kept = msgspec.json.decode(text, type=Version)
-        return KeptVersion(number, kept.at, kept.got, kept.enquiries, self._content(form, kept.facts), kept.signals)
+        said = open_facts(self._cipher, form.name, kept.facts)
+        news = tuple(label_of(name, said.get(name, "")) for name in kept.news)
+        content = content_of(form, said)
+        return KeptVersion(number, kept.at, kept.got, kept.enquiries, content, kept.signals, news, kept.sha1)
 
     def _unforwarded(self, form: Form, text: str | None, sent: Content) -> Content | None:
         if text is None:

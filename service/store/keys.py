@@ -6,7 +6,8 @@ stands in no key.
 `leads:{FORM}:lead:ID`        hash: version, first, last, enquiries, phone ("1": has one), persons (JSON hashes),
                               index (lines: more hashes that find it), submissions (lines "at result version receipt"),
                               kept (said since that version), pace (until when its person's limit is used up),
-                              v:N (a version, see `records.Version`), d:DEST (delivery record, see shared/states.lua),
+                              v:N (a version, see `records.Version`), pinned (old versions that are kept whole),
+                              d:DEST (delivery record, see shared/states.lua),
                               a:DEST (attempts, a JSON line each); of an erased one only first, erased (when), version,
                               its v:N, and d:DEST and a:DEST of those that have yet to hear of it
 `leads:{FORM}:person:HASH`    lead id; runs out some time after the form's window

@@ -77,6 +77,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 class Version(msgspec.Struct, frozen=True):
     """One version as kept: accepted and received (ms), enquiries, facts (fingerprint, value, time said), signals.
 
+    `news` are the facts that were new in it. Of an old version that is all there is, with the `sha1` of what was kept.
     `erased`: it says that the lead was erased, and nothing else.
     """
 
@@ -85,6 +86,8 @@ class Version(msgspec.Struct, frozen=True):
     enquiries: int
     facts: dict[str, tuple[str, str, int]] = {}
     signals: dict[str, int] = {}
+    news: tuple[str, ...] = ()
+    sha1: str = ""
     erased: bool = False
 
     __repr__ = unshown

@@ -58,7 +58,12 @@ def content_of(form: Form, packed: Mapping[str, str]) -> Content:
 
 
 def label_of(name: str, packed: str) -> str:
-    """Return how a delivery names a fact: `phone` for a field, `extra.colour` for an extra, whose value is `packed`."""
+    """Return how a delivery names a fact: `phone` for a field, `extra.colour` for an extra, whose value is `packed`.
+
+    Without a value an extra has no name any more.
+    """
+    if name.startswith("extra.") and not packed:
+        return "extra"
     return f"extra.{_extra(packed)[0]}" if name.startswith("extra.") else name.removeprefix("fields.")
 
 

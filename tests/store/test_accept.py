@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -504,6 +505,61 @@ async def test_what_was_used_is_forgotten_when_no_challenge_lives_so_long(ledger
     await ledger.post(phone=ASHA, once="solved")
     left = await ledger.server.client.pttl(f"{ledger.base}once:solved")
     assert DAY < left <= DAY + HOUR
+
+
+# --- a lead does not grow without end
+
+
+async def grown(ledger: Ledger, versions: int) -> str:
+    """Post one person's words until their lead has so many versions, each delivered before the next."""
+    for number in range(versions):
+        said = {"phone": ASHA, "message": f"Message {number}", f"extra {number}": "said"}
+        accepted = await ledger.post(said)
+        await ledger.settle(await ledger.claim_one(), "delivered")
+        ledger.now += SECOND
+    return accepted.lead
+
+
+async def test_old_versions_are_kept_as_what_was_new_in_them(ledger: Ledger) -> None:
+    lead = await grown(ledger, 13)
+    kept = await Archive(ledger.server).lead(FORM, lead)
+    assert kept is not None
+    old, whole = kept.versions[:3], kept.versions[3:]
+    assert [version.version for version in kept.versions] == [*range(1, 14)]
+    assert all(version.sha1 and not version.content.fields and "message" in version.news for version in old)
+    assert all(version.content.fields["phone"].value and not version.sha1 for version in whole)
+    assert old[0].received_at < whole[0].received_at
+    assert (await ledger.counts())["crm:delivered"] == 13
+
+
+@pytest.mark.parametrize(
+    ("result", "is_whole", "changed"),
+    [("waiting", False, ()), ("dead", True, ()), ("delivered", True, ("extra.extra", "message"))],
+)
+async def test_what_may_still_be_sent_or_compared_with_stays_whole(
+    ledger: Ledger, result: Any, is_whole: bool, changed: tuple[str, ...]
+) -> None:
+    first = await ledger.post(phone=ASHA, message="Message", name="Asha")
+    if result != "waiting":
+        await ledger.settle(await ledger.claim_one(), result)
+    for number in range(30):
+        await ledger.post(phone=ASHA, message=f"Message {number}", extra="said")
+    kept = await Archive(ledger.server).lead(FORM, first.lead)
+    assert kept is not None
+    assert bool(kept.versions[0].content.fields) is is_whole
+    later = (await ledger.claim_one()).delivery
+    assert (later.lead.version, later.changed) == (31, changed)
+    assert later.lead.content.fields["name"].value == "Asha"
+
+
+async def test_accepting_costs_the_same_whatever_a_lead_holds(ledger: Ledger) -> None:
+    sizes: list[int] = []
+    for _ in range(3):
+        lead = await grown(ledger, 120)
+        taken = await ledger.server.client.memory_usage(f"{ledger.base}lead:{lead}", samples=0)
+        assert taken is not None
+        sizes.append(taken)
+    assert sizes[2] - sizes[1] < sizes[1] / 2  # its facts are full, and so are its whole versions
 
 
 # --- what stands beside the fields

@@ -121,7 +121,7 @@ local function remember_person(id)
       if name == 'phone' then redis.call('HSET', lead_key(id), 'phone', 1) end
     end
   end
-  while #hashes > 16 do note(lead_key(id), 'index', table.remove(hashes, 1), 1e9) end
+  while #hashes > 16 do list_hash(base, id, table.remove(hashes, 1)) end
   for _, hash in ipairs(hashes) do
     if not is_set[hash] and redis.call('GET', base .. 'person:' .. hash) == id then
       redis.call('PEXPIREAT', base .. 'person:' .. hash, until_at)
@@ -133,7 +133,7 @@ local function remember_person(id)
   local listed = {}
   for _, hash in ipairs(hashes) do listed[hash] = true end
   for _, hash in ipairs(names_of(line)) do
-    if add_to_index(base, hash, id) and not listed[hash] then note(lead_key(id), 'index', hash, 1e9) end
+    if add_to_index(base, hash, id) and not listed[hash] then list_hash(base, id, hash) end
   end
 end
 
@@ -152,28 +152,41 @@ local function forget_oldest(facts)
   for place = 1, math.min(number - MOST_FACTS, #extras) do facts[extras[place]] = nil end
 end
 
--- Lays what this submission says over what is known; true if any of it is new.
+-- Lays what this submission says over what is known; returns the names of what is new.
 -- A fact is {fingerprint, value, time last said}; no fingerprint: never news.
 local function merge(facts)
-  local is_new = false
+  local news = {}
   for name, fact in pairs(line.facts) do
     local known = facts[name]
     if not known or at >= known[3] then
       local is_same = known and known[1] == fact[1] and fact[1] ~= ''
-      if not is_same and fact[1] ~= '' then is_new = true end
+      if not is_same and fact[1] ~= '' then news[#news + 1] = name end
       facts[name] = {fact[1], is_same and known[2] or fact[2], at}
     end
   end
   forget_oldest(facts)
-  return is_new
+  return news
 end
 
 -- A spooled line was accepted when it was put there: decided again after a failover, it must give the same bytes.
 local accepted_at = is_release and now or at
 
-local function say_next(id, version, facts, enquiries)
+-- An empty list would be written as an empty object.
+local function any_of(names) return names[1] and names or nil end
+
+local function all_of(names, more)
+  local known, all = {}, {}
+  for _, list in ipairs({names, more}) do
+    for _, name in ipairs(list) do
+      if not known[name] then all[#all + 1], known[name] = name, true end
+    end
+  end
+  return all
+end
+
+local function say_next(id, version, facts, news, enquiries)
   local told = next(signals) and signals or nil
-  local said = {at = accepted_at, got = at, enquiries = enquiries, facts = facts, signals = told}
+  local said = {at = accepted_at, got = at, enquiries = enquiries, facts = facts, news = any_of(news), signals = told}
   write_version(base, now, id, version, said, policy.deliver)
 end
 
@@ -218,9 +231,9 @@ end
 function create()
   local id = line.lead
   local facts = {}
-  merge(facts)
+  local news = merge(facts)
   redis.call('HSET', lead_key(id), 'first', at, 'last', at, 'enquiries', 1)
-  say_next(id, 1, facts, 1)
+  say_next(id, 1, facts, news, 1)
   remember_person(id)
   wait_for(id)
   remember_key(id)
@@ -231,23 +244,25 @@ end
 function answer_again(id)
   local known = redis.call('HMGET', lead_key(id), 'version', 'kept', 'last', 'enquiries')
   local version = tonumber(known[1])
-  local facts = cjson.decode(known[2] or redis.call('HGET', lead_key(id), 'v:' .. version)).facts
-  local is_new = merge(facts)
-  local is_echo = not is_new and at - tonumber(known[3]) < policy.quiet
+  local known_so_far = cjson.decode(known[2] or redis.call('HGET', lead_key(id), 'v:' .. version))
+  local facts, unsent = known_so_far.facts, known[2] and known_so_far.news or {}
+  local news = merge(facts)
+  local is_echo = #news == 0 and at - tonumber(known[3]) < policy.quiet
   local enquiries = tonumber(known[4]) + (is_echo and 0 or 1)
   redis.call('HSET', lead_key(id), 'enquiries', enquiries)
+  news = all_of(unsent, news)
   local is_held_back = is_echo or policy['repeat'] == 'drop'
   local wait = is_held_back and 0 or wait_for(id)
   if wait > 0 then redis.call('ZADD', base .. 'deferred', now + wait, id) end
   if is_held_back or wait > 0 then
     -- Also an echo is kept: a late line must not overwrite what was said again since.
     local told = next(signals) and signals or nil
-    redis.call('HSET', lead_key(id), 'kept', cjson.encode({facts = facts, signals = told}))
+    redis.call('HSET', lead_key(id), 'kept', cjson.encode({facts = facts, news = any_of(news), signals = told}))
     remember_key(id)
     return repeat_of(id)
   end
   touch(id)
-  say_next(id, version + 1, facts, enquiries)
+  say_next(id, version + 1, facts, news, enquiries)
   remember_person(id)
   remember_key(id)
   note_submission(id, 'updated', version + 1)

@@ -22,11 +22,7 @@ local function record_of(id)
   return kept and cjson.decode(kept) or nil
 end
 
-local function supersede(record, before)
-  for version = 1, before - 1 do
-    if state(record, version) == 'w' then move(base, dest, record, version, 's') end
-  end
-end
+local function supersede(record, before) move_waiting(base, dest, record, before, 's') end
 
 -- The version to send, with every earlier one superseded; nil if nothing is owed.
 local function choose(id, record)

@@ -13,6 +13,8 @@
 --@include copy
 --@include states
 
+local MOST_WHY = 20
+
 local base, dest, lead, version, token = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now, result, due = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local lead_key = base .. 'lead:' .. lead
@@ -23,6 +25,14 @@ local function everybody_knows()
     if letter == 'w' or letter == 'x' then return false end
   end
   return true
+end
+
+-- Of many that died, the latest say why.
+local function forget_why(record)
+  local numbers = {}
+  for name in pairs(record.why) do numbers[#numbers + 1] = tonumber(name) end
+  table.sort(numbers)
+  for place = 1, #numbers - MOST_WHY do record.why[tostring(numbers[place])] = nil end
 end
 
 local kept = redis.call('HGET', lead_key, 'd:' .. dest)
@@ -42,6 +52,7 @@ elseif result == 'dead' then
   move(base, dest, record, version, 'x')
   record.why = record.why or {}
   record.why[tostring(version)] = {now, ARGV[11], ARGV[12]}
+  forget_why(record)
   redis.call('ZADD', base .. 'dead:' .. dest, now, lead)
 else
   record.n = record.n + tonumber(ARGV[8])

@@ -22,6 +22,19 @@ local function drop_from_index(base, hash, member)
   end
 end
 
+-- Beside `persons`, `index` of a lead lists what finds it, so that it can be deleted. What was listed the longest ago is
+-- forgotten when there is too much: by then nothing is kept that it could find.
+local function list_hash(base, id, hash)
+  local lead_key = base .. 'lead:' .. id
+  local listed = (redis.call('HGET', lead_key, 'index') or '') .. hash .. '\n'
+  while #listed > 40000 do
+    local oldest, rest = string.match(listed, '^([^\n]*)\n(.*)$')
+    drop_from_index(base, oldest, id)
+    listed = rest
+  end
+  redis.call('HSET', lead_key, 'index', listed)
+end
+
 -- The hashes under which a submission can be found: its phone and email, and those of other fields.
 local function names_of(line)
   local names = {}

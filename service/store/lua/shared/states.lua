@@ -57,6 +57,15 @@ local function keep(lead_key, dest, record)
   redis.call('HSET', lead_key, 'd:' .. dest, cjson.encode(record))
 end
 
+-- Puts versions that wait into another state, all of them before one.
+local function move_waiting(base, dest, record, before, to)
+  local first, number = string.gsub(string.sub(record.s, 1, before - 1), 'w', to)
+  if number == 0 then return end
+  record.s = first .. string.sub(record.s, before)
+  count(base, dest, NAMES.w, -number)
+  count(base, dest, NAMES[to], number)
+end
+
 -- Adds a line to a log that is kept with the lead; of a long one the oldest lines go.
 local function note(lead_key, name, line, most)
   local log = (redis.call('HGET', lead_key, name) or '') .. line .. '\n'

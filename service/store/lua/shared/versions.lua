@@ -13,7 +13,54 @@ local function owe(base, now, id, version, dest)
   redis.pcall('PUBLISH', 'leads:wake', dest)
 end
 
--- `said` is the version: at, got, enquiries, facts. `deliver` names the destinations that are owed it.
+-- Of a lead, WHOLE versions are kept whole, and SUMMARIES before them as what they changed: who writes without end must
+-- not make it grow without end. What may still be sent, or be compared with what is sent, stays whole.
+local WHOLE, SUMMARIES = 10, 200
+
+local function is_needed(record, version)
+  if record.token and record.v == version then return true end
+  for _, letter in ipairs({'w', 'x', 'd'}) do
+    local latest = last(record, letter)
+    if latest == version or (record.b or {})[tostring(latest)] == version then return true end
+  end
+  return false
+end
+
+-- Puts a summary in the place of a version: its times, the names of what was new in it, a hash of what it was.
+local function summarise(lead_key, version)
+  local kept = redis.call('HGET', lead_key, 'v:' .. version)
+  local whole = kept and cjson.decode(kept) or {}
+  if not whole.facts then return end
+  local summary = {at = whole.at, got = whole.got, enquiries = whole.enquiries, signals = whole.signals,
+    news = whole.news, sha1 = redis.sha1hex(kept)}
+  redis.call('HSET', lead_key, 'v:' .. version, cjson.encode(summary))
+end
+
+-- Summarises what is old and not needed: one version more, and those that were needed until now (`pinned`).
+local function shorten(lead_key, version)
+  local old, pinned, records = {version - WHOLE}, {}, {}
+  for number in string.gmatch(redis.call('HGET', lead_key, 'pinned') or '', '%d+') do old[#old + 1] = tonumber(number) end
+  for _, field in ipairs(redis.call('HKEYS', lead_key)) do
+    local dest = string.match(field, '^d:(.+)$')
+    if dest then records[dest] = cjson.decode(redis.call('HGET', lead_key, field)) end
+  end
+  for _, number in ipairs(old) do
+    local needed = false
+    for _, record in pairs(records) do needed = needed or is_needed(record, number) end
+    if needed then pinned[#pinned + 1] = number else summarise(lead_key, number) end
+  end
+  for dest, record in pairs(records) do
+    local frozen = record.b and record.b[tostring(version - WHOLE)]
+    if frozen and not is_needed(record, version - WHOLE) then
+      record.b[tostring(version - WHOLE)] = nil
+      keep(lead_key, dest, record)
+    end
+  end
+  redis.call('HSET', lead_key, 'pinned', table.concat(pinned, ' '))
+  redis.call('HDEL', lead_key, 'v:' .. (version - WHOLE - SUMMARIES))
+end
+
+-- `said` is the version: at, got, enquiries, facts, news. `deliver` names the destinations that are owed it.
 local function write_version(base, now, id, version, said, deliver)
   local lead_key = base .. 'lead:' .. id
   redis.call('HSET', lead_key, 'version', version, 'v:' .. version, cjson.encode(said))
@@ -23,4 +70,5 @@ local function write_version(base, now, id, version, said, deliver)
   end
   redis.call('ZADD', base .. 'leads', now, id)
   for _, dest in ipairs(deliver) do owe(base, now, id, version, dest) end
+  if version > WHOLE then shorten(lead_key, version) end
 end
