@@ -31,9 +31,17 @@ PRIVATE: Final[tuple[Network, ...]] = tuple(
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-# The well-known prefix of NAT64. Those of a network's own (RFC 8215) and what is IPv4 no longer lead nowhere public.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_NEVER: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::/96", "2001::/32", "5f00::/16", "3fff::/20")))
+"""The well-known prefix; those of a network's own (RFC 8215) lead nowhere public."""
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that was ever given out of IPv6; an address beyond it only looks public."""
+_SPECIAL: Final[tuple[Network, ...]] = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20"))
+)
+"""Tunnels, relays and documentation within what is public (IANA, "Special-Purpose Address Registry").
+
+Which of them Python knows depends on its version.
+"""
 _PRIVATE_ENDS: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
@@ -59,14 +67,14 @@ def is_public(ip: IP) -> bool:
     An IPv6 address may lead to an IPv4 one: mapped (RFC 4291), by NAT64 (RFC 6052, RFC 8215) or by 6to4 (RFC 3056).
     """
     if isinstance(ip, ipaddress.IPv4Address):
-        return ip.is_global and not ip.is_multicast
+        return ip.is_global and not (ip.is_multicast or _is_in(ip, _SPECIAL))
     if ip.ipv4_mapped:
         return is_public(ip.ipv4_mapped)
     if ip in _NAT64:
         return is_public(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF))
     if ip.sixtofour:
         return is_public(ip.sixtofour)
-    return ip.is_global and not (ip.is_multicast or ip.is_site_local or any(ip in network for network in _NEVER))
+    return ip in _UNICAST and ip.is_global and not _is_in(ip, _SPECIAL)
 
 
 def network(text: str) -> Network:
