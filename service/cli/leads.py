@@ -77,7 +77,7 @@ def _destination_as_text(name: str, account: DestinationAccount) -> str:
     text = f"{name}: {account.owed} owed = {columns}   {_verdict(account.balanced)}"
     if account.oldest_waiting_s is not None:
         text += f"\n    the oldest has waited for {account.oldest_waiting_s:.1f} s"
-    return text + (f"\n    paused {account.paused}" if account.paused else "")
+    return text + (f"\n    paused {one_line(account.paused)}" if account.paused else "")
 
 
 def _verdict(is_balanced: bool) -> str:
@@ -97,7 +97,7 @@ def dead(json: Json = False) -> None:
         typer.echo(pretty(found))
         return
     for dead in found:
-        typer.echo(f"{at(dead.at)}  {dead.destination}  {dead.lead}.{dead.version}  {dead.reason}")
+        typer.echo(f"{at(dead.at)}  {dead.destination}  {dead.lead}.{dead.version}  {one_line(dead.reason)}")
         if dead.excerpt:
             typer.echo(f"    it answered: {one_line(dead.excerpt)}")
     typer.echo(f"{len(found)} dead." + (" Send them again with `leads replay --all` or by id." if found else ""))

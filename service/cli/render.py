@@ -42,7 +42,7 @@ def lead_as_text(lead: KeptLead) -> str:
 def _version_as_text(version: KeptVersion) -> list[str]:
     lines = [f"version {version.version}, accepted {at(version.accepted_at)}, enquiry {version.enquiries}"]
     if version.sha1:
-        new = ", ".join(dict.fromkeys(version.news)) or "nothing"
+        new = one_line(", ".join(dict.fromkeys(version.news))) or "nothing"
         lines += [f"  new in it: {new}; what it said is in later versions, and is not kept (SHA-1 {version.sha1})"]
     lines += _content_as_text(version.content)
     return lines + ([f"  looks like spam: {_signals_as_text(version.signals)}"] if version.signals else [])
@@ -55,7 +55,7 @@ def _signals_as_text(signals: Mapping[str, int]) -> str:
 
 def _content_as_text(content: Content) -> list[str]:
     lines = [f"  {name}: {one_line(answer.text)}" for name, answer in content.fields.items()]
-    lines += [f"  {name} (extra): {one_line(text)}" for name, text in content.extra.items()]
+    lines += [f"  {one_line(name)} (extra): {one_line(text)}" for name, text in content.extra.items()]
     if agreed := content.consent:
         what = "agreed to" if agreed.agreed else "did not agree to"
         lines += [f"  consent: {what} version {agreed.version} ({agreed.language}) at {agreed.at}"]
@@ -70,7 +70,7 @@ def _delivery_as_text(delivery: KeptDelivery) -> list[str]:
     for attempt in delivery.attempts:
         status = f" {attempt.status}" if attempt.status else ""
         what = f"version {attempt.version}: {attempt.result}{status}, took {attempt.took} ms"
-        lines += [f"  {at(attempt.at)}  {what}  {attempt.reason}".rstrip()]
+        lines += [f"  {at(attempt.at)}  {what}  {one_line(attempt.reason)}".rstrip()]
         lines += [f"    it answered: {one_line(attempt.excerpt)}"] if attempt.excerpt else []
     if delivery.due_at is not None and delivery.paused and not delivery.leased:
         lines += [f"  waits: {delivery.paused}"]

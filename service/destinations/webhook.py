@@ -29,6 +29,7 @@ from service.destinations.template import (
     nodes_of,
 )
 from service.lib import signature
+from service.lib.json_text import laid_out
 from service.lib.network import host_of, is_private
 from service.lib.rate import Rate
 from service.lib.secret import MASK, Secret
@@ -202,7 +203,7 @@ class Webhook:
 
     def _pretty(self, content: bytes) -> str:
         if self.format == "json":
-            return msgspec.json.format(content, indent=2).decode()
+            return laid_out(content)
         return content.decode().replace("&", "&\n")
 
 

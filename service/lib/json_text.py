@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from service.lib.secret import unshown
+from service.lib.text import unprintable
 
 MAX_DEPTH: Final = 64
 LONGEST_WHOLE: Final = 30
@@ -127,4 +128,15 @@ def _children(node: Node) -> Iterable[Node]:
 
 def pretty(value: object) -> str:
     """Write a value as JSON that people read."""
-    return msgspec.json.format(msgspec.json.encode(value)).decode()
+    return laid_out(msgspec.json.encode(value))
+
+
+def laid_out(document: bytes) -> str:
+    """Return a JSON document as people read it; signs that could act on a terminal are escaped."""
+    text = msgspec.json.format(document).decode()
+    return text.translate({ord(sign): _escape(sign) for sign in unprintable(text) - {"\n"}})
+
+
+def _escape(sign: str) -> str:
+    units = sign.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))

@@ -13,6 +13,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
 # Zero-width space, word joiner, byte order mark: pasted along, never meant. The joiners U+200C and U+200D stay:
 # Indic words may end in one.
 _INVISIBLE_END: Final = "\u200b\u2060\ufeff"
+JOINERS: Final = "\u200c\u200d"
 MOST_MARKS: Final = 30
 _HIDDEN_MARKS: Final = "\u0f73\u0f75\u0f81\uff9e\uff9f"  # signs of their own that are normalised to marks
 _END: Final = _INVISIBLE_END + "".join(filter(str.isspace, map(chr, range(0x3001))))
@@ -102,8 +103,13 @@ def writable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line that cannot move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    """Return a text as one line that cannot move a terminal's cursor, nor turn the direction of what is beside it."""
+    return text.translate(dict.fromkeys(map(ord, unprintable(text)), " "))
+
+
+def unprintable(text: str) -> set[str]:
+    """Return the signs of a text that show nothing and may act on what shows it; the joiners of Indic words do not."""
+    return {sign for sign in set(text) if not sign.isprintable() and sign not in JOINERS}
 
 
 def _trim(text: str) -> str:

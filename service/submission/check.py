@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from service.fields.types import TYPES, Given
-from service.lib.text import clean, cut, without_format
+from service.lib.text import JOINERS, clean, cut, without_format
 from service.lib.times import timestamp
 from service.model.form import MAX_LENGTH, Field, Form
 from service.model.lead import Answer, Consent, Content, Phone
@@ -19,7 +19,6 @@ from service.submission.field_match import Match, Matched, match
 from service.submission.form_data import Posted
 
 MAX_NAME: Final = 200
-_JOINERS: Final = "\u200c\u200d"
 _NOTHING: Final = frozenset(
     {"-", "--", "---", ".", "na", "n/a", "n.a.", "none", "nil", "no", "null", "not available", "no email"}
 )
@@ -151,7 +150,7 @@ def _extras(form: Form, matched: Matched) -> tuple[dict[str, str], list[Problem]
 def _plain_name(sent: str) -> str:
     """Return a name without signs that nobody sees; the joiners of Indic words stay."""
     name = clean(sent, multiline=False)
-    plain = without_format(name, keep=_JOINERS)
+    plain = without_format(name, keep=JOINERS)
     return name if plain == name else clean(plain, multiline=False)
 
 

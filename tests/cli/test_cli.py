@@ -34,7 +34,7 @@ from service.submission.form_data import gather
 from service.up.embedded import Embedded
 
 ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
-ESCAPES = "\x1b]0;owned\x07\x1b[2J"
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\x7f\x9b2J\u202e\u2066\u200b\U000e0041"
 
 
 @dataclass(frozen=True, slots=True)
@@ -678,7 +678,10 @@ def test_nothing_a_visitor_typed_moves_the_cursor(leads: Leads, redis_url: str) 
     text = form() + destination("https://crm.invalid/")
 
     async def submit(shop: Workshop) -> Any:
-        return await shop.submit(name=f"A{ESCAPES}", phone="8951047001", **{f"x{ESCAPES}y": f"z{ESCAPES}"})
+        checked = shop.check("get-in-touch", name=f"A{ESCAPES}", phone="8951047001")
+        # As an earlier version kept it: names have come clean since.
+        content = replace(checked.content, extra={f"x{ESCAPES}y": f"z{ESCAPES}"})
+        return await shop.intake.submit(shop.config.forms["get-in-touch"], content)
 
     taken = work(redis_url, text, submit)
     for words in (
@@ -689,8 +692,7 @@ def test_nothing_a_visitor_typed_moves_the_cursor(leads: Leads, redis_url: str) 
     ):
         told = leads(*words)
         assert told.status == 0
-        assert "\x1b" not in told.out
-        assert "\x07" not in told.out
+        assert all(sign.isprintable() or sign == "\n" for sign in told.out), words
 
 
 def test_list_is_newest_first_with_how_each_delivery_stands(leads: Leads, history: list[Any]) -> None:
