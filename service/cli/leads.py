@@ -5,18 +5,22 @@ Invariant: prints; what is kept is read by `archive`, what is counted by `store`
 
 import os
 from collections.abc import Mapping
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
+from msgspec import structs
+from typer.core import TyperCommand
 
 from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
 from service.cli.render import lead_as_text
 from service.config.config import Config
+from service.delivery.trouble import TAKEN_ON_PURPOSE, read_troubles
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty
 from service.lib.text import one_line
-from service.lib.times import at
+from service.lib.times import at, length
 from service.process.settings import spool_path
 from service.process.wiring import clock
 from service.store.accounts import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
@@ -30,22 +34,43 @@ Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (status, dead, show):
+    app.command(cls=_CheckAlone)(status)
+    for command in (dead, show):
         app.command(context_settings=TAKES_RECEIPTS if command is show else None)(command)
+
+
+class What(StrEnum):
+    """What `leads status --check` looks at."""
+
+    ALL = "all"
+    ACCOUNTS = "accounts"
+
+
+class _CheckAlone(TyperCommand):
+    """A command whose `--check` may stand alone, which typer itself cannot say: it means `--check=all` then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 -- typer's own, which it does not export
+        """Read the words of the command line."""
+        return super().parse_args(ctx, [f"--check={What.ALL}" if word == "--check" else word for word in args])
 
 
 def status(
     json: Json = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 if an account does not add up.")] = False,
+    check: Annotated[
+        What | None,
+        typer.Option("--check", help="Exit 1 if there is trouble, or an account does not add up (or that alone)."),
+    ] = None,
 ) -> None:
-    """Print the accounts of every form and destination, and whether they add up."""
+    """Print the accounts of every form and destination, whether they add up, and what is wrong."""
     config = configuration()
     folder = spool_path(environment_of(os.environ))
     spool = Spool(folder, clock) if folder else None
-    spooled, aside = (spool.count(), spool.aside()) if spool else (0, [])
+    spooled = spool.count() if spool else 0
 
     async def read(server: Server) -> tuple[Accounts, dict[str, int]]:
-        return await read_accounts(server, config, spooled), await read_waits(server, config)
+        accounts = await read_accounts(server, config, spooled)
+        workers, trouble = await read_troubles(server, config, accounts, spool)
+        return structs.replace(accounts, workers=workers, trouble=trouble), await read_waits(server, config)
 
     try:
         accounts, waits = ask(read)
@@ -53,10 +78,15 @@ def status(
         raise CannotStart(f"{error} {spooled} submissions lie in the spool." if folder else str(error)) from None
     as_text = _accounts_as_text(accounts, {name: until for name, until in waits.items() if until > clock()})
     typer.echo(pretty(accounts) if json else as_text)
-    if aside:
-        typer.echo(f"Lines of the spool could not be taken and wait for a person: {', '.join(aside)}", err=True)
-    if check and (gaps := accounts.gaps()):
-        raise CannotStart("\n".join(gaps))
+    if wrong := _wrong(accounts, check):
+        raise CannotStart("\n".join(wrong))
+
+
+def _wrong(accounts: Accounts, check: What | None) -> list[str]:
+    """Return what makes a check fail, in sentences."""
+    troubles = accounts.trouble if check is What.ALL else ()
+    gaps = accounts.gaps() if check else []
+    return [*gaps, *(one_line(each.message) for each in troubles if each.code != TAKEN_ON_PURPOSE)]
 
 
 def _accounts_as_text(accounts: Accounts, waits: Mapping[str, int]) -> str:
@@ -69,6 +99,10 @@ def _accounts_as_text(accounts: Accounts, waits: Mapping[str, int]) -> str:
             lines += [f"    it asked everybody to wait until {at(waits[destination])}"] if destination in waits else []
     if accounts.spooled:
         lines += [f"{accounts.spooled} submissions lie in the spool, to be decided when Redis is back"]
+    for worker in accounts.workers:
+        lines += [f"worker on {worker.host}, {worker.version}: heard of {length(worker.seen_s * 1000)} ago"]
+    for trouble in accounts.trouble:
+        lines += [f"{trouble.code}: {one_line(trouble.message)}", f"    {trouble.do}"]
     return "\n".join(lines)
 
 
@@ -76,7 +110,7 @@ def _destination_as_text(name: str, account: DestinationAccount) -> str:
     columns = " + ".join(f"{getattr(account, state)} {state}" for state in VERSIONS)
     text = f"{name}: {account.owed} owed = {columns}   {_verdict(account.balanced)}"
     if account.oldest_waiting_s is not None:
-        text += f"\n    the oldest has waited for {account.oldest_waiting_s:.1f} s"
+        text += f"\n    the oldest has waited for {length(account.oldest_waiting_s * 1000)}"
     return text + (f"\n    paused {one_line(account.paused)}" if account.paused else "")
 
 

@@ -118,6 +118,14 @@ class Spool:
             self._counted = counted
             return sum(lines for _, lines in counted.values())
 
+    def oldest(self) -> int | None:
+        """Return when the oldest file with submissions was begun (ms), None if there is none."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            with contextlib.suppress(FileNotFoundError, ValueError):  # drained meanwhile; not one of ours
+                if path.stat().st_size:
+                    return int(path.name.partition("-")[0])
+        return None
+
     def aside(self) -> list[str]:
         """Return the names of files with lines that could not be taken.
 

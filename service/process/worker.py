@@ -4,6 +4,9 @@ Invariant: wires what others decide. Several workers may run; they share nothing
 """
 
 import asyncio
+import contextlib
+import secrets
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -11,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from service import __version__
 from service.config.config import Config
-from service.delivery import upkeep
+from service.delivery import heartbeat, upkeep
 from service.delivery.attempt import LEASE_BEYOND_TIMEOUT
 from service.delivery.courier import Attempted, Courier
 from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
+from service.delivery.heartbeat import BEAT_EVERY_S
 from service.delivery.sender import Sender
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
@@ -76,6 +81,7 @@ class Worker:
         self._jitter = jitter
         self._on_attempt = on_attempt
         self._troubles: set[str] = set()
+        self._name = secrets.token_urlsafe(9)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop`; then finish what is in flight, for 20 s at most: the rest is decided by its lease."""
@@ -87,6 +93,7 @@ class Worker:
             background = [
                 asyncio.create_task(self._listen(dispatchers)),
                 asyncio.create_task(self._server.keep_time(partial(log_clocks, self._log), self._trouble)),
+                asyncio.create_task(self._keep_at(BEAT_EVERY_S, self._beat)),
                 asyncio.create_task(self._keep_at(REPAIR_EVERY_S, self._repair, first_s=REPAIR_FIRST_S)),
                 asyncio.create_task(self._keep_at(self._promote_every_s, self._promote)),
                 *self._expiring(),
@@ -100,6 +107,11 @@ class Worker:
             for task in (*work, *background):
                 task.cancel()
             await asyncio.gather(*work, *background, return_exceptions=True)
+            with contextlib.suppress(*FAILURES):
+                await heartbeat.leave(self._server, self._name)
+
+    async def _beat(self) -> None:
+        await heartbeat.beat(self._server, self._name, socket.gethostname(), __version__)
 
     async def _dispatcher(self, destination: Destination, stack: AsyncExitStack) -> Dispatcher:
         sender = await stack.enter_async_context(

@@ -45,11 +45,29 @@ class FormAccount(msgspec.Struct, frozen=True, kw_only=True):
         return self.balanced and all(destination.balanced for destination in self.destinations.values())
 
 
+class WorkerSeen(msgspec.Struct, frozen=True):
+    """A worker that is alive: where it runs, its version, and how many seconds ago it was heard of."""
+
+    host: str
+    version: str
+    seen_s: float
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Something that is wrong now: a stable code, a sentence, and what to do."""
+
+    code: str
+    message: str
+    do: str
+
+
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Every form's account, as `leads status --json` prints it."""
+    """Every form's account, as `leads status --json` prints it, with who delivers and what is wrong."""
 
     forms: dict[str, FormAccount]
     spooled: int = 0
+    workers: list[WorkerSeen] = []
+    trouble: list[Trouble] = []
 
     def gaps(self) -> list[str]:
         """Return a sentence for each sum that does not hold, with the difference; none if all is well."""

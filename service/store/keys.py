@@ -34,7 +34,8 @@ stands in no key.
 `leads:restored`              the id of the backup that was restored here
 `leads:proof:written`         written and deleted at once by whoever asks whether a write comes through
 `leads:wake`                  channel: the name of a destination that has something due now, or is open again
-`leads:schema`                the number of this map, written once by `server`; `{destination:…}` is the map of `gate`
+`leads:schema`                the number of this map, written once by `server`; `{destination:…}` is the map of
+                              `breaker`, `leads:workers` that of `delivery.heartbeat`
 """
 
 from typing import Final

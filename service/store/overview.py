@@ -25,9 +25,14 @@ async def read_accounts(server: Server, config: Config, spooled: int = 0) -> Acc
     )
 
 
+def gate_at(server: Server, destination: str) -> Gate:
+    """Return the gate of a destination, to be asked how it stands."""
+    return Gate(server, destination, _ANY_PACE)
+
+
 async def read_pauses(server: Server, config: Config) -> dict[str, str]:
     """Return for each paused destination since when and why, in a sentence."""
-    pauses = {name: await Gate(server, name, _ANY_PACE).pause() for name in config.destinations}
+    pauses = {name: await gate_at(server, name).pause() for name in config.destinations}
     return {
         name: f"{pause.kind} since {at(pause.since)}: {pause.reason}; next probe {at(pause.probe_at)}"
         for name, pause in pauses.items()
@@ -37,4 +42,4 @@ async def read_pauses(server: Server, config: Config) -> dict[str, str]:
 
 async def read_waits(server: Server, config: Config) -> dict[str, int]:
     """Return for each destination until when it asked everybody to wait (ms), 0 if it did not."""
-    return {name: await Gate(server, name, _ANY_PACE).not_before() for name in config.destinations}
+    return {name: await gate_at(server, name).not_before() for name in config.destinations}

@@ -232,9 +232,18 @@ def test_status_names_what_of_the_spool_waits_for_a_person(leads: Leads) -> None
     leads.environ(LEADS_SPOOL=str(leads.folder / "spool"))
     assert leads("status").err == ""
     (leads.folder / "spool" / "1-a.aside").write_text("half a line")
-    told = leads("status", "--json")
-    assert "1-a.aside" in told.err
-    assert told.json()["spooled"] == 0
+    told = leads("status", "--json").json()
+    assert told["spooled"] == 0
+    assert "1-a.aside" in next(each["message"] for each in told["trouble"] if each["code"] == "SET_ASIDE")
+
+
+def test_status_checks_the_accounts_or_everything(leads: Leads) -> None:
+    told = leads("status", "--check")
+    assert (told.status, told.err) == (1, "No worker is alive: nothing is delivered.\n")
+    assert "NO_WORKER: No worker is alive: nothing is delivered.\n    Start `leads work`" in told.out
+    assert leads("status", "--check=all", "--json").status == leads("status", "--json", "--check").status == 1
+    assert leads("status", "--check=accounts").status == leads("status").status == 0
+    assert leads("status", "--check=something").status == 2
 
 
 def test_check_can_look_at_redis_too(leads: Leads, own_redis: Embedded) -> None:
@@ -476,7 +485,7 @@ def test_a_sum_that_does_not_hold_is_seen(leads: Leads, history: list[Any], redi
     assert history
     with Redis.from_url(redis_url) as redis:
         redis.hincrby("leads:{get-in-touch}:count", "crm:delivered", 1)
-    told = leads("status", "--check")
+    told = leads("status", "--check=accounts")
     assert told.status == 1
     assert "DOES NOT ADD UP" in told.out
     assert leads("status").status == 0
@@ -826,7 +835,7 @@ def test_release_delivers_and_drop_deletes(leads: Leads, redis_url: str) -> None
     first, second = quarantined(leads, redis_url)
     assert "is created: lead_" in leads("release", first).out
     assert "is deleted" in leads("drop", second).out
-    told = leads("status", "--json", "--check").json()["forms"]["get-in-touch"]
+    told = leads("status", "--json", "--check=accounts").json()["forms"]["get-in-touch"]
     assert (told["received"], told["quarantined"], told["created"], told["erased"]) == (2, 0, 1, 1)
     assert leads("quarantine").out == "0 in quarantine.\n"
 
@@ -942,7 +951,7 @@ def test_an_erased_person_is_gone_and_the_print_names_nobody(leads: Leads, redis
     assert not [word for word in ("Asha", "47001", "asha@") if word in told.out + told.err]
     assert "0 leads" in leads("person", "--email", "asha@example.com").out
     assert leads("show", lead).status == 1
-    assert leads("status", "--check").status == 0
+    assert leads("status", "--check=accounts").status == 0
     assert ": 0 leads, and 0 in quarantine." in leads("erase", "--phone", "089510 47001").out
 
 
@@ -974,9 +983,9 @@ def test_a_file_of_lines_set_aside_that_were_all_erased_waits_for_nobody(leads: 
     text = (leads.folder / "leads.toml").read_text()
     line = work(redis_url, text, lambda shop: spooled_line(shop, **ASHA))
     (spool / "000-a.aside").write_bytes(line + b"\n")
-    assert "000-a.aside" in leads("status").err
+    assert "000-a.aside" in leads("status").out
     assert leads("erase", "--phone", "089510 47001").status == 0
-    assert leads("status").err == ""
+    assert "SET_ASIDE" not in leads("status").out
 
 
 def test_a_half_line_that_nobody_drained_yet_is_told_when_a_person_is_erased(leads: Leads) -> None:

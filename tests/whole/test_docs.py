@@ -27,6 +27,7 @@ from service.config.body import _PATHS as TEMPLATE_PATHS
 from service.config.config import Config, Mistakes, Service
 from service.config.read import KINDS, parse
 from service.config.validators import show
+from service.delivery import trouble
 from service.delivery.sender import READ_AT_MOST
 from service.destinations import outcome
 from service.destinations.envelope import CONSENT_KEYS, NUMBER_PARTS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
@@ -337,7 +338,7 @@ def test_every_piece_of_json_is_json() -> None:
 def test_every_code_on_a_page_exists() -> None:
     pattern = r"`((?:PHONE|TYPE|CAPTCHA|CONSENT|REQUIRED|TOO|NO|NOT|BODY|ORIGIN|FORM|UNREADABLE|UNKNOWN)_[A-Z_]+)`"
     named = {code for page in PAGES for code in re.findall(pattern, page.read_text("utf-8"))}
-    assert named <= {str(code) for code in CATALOGUE}
+    assert named <= {*map(str, CATALOGUE), *trouble.CODES}
 
 
 def test_the_headers_that_a_page_may_send_are_known_to_browsers() -> None:

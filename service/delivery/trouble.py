@@ -1,0 +1,157 @@
+"""What is wrong now and needs a person, each with what to do about it.
+
+Invariant: asks and tells; mends nothing. `CODES` is everything that it can tell.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
+
+from service.config.config import Config
+from service.delivery.heartbeat import ALIVE_FOR_MS, Beat, read_beats
+from service.intake.spool import Spool
+from service.lib.times import length
+from service.store.accounts import Accounts, Trouble, WorkerSeen
+from service.store.breaker import Pause
+from service.store.health import RISK_TAKEN, Finding
+from service.store.leads import Store
+from service.store.overview import gate_at
+from service.store.records import Due
+from service.store.server import Server
+
+OVERDUE_AFTER_MS: Final = 120_000
+SPOOL_WAITS_AFTER_MS: Final = 60_000
+FULL_OF_MEMORY: Final = 0.9
+FREE_OF_DISK: Final = 0.05
+_OF_LEVEL: Final = {
+    "away": "NO_WRITE", "unsafe": "NOT_DURABLE", "full": "REDIS_FULL", "clock": "CLOCK_OFF",
+}  # fmt: skip
+TAKEN_ON_PURPOSE: Final = "RISK_TAKEN"
+"""Told, but nobody need come."""
+CODES: Final = (
+    "NO_WORKER", "PAUSED", "DEAD", "OVERDUE", "SPOOL_WAITS", "SET_ASIDE", "MEMORY_NEARLY_FULL", "DISK_NEARLY_FULL",
+    *_OF_LEVEL.values(), TAKEN_ON_PURPOSE,
+)  # fmt: skip
+
+
+async def read_troubles(
+    server: Server, config: Config, accounts: Accounts, spool: Spool | None
+) -> tuple[list[WorkerSeen], list[Trouble]]:
+    """Return the workers that are alive, and what is wrong."""
+    beats, now = await read_beats(server), server.now()
+    alive = [WorkerSeen(said.host, said.version, max(0, now - said.at) / 1000) for said in beats]
+    alive = [worker for worker in alive if worker.seen_s * 1000 <= ALIVE_FOR_MS]
+    found = [] if alive else [_no_worker(beats, now)]
+    findings = await server.inspect(replicas=config.service.replicas)
+    found += _of_findings(findings, takes_risk=not config.service.durable)
+    found += _of_memory(await server.client.info("memory"))
+    for name, forms in config.forms_by_destination.items():
+        dead = sum(accounts.forms[form.name].destinations[name].dead for form in forms)
+        gate = gate_at(server, name)
+        pause, not_before = await gate.pause(), await gate.not_before()
+        due = await Store(server).due([form.name for form in forms], name)
+        found += _of_destination(name, dead, pause, {} if not_before > now else due, now)
+    return alive, [*found, *_of_disks(await _folders(server, spool)), *(_of_spool(spool) if spool else ())]
+
+
+def _no_worker(beats: Sequence[Beat], now: int) -> Trouble:
+    last = f" The last was heard of {length(now - beats[0].at)} ago, on {beats[0].host}." if beats else ""
+    return Trouble(
+        "NO_WORKER", f"No worker is alive: nothing is delivered.{last}", "Start `leads work`, or `leads up`."
+    )
+
+
+def _of_findings(findings: Sequence[Finding], *, takes_risk: bool) -> Iterator[Trouble]:
+    for finding in findings:
+        code = _OF_LEVEL.get(finding.level)
+        what, _, do = finding.sentence.partition(". ")
+        if code == "NOT_DURABLE" and takes_risk:
+            yield Trouble(TAKEN_ON_PURPOSE, f"{what}. {RISK_TAKEN}", do)
+        elif code:
+            yield Trouble(code, f"{what.rstrip('.')}.", do)
+
+
+def _of_memory(info: Mapping[str, Any]) -> Iterator[Trouble]:
+    limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    what, do = "its `maxmemory`", "Raise `maxmemory`"
+    if not limit:
+        limit, what, do = int(info.get("total_system_memory", 0)), "the machine's memory", "Give it more memory"
+    if limit and FULL_OF_MEMORY <= used / limit < 1:
+        yield Trouble(
+            "MEMORY_NEARLY_FULL",
+            f"Redis uses {_percent(used / limit)} of {what}; when it is full, nobody can be thanked by it.",
+            f"{do}, or let what is settled go by itself: `[service] retention`.",
+        )
+
+
+def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str, Due], now: int) -> Iterator[Trouble]:
+    if pause:
+        yield Trouble(
+            "PAUSED",
+            f"{name} is paused for {length(now - pause.since)} ({pause.kind}): {pause.reason}. "
+            + (f"The next probe is in {length(pause.probe_at - now)}." if pause.probe_at > now else "A probe is due."),
+            f"Mend what it names, then `leads test {name}`, and restart the worker: it probes at once.",
+        )
+    if dead:
+        yield Trouble(
+            "DEAD",
+            f"{_many(dead, 'is', 'are')} dead at {name}: refused, or no try was left.",
+            f"`leads dead` says why; `leads replay --destination {name}` sends them again.",
+        )
+    late = max((now - each.at for each in due.values()), default=0)
+    if late > OVERDUE_AFTER_MS and not pause:
+        yield Trouble(
+            "OVERDUE",
+            f"{_many(sum(each.number for each in due.values()), 'is', 'are')} due at {name}; the next try was due "
+            f"{length(late)} ago.",
+            "If a worker is alive, its log says what it meets; `rate` and `concurrency` may be too low.",
+        )
+
+
+def _of_spool(spool: Spool) -> Iterator[Trouble]:
+    begun, now = spool.oldest(), spool.clock()
+    if begun is not None and now - begun > SPOOL_WAITS_AFTER_MS:
+        yield Trouble(
+            "SPOOL_WAITS",
+            f"{_many(spool.count(), 'submission lies', 'submissions lie')} in the spool, the oldest for "
+            f"{length(now - begun)}.",
+            "A web process on this machine takes them out; if one runs, its log says why not (`the spool waits`).",
+        )
+    if aside := spool.aside():
+        yield Trouble(
+            "SET_ASIDE",
+            f"Lines of the spool could not be taken: {', '.join(aside)}.",
+            "Look through those files: the form of a line is configured no longer, or the line is broken.",
+        )
+
+
+async def _folders(server: Server, spool: Spool | None) -> list[Path]:
+    """Return what is written to on this machine: the spool, and the folder of a Redis that runs here."""
+    folders = [spool.folder] if spool else []
+    if "path" in server.client.connection_pool.connection_kwargs:  # a UNIX socket
+        with contextlib.suppress(ResponseError):
+            folders += [Path(str(folder)) for folder in (await server.client.config_get("dir")).values()]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _of_disks(folders: Sequence[Path]) -> Iterator[Trouble]:
+    for folder in folders:
+        disk = shutil.disk_usage(folder)
+        if disk.free < FREE_OF_DISK * disk.total:
+            yield Trouble(
+                "DISK_NEARLY_FULL",
+                f"The disk of {folder} has {_percent(disk.free / disk.total)} left ({disk.free / 2**30:.1f} GB).",
+                "Free space; what is on it is written before a visitor is thanked.",
+            )
+
+
+def _many(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
