@@ -16,17 +16,18 @@ uvicorn's own protocol takes a head of any size, waits for its end for ever, and
 """
 
 import asyncio
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.web import phases
 from service.web.phases import Crowd, Phase, seconds_of
+from service.web.upgrade import without_upgrade
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
     from uvicorn.server import ServerState
 
 HEAD_BYTES: Final = 16 * 1024
@@ -40,11 +41,6 @@ MOST_AHEAD: Final = 16
 """Requests sent before an earlier one is answered (pipelining, which no browser does)."""
 BODIES_BYTES: Final = 64 * 1024 * 1024
 """All bodies together that a process holds and has not answered yet."""
-
-_UPGRADE: Final = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
-_OPEN_END: Final = re.compile(rb"\r\n?\r?\Z|\r\n(?:u(?:p(?:g(?:r(?:a(?:d(?:e[ \t]{0,64})?)?)?)?)?)?)\Z", re.IGNORECASE)
-"""What may be the beginning of a head's end or of an `Upgrade`, at the end of what came so far."""
-
 
 _CROWDS: "WeakKeyDictionary[ServerState, Crowd]" = WeakKeyDictionary()
 
@@ -68,6 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bodies = self._counted = 0
         self._messages = 0
         self._answers = 0
+        self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Begin to wait for a head. When all places are taken, who has kept one the longest without need goes."""
@@ -80,6 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer and give back what was held."""
         self._is_cut = self._is_gone = True
+        self._forsake()
         self._stop_timer()
         self._crowd.move(self, self._phase, None)
         self._release_bodies()
@@ -92,7 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._unread += len(data)
         if self._is_in_head:
-            data = self._without_upgrade(data)
+            data, self._held_back = without_upgrade(self._held_back + data)
         super().data_received(data)
         self._count_bodies()
         if self._is_in_head and self._unread > HEAD_BYTES:
@@ -128,8 +126,8 @@ class BoundedProtocol(HttpToolsProtocol):
         elif len(self.pipeline) >= MOST_AHEAD:
             self._cut(HTTPStatus.TOO_MANY_REQUESTS)
         else:
+            super().on_headers_complete()  # raises for an address that is none: then this is a head still
             self._is_in_head, self._unread = False, 0
-            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
@@ -187,11 +185,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().shutdown()
         self._watch()
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- the status says it
+        """Refuse what is no HTTP. What was asked before it is answered first, and is the last to be."""
+        if self._is_answering() and not self._is_cut:
+            self._is_cut, self.cycle.keep_alive = True, False
+        self._cut(HTTPStatus.BAD_REQUEST)
+
     def evict(self) -> None:
         """Give up this connection for the sake of others."""
         if self._is_in_head:
-            self._is_cut = True
-            self.transport.abort()
+            self._abort()
         else:
             self._cut(HTTPStatus.SERVICE_UNAVAILABLE)
         self._release_bodies()
@@ -233,8 +236,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._phase is Phase.IDLE and not self.transport.is_closing():
             self.transport.close()
         else:
-            self._is_cut = True
-            self.transport.abort()
+            self._abort()
         self._watch()
 
     def _count_bodies(self) -> None:
@@ -259,14 +261,31 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is_answering():
-            self.transport.abort()  # Whatever we wrote now would be taken for the end of that answer.
+            self._abort()  # Whatever we wrote now would be taken for the end of that answer.
             return
         if self._is_in_head or not self.cycle.response_started:
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             self.transport.write(head.encode("ascii"))
+        self._forsake()
         # Closing on a client that still sends would reset the connection, and our answer with it.
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
+        self._answering = cycle  # with requests sent ahead it is not the latest
+        super()._start_asgi_task(cycle, app)
+
+    def _abort(self) -> None:
+        self._is_cut = True
+        self._forsake()
+        self.transport.abort()
+
+    def _forsake(self) -> None:
+        """Let what is at work write nothing any more: writing where nobody can read is an error."""
+        for cycle in (self._answering, self.cycle):
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _is_answering(self) -> bool:
         """Tell whether an answer is under way or owed to a request before the one that is being read."""
@@ -275,15 +294,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             return False
         return self._is_in_head or self.cycle.response_started
-
-    def _without_upgrade(self, data: bytes) -> bytes:
-        """Rename `Upgrade` in a head: only HTTP/1.1 is spoken here (RFC 9110, 7.8).
-
-        httptools drops the body after it. Java's HttpClient offers h2c on every first request. The head ends at the
-        first empty line; a body is left alone. What may be the beginning of either waits for the next piece.
-        """
-        data, self._held_back = self._held_back + data, b""
-        head, end, rest = data.partition(b"\r\n\r\n")
-        if not end and (opened := _OPEN_END.search(head)):
-            head, self._held_back = head[: opened.start()], head[opened.start() :]
-        return _UPGRADE.sub(b"\r\nignored", head) + end + rest

@@ -165,6 +165,18 @@ async def test_many_silent_connections_do_not_keep_anybody_waiting(port: int) ->
     assert all(each.startswith(b"HTTP/1.1 408") for each in answers)
 
 
+async def test_what_is_no_http_is_not_the_answer_to_the_request_before_it(port: int) -> None:
+    answer = await talk(port, POST % (5, b"a=b&c") + b"\x16\x03\x01\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n5")
+
+
+@pytest.mark.parametrize("before", [b"", POST % (1, b"a")])
+async def test_an_address_that_is_none_is_refused(port: int, before: bytes) -> None:
+    answer = await talk(port, before, b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", pause=0.1)
+    assert answer.split(b"HTTP/1.1 ")[-1].startswith(b"400")
+
+
 # --- attacks
 
 
