@@ -34,9 +34,9 @@ from service.config.validators import (
     tables_by_language,
     timezone,
 )
+from service.fields.field_name import owner_of
 from service.model import languages
 from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Turnstile
-from service.submission.field_match import owner_of
 from service.submission.form_data import control_of
 
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")

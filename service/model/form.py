@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from service.lib.rate import Rate
 from service.lib.secret import Secret
-from service.lib.text import normalise
+from service.lib.text import normalise, without_format
 from service.lib.times import UTC
 from service.model import languages
 
@@ -26,7 +26,7 @@ def fold(name: str) -> str:
     """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`; all of one too long."""
     if len(name) > LONGEST_ALIAS:
         return name  # it is no field's, and folding it is work
-    return _NO_MATTER.sub("", normalise("NFKC", name).casefold())
+    return _NO_MATTER.sub("", without_format(normalise("NFKC", name)).casefold())
 
 
 @dataclass(frozen=True, slots=True)

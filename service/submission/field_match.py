@@ -2,15 +2,18 @@
 
 Invariant: decides by names, by whether anything was typed and by which digits are the same. Names are compared without
 case, blanks, `-`, `_`, `[` and `]`. What does not count is kept under the name it was sent under.
+
+Frameworks put their names into a wrapper: `lead[phone]` (Rails, PHP), `Lead.Phone` (ASP.NET), `form-0-phone` (Django).
+Where no number and no address stands outside, the names inside the wrapper that holds one count.
 """
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
-from service.fields.phone_country import is_calling_code, region_of
+from service.fields.field_name import INDEX, SIGNS, Names, Rank, meaning, names_of, parts_of
+from service.fields.phone_country import country_beside, is_calling_code, region_of
 from service.lib.secret import unshown
 from service.lib.text import fold_blanks, is_blank
 from service.model.form import Field, Form, fold
@@ -48,28 +51,13 @@ class Matched:
 
 _SHORTEST_NUMBER: Final = 6
 _SHORTEST_PART: Final = 3
-_COUNTRIES: Final = (
-    "phonecountry", "phonecountrycode", "phonecode", "phonedialcode", "countrycode", "dialcode", "callingcode",
-    "isdcode", "isd", "countryiso", "iso2", "country",
-)  # fmt: skip
-_OWN_COUNTRIES: Final = ("{}country", "{}countrycode", "{}dialcode", "{}code", "{}iso2", "country{}", "countrycode{}")
-MOST_KNOWN: Final = 256
-"""Of so many forms the folded names are kept, so that nothing about a form alone is done for each submission."""
-
-
-class _Rank(IntEnum):
-    KNOWN = 0
-    HIDDEN = 1
-    SPELLED = 2
-    PART = 3
-
-
-_KNOWN: Final[dict[int, tuple[Mapping[str, Field], Mapping[str, tuple[str, _Rank]]]]] = {}
+_PERSON: Final = frozenset({"phone", "email"})
+_DEEPEST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    rank: _Rank
+    rank: Rank
     sent: str
     text: str
     texts: tuple[str, ...]
@@ -79,47 +67,87 @@ class _Found:
 
 def match(form: Form, posted: Posted) -> Matched:
     """Find the text of every field: the first that is not empty, hidden full phone numbers before visible ones."""
-    names = _names_of(form.fields)
+    names = names_of(form.fields)
     found: dict[str, list[_Found]] = {}
     extra = {}
     for sent, text in posted.fields.items():
-        known = (posted.known[sent], _Rank.KNOWN) if sent in posted.known else names.get(fold(sent))
+        known = (posted.known[sent], Rank.KNOWN) if sent in posted.known else meaning(names, sent)
         if known is None:
             extra[sent] = text
         else:
-            found.setdefault(known[0], []).append(_Found(known[1], sent, text, posted.several.get(sent, (text,))))
+            _add(found.setdefault(known[0], []), _Found(known[1], sent, text, posted.several.get(sent, (text,))))
+    inner = _unwrap(form, posted, found, extra)
     fields: dict[str, Match] = {}
     read: set[str] = set()
     for name, field in form.fields.items():
         if name in found:
             best = _best(found[name])
-            chosen = _phone(field, best, found[name], _Beside(posted, extra, read)) if field.type == "phone" else best
+            beside = _Beside(posted, extra, read, inner, form.fields)
+            chosen = _phone(field, best, found[name], beside) if field.type == "phone" else best
             fields[name] = _shown(chosen, found[name])
             extra |= _left(chosen.text, best.text, found[name])
     _take_replyto(form, posted, fields, extra)
     return Matched(fields, {**extra, **posted.beside}, frozenset(read))
 
 
-def names_of(form: Form) -> Mapping[str, tuple[str, "_Rank"]]:
-    """Return which field each folded name means."""
-    return _names_of(form.fields)
+def _add(found: list[_Found], one: _Found) -> None:
+    """Add one more text of a field; `parts[0]` and `parts[1]` are several values of one name."""
+    listed = INDEX.sub("", one.sent)
+    for place, earlier in enumerate(found):
+        if one.sent not in {earlier.sent, listed} and listed == INDEX.sub("", earlier.sent):
+            texts = (*earlier.texts, *one.texts)
+            found[place] = _Found(one.rank, earlier.sent, ", ".join(filter(None, (earlier.text, one.text))), texts)
+            return
+    found.append(one)
 
 
-def owner_of(fields: Mapping[str, Field], name: str) -> str | None:
-    """Return the field that a posted name means by its spelling alone."""
-    known = _names_of(fields).get(fold(name))
-    return known[0] if known else None
+def _unwrap(form: Form, posted: Posted, found: dict[str, list[_Found]], extra: dict[str, str]) -> Mapping[str, str]:
+    """Take the names inside one wrapper for fields, if no number and no address was found; return what they are there.
+
+    Of several wrappers that hold one, that with the most fields counts, the first of equals.
+    """
+    people = {field.name for field in form.fields.values() if field.type in _PERSON}
+    if any(one.text.strip() for name in people for one in found.get(name, ())):
+        return {}
+    wrapped = _wrapped(names_of(form.fields), extra)
+    holding = (wrapper for wrapper, owners in wrapped.items() if _holds_person(owners, people, extra))
+    wrapper = max(holding, key=lambda one: len(wrapped[one]), default=None)
+    if wrapper is None:
+        return {}
+    for sent, name in wrapped[wrapper].items():
+        text = extra.pop(sent)
+        _add(found.setdefault(name, []), _Found(Rank.WRAPPED, sent, text, posted.several.get(sent, (text,))))
+    size = len(wrapper)
+    return {sent: "".join(parts[size:]) for sent in posted.fields if (parts := parts_of(sent))[:size] == wrapper}
+
+
+def _wrapped(names: Names, sent_names: Iterable[str]) -> Mapping[tuple[str, ...], dict[str, str]]:
+    """Return the names that mean a field inside a wrapper, and which, by their wrapper."""
+    wrapped: dict[tuple[str, ...], dict[str, str]] = {}
+    for sent in sent_names:
+        parts = parts_of(sent)
+        for start in range(max(1, len(parts) - _DEEPEST), len(parts)):
+            if known := names.get(fold("".join(parts[start:]))):
+                wrapped.setdefault(parts[:start], {})[sent] = known[0]
+                break
+    return wrapped
+
+
+def _holds_person(owners: Mapping[str, str], people: Collection[str], said: Mapping[str, str]) -> bool:
+    texts = (said[sent] for sent, name in owners.items() if name in people)
+    return any("@" in text or any(map(str.isdigit, text)) for text in texts)
 
 
 def _best(found: list[_Found]) -> _Found:
-    ranked = sorted(found, key=lambda one: one.rank)
+    visible = _visible(found)
+    ranked = sorted(found, key=lambda one: (_is_of_another(one, visible), one.rank))
     return next((one for one in ranked if not is_blank(one.text)), ranked[-1])
 
 
 def _shown(chosen: "_Found | _Number", found: list[_Found]) -> Match:
     """Return the match, under the name of the input that its visitor sees."""
-    visible = next((one for one in found if one.rank is not _Rank.HIDDEN), found[0])
-    sent = visible.sent if chosen.rank is _Rank.HIDDEN else chosen.sent
+    visible = next((one for one in found if one.rank is not Rank.HIDDEN), found[0])
+    sent = visible.sent if chosen.rank is Rank.HIDDEN else chosen.sent
     return Match(sent, chosen.text, chosen.texts, chosen.country if isinstance(chosen, _Number) else "")
 
 
@@ -146,7 +174,7 @@ def _is_same_number(one: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Number:
-    rank: _Rank
+    rank: Rank
     sent: str
     text: str
     texts: tuple[str, ...]
@@ -157,11 +185,16 @@ class _Number:
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What stands beside a number: all that was posted, what no field took of it, and the names that were read."""
+    """What stands beside a number: all that was posted, what no field took of it, and the names that were read.
+
+    `inner` are the names of those that stand in a wrapper with it.
+    """
 
     posted: Posted
     extra: dict[str, str]
     read: set[str]
+    inner: Mapping[str, str]
+    fields: Mapping[str, Field]
 
     __repr__ = unshown
 
@@ -171,12 +204,14 @@ def _phone(field: Field, best: _Found, found: list[_Found], beside: _Beside) -> 
     codes, numbers = _parted(best.texts)
     if codes and numbers:
         return _Number(best.rank, best.sent, ", ".join(numbers), tuple(numbers), region_of(codes[0]) or "")
+    if best.rank is Rank.HIDDEN and (visible := _visible(found)) and _lacks_plus(best.text, visible.text):
+        return _Number(best.rank, best.sent, f"+{best.text.strip()}", (), "")
     for full in found:
         if _spells_out(full.text, best.text):
             return _Number(full.rank, full.sent, full.text, (full.text,), "")
     for name, value in beside.extra.items():
         if _spells_out(value, best.text):
-            return _Number(_Rank.HIDDEN, name, beside.extra.pop(name), (), "")
+            return _Number(Rank.HIDDEN, name, beside.extra.pop(name), (), "")
     return _Number(best.rank, best.sent, best.text, best.texts, _country_beside(field, best, beside))
 
 
@@ -189,19 +224,21 @@ def _parted(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
 def _country_beside(field: Field, best: _Found, beside: _Beside) -> str:
     if best.text.strip().startswith("+"):
         return ""
-    sent = best.sent
-    owns = dict.fromkeys((fold(sent), fold(field.name), *map(fold, field.aliases)))
-    wanted = [pattern.format(own.removesuffix("number")) for own in owns for pattern in _OWN_COUNTRIES]
-    by_name: dict[str, str] = {}
-    for posted_name in beside.posted.fields:
-        by_name.setdefault(fold(posted_name), posted_name)
-    for folded in (*wanted, *_COUNTRIES):
-        name = by_name.get(folded)
-        region = region_of(beside.posted.fields[name]) if name is not None and name != sent else None
-        if name is not None and region:
-            beside.read.add(name)
-            return region
-    return ""
+    sent: dict[str, str] = {}
+    for name in beside.posted.fields:
+        if name != best.sent:
+            sent.setdefault(fold(SIGNS.sub("", beside.inner.get(name, name))), name)
+    phones = (known for known in beside.fields.values() if known.type == "phone" and known is not field)
+    owns = {*_owns(field), fold(beside.inner.get(best.sent, best.sent)).removesuffix("number")} - {""}
+    texts = {folded: beside.posted.fields[name] for folded, name in sent.items()}
+    folded, region = country_beside(owns, (own for known in phones for own in _owns(known)), texts)
+    if region:
+        beside.read.add(sent[folded])
+    return region
+
+
+def _owns(field: Field) -> Iterator[str]:
+    return (fold(name).removesuffix("number") for name in (field.name, *field.aliases))
 
 
 def _take_replyto(form: Form, posted: Posted, fields: dict[str, Match], extra: dict[str, str]) -> None:
@@ -225,30 +262,24 @@ def _spells_out(full: str, typed: str) -> bool:
     return len(national) >= _SHORTEST_NUMBER and _digits(full).endswith(national)
 
 
+def _lacks_plus(full: str, typed: str) -> bool:
+    """Tell whether `full` is the number that was typed behind its country code, but for the plus."""
+    code = _digits(full).removesuffix(_digits(typed).lstrip("0"))
+    return is_calling_code(f"+{code}") and _spells_out(f"+{full.strip()}", typed)
+
+
+def _visible(found: list[_Found]) -> _Found | None:
+    return next((one for one in found if one.rank is not Rank.HIDDEN and one.text.strip()), None)
+
+
+def _is_of_another(one: _Found, visible: _Found | None) -> bool:
+    """Tell whether a hidden full number is not the one that its visitor sees: something wrote it and not again."""
+    if one.rank is not Rank.HIDDEN or visible is None:
+        return False
+    hidden, shown = _digits(one.text), _digits(visible.text)
+    size = min(len(hidden), len(shown), _SHORTEST_NUMBER)
+    return hidden[len(hidden) - size :] != shown[len(shown) - size :]
+
+
 def _digits(text: str) -> str:
     return "".join(str(unicodedata.digit(sign)) for sign in text[:64] if sign.isdigit())
-
-
-def _names_of(fields: Mapping[str, Field]) -> Mapping[str, tuple[str, _Rank]]:
-    """Return what every folded name stands for; worked out once for the fields of each form."""
-    kept = _KNOWN.get(id(fields))
-    if kept is None or kept[0] is not fields:
-        if len(_KNOWN) >= MOST_KNOWN:
-            _KNOWN.clear()
-        kept = _KNOWN[id(fields)] = fields, dict(_names(tuple(fields.values())))
-    return kept[1]
-
-
-def _names(fields: tuple[Field, ...]) -> Iterator[tuple[str, tuple[str, _Rank]]]:
-    """Yield folded names, weakest claim first: a field's own name beats an alias, an alias a hidden number's."""
-    phones = [field for field in fields if field.type == "phone"]
-    for field in phones[:1]:
-        yield from ((name, (field.name, _Rank.HIDDEN)) for name in ("phonefull", "fullphone"))
-    for field in reversed(phones):
-        for own in (*map(fold, field.aliases), fold(field.name)):
-            yield from ((name, (field.name, _Rank.HIDDEN)) for name in (f"{own}full", f"full{own}"))
-            yield from ((name, (field.name, _Rank.PART)) for name in (f"{own}national", f"{own}number"))
-    for field in reversed(fields):
-        yield from ((fold(alias), (field.name, _Rank.SPELLED)) for alias in field.aliases)
-    for field in reversed(fields):
-        yield fold(field.name), (field.name, _Rank.SPELLED)

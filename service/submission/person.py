@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from service.fields import email, phone
+from service.fields.field_name import names_of
 from service.fields.types import TYPES
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
@@ -17,7 +18,6 @@ from service.model.form import Form, fold
 from service.model.lead import Answer, Content
 from service.model.problem import Code
 from service.submission import spam
-from service.submission.field_match import names_of
 
 
 def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def _identity(form: Form, name: str, answer: Answer, type_: str) -> str | None:
 
 def _beside(form: Form, content: Content) -> Iterator[tuple[str, str | None]]:
     """Yield the numbers and addresses among the extras that were sent under another name of such a field."""
-    names = names_of(form)
+    names = names_of(form.fields)
     for sent, text in content.extra.items():
         known = names.get(fold(sent))
         type_ = form.fields[known[0]].type if known else "text"

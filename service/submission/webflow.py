@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, TypeAlias
 
+from service.fields.field_name import owner_of
 from service.lib import json_text, signature
 from service.lib.json_text import Node, Object
 from service.lib.secret import Secret, unshown
@@ -18,7 +19,6 @@ from service.lib.text import decode, writable
 from service.model.form import Form
 from service.model.problem import Code
 from service.submission.body import MAX_FIELDS, MAX_VALUES
-from service.submission.field_match import owner_of
 from service.submission.form_data import Posted, gather
 
 MAX_AGE: Final = 5 * 60_000

@@ -1,6 +1,7 @@
 """Whatever a real page sends is taken as it was meant: whose number it is, and nothing lost or turned round."""
 
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 
@@ -55,7 +56,12 @@ def told(raw: str, form: Form = FORM) -> list[tuple[str, str]]:
         "country_code=%2B44", "countryCode=44", "dial_code=0044", "phone_country=gb", "country=GB", "country=UK",
         "country=United+Kingdom", "phone%5Bcountry%5D=GB", "mobile_country=GB", "isd=%2B+44", "phone-dial-code=%2B44",
         "country=United+Kingdom+(%2B44)", "countryPhone=GB", "intl_phone=%2B447911234567", "full=%2B44+7911+234567",
-        "anything=%2B447911234567", "phone_full=%2B447911234567",
+        "anything=%2B447911234567", "phone_full=%2B447911234567", "phone_full=447911234567",
+        "phone_e164=%2B447911234567",
+        "callingCode=44", "phone-cc=%2B44", "ISD+code=0044", "mobile_prefix=%2B44", "prefix=%2B44",
+        "phoneCountryIso=gb",
+        "country=GBR", "country=England", "country_code=%F0%9F%87%AC%F0%9F%87%A7", "country_code=44%7CGB",
+        "country=U.K.", "country=United+Kingdom+44",
     ],
 )  # fmt: skip
 def test_a_number_belongs_to_what_stands_beside_it(beside: str) -> None:
@@ -76,6 +82,11 @@ def test_a_number_belongs_to_what_stands_beside_it(beside: str) -> None:
         ("phone=+447911234567", "+447911234567"),
         ("phone=+8951047001", "+918951047001"),
         ("phone=89510+47001&full=%2B919845012345", "+918951047001"),
+        ("phone=89510+47001&phone_full=%2B919845012345", "+918951047001"),
+        ("phone=06+20+123+4567&phone_full=%2B36201234567", "+36201234567"),
+        ("phone=89510+47001&prefix=Mr", "+918951047001"),
+        ("phone=89510+47001&country_id=44&phone_id=44", "+918951047001"),
+        ("phone=2423591234&dial_code=%2B1242", "+12423591234"),
     ],
 )
 def test_a_number_is_read_as_it_was_meant(raw: str, e164: str) -> None:
@@ -91,6 +102,12 @@ def test_a_number_is_never_valid_against_what_the_visitor_said(raw: str) -> None
     assert code.startswith("PHONE_")
 
 
+def test_a_country_beside_one_number_says_nothing_of_another() -> None:
+    form = replace(FORM, fields={**FORM.fields, "whatsapp": Field("whatsapp", "phone")})
+    fields = said("phone=8951047001&whatsapp=7911234567&whatsapp_country=GB", form).fields
+    assert (fields["phone"].value, fields["whatsapp"].value) == ("+918951047001", "+447911234567")
+
+
 def test_json_of_a_widget_is_a_number_and_its_country() -> None:
     raw = '{"phone": {"countryCode": "GB", "number": "07911 234567"}}'
     assert said(raw, kind="application/json").fields["phone"].value == "+447911234567"
@@ -104,11 +121,47 @@ def test_what_served_to_read_a_number_is_no_unknown_field() -> None:
 
 @pytest.mark.parametrize(
     ("text", "region"),
-    [("GB", "GB"), ("in", "IN"), ("uk", "GB"), ("+1", "US"), ("0091", "IN"), ("India", "IN"), ("india (+91)", "IN"),
+    [("USA", "US"), ("U.S.A.", "US"), ("UAE", "AE"), ("भारत", "IN"), ("India (भारत)", "IN"), ("Deutschland", "DE"),
+     ("Turkey", "TR"), ("Korea, Republic of", "KR"), ("Iran, Islamic Republic of", "IR"), ("The Netherlands", "NL"),
+     ("Egypt (\u202bمصر\u202c\u200e)", "EG"), ("+1-242", "BS"), ("1876", "JM"), ("+44-GB", "GB"), ("🇮🇳 +91", "IN"),
+     ("IN_91", "IN"), ("101", None), ("GB", "GB"), ("in", "IN"),
+     ("uk", "GB"), ("+1", "US"), ("0091", "IN"), ("India", "IN"), ("india (+91)", "IN"),
      ("India (IN)", "IN"), ("", None), ("x", None), ("ZZ", None), ("+999", None), ("12345", None), ("a" * 99, None)],
 )  # fmt: skip
 def test_a_country_is_named_in_many_ways(text: str, region: str | None) -> None:
     assert region_of(text) == region
+
+
+# --- which name is which field
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "form_fields[{}]", "lead[{}]", "Lead.{}", "fields[{}][value]", "wpforms[fields][{}]", "ctl00$Main${}",
+        "form-0-{}", "data__{}", "field:{}", "{}*", "{}:", "\u200b{}\u200e",
+    ],
+)  # fmt: skip
+def test_a_name_is_known_inside_a_wrapper_and_with_its_signs(names: str) -> None:
+    pairs = {"phone": "8951047001", "email": "a@example.com", "branch": "Bangalore"}
+    content = said(urlencode({names.format(name): text for name, text in pairs.items()} | {"page[name]": "Contact"}))
+    assert {name: answer.value for name, answer in content.fields.items()} == pairs | {"phone": "+918951047001"}
+    assert content.extra == {"page[name]": "Contact"}
+
+
+def test_a_wrapper_counts_only_where_nothing_stands_outside_and_if_it_holds_a_person() -> None:
+    assert said("phone=8951047001&product[name]=Brace&emergency[email]=b%40example.com").extra == {
+        "product[name]": "Brace", "emergency[email]": "b@example.com",
+    }  # fmt: skip
+    content = said("emergency[phone]=9845012345&lead[phone]=07911+234567&lead[country]=GB&lead[name]=A")
+    assert content.fields["phone"].value == "+447911234567"
+    assert content.extra == {"emergency[phone]": "9845012345", "lead[country]": "GB"}
+    assert told("lead[phone]=895") == [("lead[phone]", "PHONE_TOO_SHORT")]
+
+
+def test_numbered_names_are_several_values_of_one() -> None:
+    form = replace(FORM, fields={**FORM.fields, "parts": Field("parts", "choices", choices=("Knee", "Back"))})
+    assert said("phone=8951047001&parts[0]=Knee&parts[1]=Back", form).fields["parts"].value == ("Knee", "Back")
 
 
 # --- nothing said is lost
