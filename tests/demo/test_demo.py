@@ -13,7 +13,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from service.demo.app import KEPT, Book, Received, create_demo_app
+from service.demo.app import create_demo_app
+from service.demo.book import KEPT, KEPT_BYTES, Book, Received
 from service.lib.secret import Secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -121,6 +122,7 @@ def test_who_asks_again_is_told_only_what_is_new(path: str) -> None:
         b"NaN",
         b'{"data": {"version": 1e999}}',
         b"null",
+        *(b"[" * depth + b"]" * depth for depth in range(900, 1_000, 3)),
     ],
 )
 def test_whatever_comes_is_kept_and_shown_and_breaks_nothing(raw: bytes, tmp_path: Path) -> None:
@@ -132,6 +134,34 @@ def test_whatever_comes_is_kept_and_shown_and_breaks_nothing(raw: bytes, tmp_pat
 
 def test_a_body_beyond_reason_is_refused() -> None:
     assert asking()("POST", "/demo/crm", content=b"x" * ((1 << 20) + 1)).status_code == 413
+
+
+def test_what_is_kept_and_its_file_do_not_grow_without_end(tmp_path: Path) -> None:
+    ask = asking(tmp_path)
+    sizes = []
+    for number in range(60):
+        ask("POST", "/demo/crm", content=json.dumps({"number": number, "text": "x" * 1_000_000}))
+        sizes.append((tmp_path / "demo-crm.jsonl").stat().st_size)
+    assert max(sizes) <= 2 * KEPT_BYTES + 1_100_000
+    for again in (ask, asking(tmp_path)):
+        kept = [entry["body"]["number"] for entry in again("GET", "/demo/crm.json").json()]
+        assert kept == list(range(60 - len(kept), 60))
+        assert len(kept) == KEPT_BYTES // 1_000_200
+
+
+def test_a_webhook_that_breaks_off_is_no_fault_and_not_kept() -> None:
+    app = create_demo_app(folder=None, secret=None, clock=lambda: NOW)
+    told: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/demo/crm", "headers": [], "query_string": b""}
+    asyncio.run(app(scope, receive, send))
+    assert told[0]["status"] == 400
 
 
 def test_a_second_run_on_the_same_folder_shows_the_same(tmp_path: Path) -> None:

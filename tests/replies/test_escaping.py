@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment, PackageLoader
 
-from service.demo.app import Book, Received
+from service.demo.book import Book, Received
 from service.model import languages
 from service.model.form import Field, Form, Messages
 from service.model.problem import CATALOGUE, Code, Problem, Problems
