@@ -24,10 +24,12 @@ from service.desk.members import Member, Members, Role, Session, Sessions, may
 from service.desk.search import Search
 from service.lib.network import address_of
 from service.lib.times import length
+from service.model.problem import Problems
 from service.replies.reply import GUARD
 from service.store.archive import Archive
 from service.store.erasure import Eraser
 from service.store.leads import Store
+from service.web.request import read_body
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -47,7 +49,6 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Frame-Options": "DENY",
 }
-MOST_BYTES: Final = 256 * 1024
 MOST_FIELDS: Final = 2_000
 COOKIE: Final = "__Host-leads"
 LOOPBACK_COOKIE: Final = "leads"
@@ -182,14 +183,12 @@ async def recognise(desk: Desk, request: Request) -> tuple[Member, Session] | No
 
 
 async def read_form(request: Request) -> dict[str, list[str]] | None:
-    """Read an urlencoded form; None if it is too large."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            return None
+    """Read an urlencoded form; None if it is too large, or breaks off."""
+    raw = await read_body(request)
+    if isinstance(raw, Problems):
+        return None
     try:
-        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         return None
 

@@ -18,12 +18,11 @@ import msgspec
 
 from service.config.captcha import is_loopback
 from service.destinations.rules import Response
-from service.intake.intake import Unavailable
 from service.lib.network import host_of
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
 from service.model.form import Altcha, Form, Turnstile
-from service.model.problem import Problems
+from service.model.problem import Code, Problems, refuse
 from service.submission import captcha
 from service.submission.captcha import Shown
 from service.submission.check import Checked
@@ -47,6 +46,12 @@ Worth = Literal["passed", "failed"]
 
 class Unverified(str):
     """Why nobody knows what a token is worth: a sentence for the operator."""
+
+    __slots__ = ()
+
+
+class Overloaded(str):
+    """Why a token cannot be asked about now: a sentence for the operator."""
 
     __slots__ = ()
 
@@ -81,10 +86,10 @@ class Challenger:
         draw = secrets.token_bytes(captcha.RANDOM_BYTES)
         return captcha.issue(form, form.captcha, self.secret, now=self.clock(), draw=draw)
 
-    async def prove(self, form: Form, token: str, checked: Checked | Problems) -> Shown | Problems | Unavailable:
+    async def prove(self, form: Form, token: str, checked: Checked | Problems) -> Shown | Problems:
         """Return the content as it may be kept, or every problem of it and of the solution `token`.
 
-        Unavailable: there is more to ask the verifier about than it can be asked.
+        `UNAVAILABLE`: there is more to ask the verifier about than it can be asked.
         """
         shown = captcha.look(form, token, checked, self.secret, now=self.clock())
         if isinstance(shown, Problems) or shown.token is None or not isinstance(form.captcha, Turnstile):
@@ -92,8 +97,9 @@ class Challenger:
         match await self._ask(form, form.captcha, shown.token):
             case "passed":
                 return shown
-            case Unavailable() as overload:
-                return overload
+            case Overloaded() as why:
+                self.tell(form.name, why)
+                return refuse(Code.UNAVAILABLE)
             case Unverified() as why:
                 self.tell(form.name, why)
                 content = shown.checked.content
@@ -107,7 +113,7 @@ class Challenger:
         for verifier in self._verifiers.values():
             await verifier.sender.__aexit__()
 
-    async def _ask(self, form: Form, turnstile: Turnstile, token: str) -> "Worth | Unverified | Unavailable":
+    async def _ask(self, form: Form, turnstile: Turnstile, token: str) -> "Worth | Unverified | Overloaded":
         import httpx  # noqa: PLC0415 -- it takes long to import, and few forms need it
 
         # The same token is asked about under the same key, so that a second try of the same lead gets the same answer;
@@ -123,7 +129,7 @@ class Challenger:
         except TimeoutError:
             if verifier.is_silent:
                 return Unverified("The verifier does not answer.")
-            return Unavailable("More was sent at once than the verifier can be asked about.")
+            return Overloaded("More was sent at once than the verifier can be asked about.")
         try:
             answer = await verifier.sender.send(request)
         finally:
@@ -143,10 +149,10 @@ class Challenger:
         return self._verifiers[url]
 
 
-def worth(answer: "Response") -> "Worth | Unverified | Unavailable":
+def worth(answer: "Response") -> "Worth | Unverified | Overloaded":
     """Read what the verifier answered: the token is good, or not, or that cannot be known from it."""
     if answer.status == _TOO_OFTEN:
-        return Unavailable("The verifier answered 429: it is asked more often than it allows.")
+        return Overloaded("The verifier answered 429: it is asked more often than it allows.")
     if answer.status in _NOT_TAKEN:
         return Unverified(f"The verifier answered {answer.status}: it does not let us ask. Look at the form's captcha.")
     if answer.status >= _SERVER_ERROR:

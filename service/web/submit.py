@@ -113,7 +113,7 @@ async def _submit_form(context: Context, visitor: Visitor, form: Form, raw: byte
     if wait:
         return Visit(form, _too_many(wait), said)
     shown = await context.challenger.prove(form, token, check.check(form, posted, said.matched))
-    if isinstance(shown, Problems | Unavailable):
+    if isinstance(shown, Problems):
         return Visit(form, shown, said)
     now = context.clock()
     seen = spam.of_visit(form, posted.control, visitor.session, secret=context.secret, now=now)

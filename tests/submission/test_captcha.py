@@ -16,11 +16,10 @@ from crm import Crm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.intake.intake import Unavailable
 from service.lib.secret import Secret
 from service.model.form import Altcha, Field, Form, Turnstile
 from service.model.lead import Content
-from service.model.problem import Code, Problem, Problems
+from service.model.problem import Code, Problem, Problems, refuse
 from service.submission import captcha, check
 from service.submission.captcha import Shown
 from service.submission.check import Checked
@@ -162,7 +161,7 @@ class Desk:
         self.challenger = Challenger(SECRET, lambda: NOW, lambda form, why: self.warned.append((form, why)))
         self.form = replace(FORM, captcha=Turnstile("0x4AAA", Secret("hush"), url))
 
-    async def prove(self, token: str = TOKEN, checked: Checked | Problems = FINE) -> Shown | Problems | Unavailable:
+    async def prove(self, token: str = TOKEN, checked: Checked | Problems = FINE) -> Shown | Problems:
         return await self.challenger.prove(self.form, token, checked)
 
     async def flags(self, token: str = TOKEN) -> tuple[str, ...]:
@@ -263,7 +262,8 @@ async def test_a_verifier_that_is_asked_too_often_lets_nobody_through_and_turns_
     desk: Desk, verifier: Crm, body: str
 ) -> None:
     verifier.answer(429, body=body)
-    assert await desk.prove() == Unavailable("The verifier answered 429: it is asked more often than it allows.")
+    assert await desk.prove() == refuse(Code.UNAVAILABLE)
+    assert desk.warned == [("puzzled", "The verifier answered 429: it is asked more often than it allows.")]
 
 
 @pytest.mark.anyio
@@ -271,8 +271,9 @@ async def test_a_flood_of_tokens_lets_no_robot_through(desk: Desk, verifier: Crm
     verifier.answer(body=json.dumps({"success": False, "error-codes": ["invalid-input-response"]}), stall=0.3)
     came_of = await asyncio.gather(*(desk.prove(f"0.{number}") for number in range(400)))
     assert not [each for each in came_of if isinstance(each, Shown)]
-    assert {type(each) for each in came_of} == {Problems, Unavailable}
-    assert desk.warned == []
+    refused = [each.items[0].code for each in came_of if isinstance(each, Problems)]
+    assert {*refused} == {Code.CAPTCHA_FAILED, Code.UNAVAILABLE}
+    assert len(desk.warned) == refused.count(Code.UNAVAILABLE)
     verifier.answer(body=PASSED)
     assert await desk.flags() == ()
 
