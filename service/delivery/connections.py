@@ -16,10 +16,13 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from service.destinations.failure import LoneCertificateError
 from service.lib.network import is_public
 
 KEPT_IDLE_S: Final = 5.0
 LONGEST_LINE: Final = 64 * 1024
+_NO_ISSUER: Final = 20
+"""OpenSSL's X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY."""
 _OF_ITS_OWN: Final = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 """Headers that the library would add."""
 
@@ -47,6 +50,21 @@ class _PrivateError(OSError):
     """The address that was about to be connected to is a private one."""
 
 
+class _Handshake(ssl.SSLObject):
+    """A TLS connection that tells a certificate that came alone from one of an unknown authority."""
+
+    def do_handshake(self) -> None:
+        """Shake hands; raises an ssl.SSLError."""
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            # Public from Python 3.13 on: `get_verified_chain()`, here as far as it could be built.
+            chain = getattr(self, "_sslobj").get_verified_chain()  # noqa: B009 -- typeshed does not know it
+            if error.verify_code == _NO_ISSUER and len(chain or ()) == 1:
+                raise LoneCertificateError(*error.args) from error
+            raise
+
+
 class Connections:
     """Connections to one destination, `most` at once; each is kept for the next request."""
 
@@ -55,6 +73,7 @@ class Connections:
         self._connect_within_s = connect_within_s
         self._allow_private = allow_private
         self._tls = ssl.create_default_context()
+        self._tls.sslobject_class = _Handshake
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: httpx.Request) -> aiohttp.ClientResponse:

@@ -5,9 +5,39 @@ Invariant: looks at exceptions, does no I/O. Every reason is our own sentence; a
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from service.destinations.outcome import Retry
+
+_UNKNOWN_AUTHORITY: Final = "the CRM's certificate is signed by an authority that is not known here"
+_OTHER_NAME: Final = "the CRM's certificate is for another name than the host of its address"
+_TOO_WEAK: Final = "the CRM's certificate has a key or a signature that is too weak"
+_STRICT: Final = (
+    "the CRM's certificate, or one that it rests on, breaks a rule of RFC 5280; Python 3.13 and later refuse that"
+)
+CERTIFICATES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        9: "the CRM's certificate, or one that it rests on, is not valid yet, or the clock of this machine is wrong",
+        10: "the CRM's certificate, or one that it rests on, has expired",
+        18: "the CRM's certificate is self-signed: nobody else vouches for it",
+        **dict.fromkeys((2, 19, 20, 21), _UNKNOWN_AUTHORITY),
+        **dict.fromkeys((62, 64), _OTHER_NAME),
+        **dict.fromkeys((66, 67, 68), _TOO_WEAK),
+        **dict.fromkeys((*range(76, 79), *range(80, 94)), _STRICT),
+    }
+)
+"""Why a certificate is refused, by OpenSSL's number (x509_vfy.h). What is `_STRICT` needs X509_V_FLAG_X509_STRICT."""
+ALONE: Final = (
+    "the CRM's server sends its certificate alone, and who signed that is not known here: most often an intermediate "
+    "certificate is missing there"
+)
+OTHERWISE_REFUSED: Final = "the CRM's certificate is not valid"
+
+
+class LoneCertificateError(ssl.SSLCertVerificationError):
+    """Nobody known here signed a certificate, and the server sent none of who did."""
 
 
 def judge_failure(error: BaseException) -> Retry:
@@ -16,7 +46,7 @@ def judge_failure(error: BaseException) -> Retry:
 
     chain = list(_chain(error))
     for kinds, retry in (
-        ((ssl.SSLCertVerificationError,), Retry("the CRM's certificate is not valid for this address", scope="setup")),
+        ((ssl.SSLCertVerificationError,), Retry(_about_certificate(chain), scope="setup")),
         ((httpx.UnsupportedProtocol, httpx.InvalidURL), Retry("the address of the CRM cannot be used", scope="setup")),
         ((socket.gaierror,), Retry("the name of the CRM's host could not be looked up")),
         ((httpx.ConnectTimeout,), Retry("no connection to the CRM could be made in time")),
@@ -31,6 +61,13 @@ def judge_failure(error: BaseException) -> Retry:
         if any(isinstance(cause, kinds) for cause in chain):
             return retry
     return Retry("the request to the CRM failed")
+
+
+def _about_certificate(chain: Sequence[BaseException]) -> str:
+    if any(isinstance(cause, LoneCertificateError) for cause in chain):
+        return ALONE
+    numbers = (getattr(cause, "verify_code", 0) for cause in chain)
+    return next((CERTIFICATES[number] for number in numbers if number in CERTIFICATES), OTHERWISE_REFUSED)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -3,12 +3,9 @@
 import asyncio
 import gzip
 import socket
-import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -298,57 +295,6 @@ async def test_a_proxy_of_the_environment_is_not_asked(crm: Crm, monkeypatch: py
         monkeypatch.delenv("NO_PROXY", raising=False)
         assert isinstance(await send(crm.url), Response)
         assert proxy.requests == []
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for 127.0.0.1 that nobody signed; the key is in the same file."""
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", f"{file}.key", "-out", str(file), "-days", "2", "-subj", "/CN=crm",
-            "-addext", "subjectAltName=IP:127.0.0.1",
-        ],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    file.write_text(file.read_text() + Path(f"{file}.key").read_text())
-    return file
-
-
-def tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    return context
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_about_our_setup(certificate: Path) -> None:
-    with Crm(tls=tls(certificate)) as crm:
-        answer = await send(crm.url)
-    assert isinstance(answer, httpx.ConnectError)
-    assert judge_failure(answer).scope == "setup"
-    assert "certificate" in judge_failure(answer).reason
-    assert crm.requests == []
-
-
-async def test_a_certificate_that_the_system_trusts_is_fine(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with Crm(tls=tls(certificate)) as crm:
-        answer = await send(crm.url)
-    assert isinstance(answer, Response)
-    assert answer.status == 200
-
-
-async def test_a_certificate_for_another_name_is_about_our_setup(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with Crm(tls=tls(certificate)) as crm:
-        answer = await send(crm.url.replace("127.0.0.1", "localhost"))
-    assert isinstance(answer, httpx.ConnectError)
-    assert judge_failure(answer).scope == "setup"
-    assert crm.requests == []
 
 
 async def test_a_connection_that_is_not_made_in_time_is_no_answer_that_does_not_come() -> None:

@@ -31,6 +31,7 @@ from service.delivery import trouble
 from service.delivery.sender import READ_AT_MOST
 from service.destinations import outcome
 from service.destinations.envelope import CONSENT_KEYS, NUMBER_PARTS, PHONE_KEYS, SOURCE_GROUPS, TOUCH_KEYS, envelope
+from service.destinations.failure import ALONE, CERTIFICATES, OTHERWISE_REFUSED
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.presets import PRESETS
 from service.destinations.webhook import Webhook
@@ -54,6 +55,7 @@ PACKAGE = ROOT / "service"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 RUNNING_S = 30.0
 
 # Passed between `leads dev` and its parts; not for people.
@@ -124,6 +126,14 @@ def written(value: object, kind: str) -> str:
             return f"[{', '.join(written(each, kind) for each in value)}]"
         case _:
             return "{}"
+
+
+# --- operations
+
+
+def test_operations_say_what_to_do_about_each_refusal_of_a_certificate() -> None:
+    told = set(re.findall(r"^\| (the CRM's (?:certificate|server sends its)[^|]*) \|", OPERATIONS, re.MULTILINE))
+    assert told == {*CERTIFICATES.values(), ALONE, OTHERWISE_REFUSED}
 
 
 # --- the reference

@@ -1,0 +1,116 @@
+"""Why a certificate is refused, each reason in its own sentence, by real handshakes; and nothing was sent before."""
+
+import ssl
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from authority import DAY, Authority
+from crm import Crm
+
+from service.delivery.sender import Sender
+from service.destinations.failure import ALONE, CERTIFICATES, judge_failure
+from service.destinations.outcome import Retry
+from service.destinations.rules import Response
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Send on the loop that the worker has."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def trusted(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this machine know the authority."""
+    file = tmp_path / "trusted.pem"
+    file.write_bytes(authority.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+
+async def send(url: str) -> Response | httpx.RequestError | TimeoutError:
+    async with Sender(concurrency=1, timeout=5_000, allow_private=True) as sender:
+        return await sender.send(httpx.Request("POST", url, content=b'{"a": 1}'))
+
+
+async def refusal_of(tls: ssl.SSLContext) -> Retry:
+    with Crm(tls=tls) as crm:
+        answer = await send(crm.url)
+    assert isinstance(answer, httpx.ConnectError)
+    assert crm.requests == []
+    return judge_failure(answer)
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_certificate_that_the_system_trusts_is_fine(authority: Authority, tmp_path: Path) -> None:
+    with Crm(tls=authority.server(tmp_path)) as crm:
+        answer = await send(crm.url)
+    assert isinstance(answer, Response)
+    assert answer.status == 200
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize(
+    ("about_it", "sentence"),
+    [
+        ({"since": -2 * DAY, "until": timedelta(hours=-1)}, CERTIFICATES[10]),
+        ({"since": timedelta(hours=1)}, CERTIFICATES[9]),
+        ({"host": "crm.example.com"}, CERTIFICATES[64]),
+        ({"host": "10.0.0.9"}, CERTIFICATES[64]),
+        ({"signs_itself": True, "sends": ()}, CERTIFICATES[18]),
+        ({"sends": ()}, ALONE),
+    ],
+)
+async def test_a_certificate_is_refused_in_its_own_sentence(
+    about_it: dict[str, Any], sentence: str, authority: Authority, tmp_path: Path
+) -> None:
+    refused = await refusal_of(authority.server(tmp_path, **about_it))
+    assert (refused.reason, refused.scope) == (sentence, "setup")
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_certificate_for_another_host_is_refused_for_its_name(authority: Authority, tmp_path: Path) -> None:
+    with Crm(tls=authority.server(tmp_path)) as crm:
+        answer = await send(crm.url.replace("127.0.0.1", "localhost"))
+    assert isinstance(answer, httpx.ConnectError)
+    assert judge_failure(answer).reason == CERTIFICATES[62]
+
+
+@pytest.mark.parametrize("sends", [("intermediate",), ("intermediate", "root")])
+async def test_an_authority_that_nobody_here_knows_is_told_as_that(
+    sends: tuple[str, ...], authority: Authority, tmp_path: Path
+) -> None:
+    refused = await refusal_of(authority.server(tmp_path, sends=sends))
+    assert (refused.reason, refused.scope) == (CERTIFICATES[20], "setup")
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_what_python_3_13_refuses_is_told_as_that(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = ssl.create_default_context
+
+    def make_as_python_3_13_does() -> ssl.SSLContext:
+        context = make()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    tls = authority.server(tmp_path, names_issuer_key=False)
+    monkeypatch.setattr(ssl, "create_default_context", make_as_python_3_13_does)
+    refused = await refusal_of(tls)
+    assert (refused.reason, refused.scope) == (CERTIFICATES[85], "setup")
+    assert "Python 3.13" in refused.reason
+
+
+def test_no_two_kinds_of_refusal_share_a_sentence() -> None:
+    kinds = [CERTIFICATES[number] for number in (9, 10, 18, 20, 62, 66, 85)]
+    assert len({*kinds, ALONE}) == 8
