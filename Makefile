@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 DATA ?= .data
 SECONDS ?= 600
+SEED ?= 1
 MINUTES ?= 10
 AGAINST ?=
 ROUNDS ?= 3
@@ -16,7 +17,7 @@ RUN := .venv/bin/python -m
 # Most tests wait for a server: two at a time take half as long.
 BOTH := --numprocesses 2 --dist loadgroup
 
-.PHONY: run test test-long fuzz soak bench profile lint format lock
+.PHONY: run test test-long fuzz soak hostile bench profile lint format lock
 
 run: $(READY)
 	@$(RUN) service dev --port $(PORT) --data $(DATA)
@@ -36,6 +37,11 @@ fuzz: $(READY)
 
 soak: $(READY)
 	@PYTHONPATH=tests/support .venv/bin/python tests/long/soak.py --seconds $(SECONDS)
+
+# For 900 s, or as long as SECONDS says.
+hostile: $(READY)
+	@PYTHONPATH=tests/support:tests/long .venv/bin/python tests/long/hostile.py --seed $(SEED) \
+	  $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS))
 
 bench: $(READY)
 	@.venv/bin/python tests/long/bench.py --against "$(AGAINST)" --rounds $(ROUNDS) --window $(WINDOW)

@@ -110,8 +110,8 @@ class Embedded:
         if lock is None:
             raise CannotStart(f"Another server still writes to {self.folder}.")
         socket_path = Path(self.url.removeprefix("unix://"))
-        socket_path.unlink(missing_ok=True)
         try:
+            socket_path.unlink(missing_ok=True)
             self._process = self._launch(socket_path, lock)
         finally:
             os.close(lock)  # From here on only the server holds it.

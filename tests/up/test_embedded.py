@@ -103,17 +103,18 @@ def test_after_kill_9_nothing_is_said_as_its_reason(server: Embedded) -> None:
     assert server.why() == ""
 
 
-def test_a_folder_that_is_unwritable_for_a_moment_is_no_reason_to_wait_for_ever(server: Embedded) -> None:
+@pytest.mark.parametrize("name", ["server.sock", "server.pid", "server.lock"])
+def test_a_folder_that_is_unwritable_for_a_moment_is_no_reason_to_wait_for_ever(server: Embedded, name: str) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
     while server.poll() is None:
         time.sleep(0.01)
-    (server.folder / "server.pid").unlink()
-    (server.folder / "server.pid").mkdir()  # whoever runs the tests, that cannot be written to
-    with pytest.raises(OSError, match=r"server\.pid"):
+    (server.folder / name).unlink()
+    (server.folder / name).mkdir()  # whoever runs the tests, that cannot be written to
+    with pytest.raises(OSError, match=name):
         server.start()
     assert server.pid is None
-    (server.folder / "server.pid").rmdir()
+    (server.folder / name).rmdir()
     server.start()
     assert ask(server.folder / "server.sock", b"PING").startswith(b"+PONG")
 
