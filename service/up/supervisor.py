@@ -105,8 +105,10 @@ class Watch:
     def _start(self, now: float) -> None:
         try:
             self.part.start()
-        except (CannotStart, OSError) as error:
+        except CannotStart as error:
             self._postpone(now, str(error))
+        except OSError as error:
+            self._postpone(now, f"The {self.part.name} cannot start: {error.strerror} ({error.filename}).")
         else:
             self.since = now
 

@@ -329,6 +329,16 @@ def test_pauses_double_up_to_half_a_minute(status: int) -> None:
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
+def test_what_the_system_refuses_is_told_as_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    falling = Falling()
+    monkeypatch.setattr(falling, "start", lambda: Path("/proc/nowhere/x").write_text("x"))
+    supervisor.Watch(falling).look(0.0)
+    told = capsys.readouterr().out
+    assert told == "The worker cannot start: No such file or directory (/proc/nowhere/x). It starts again in 0.5 s.\n"
+
+
 def test_a_minute_of_life_makes_the_next_pause_short_again() -> None:
     watch = supervisor.Watch(Falling(), since=0.0, pause=16.0)
     watch.look(59.0)
