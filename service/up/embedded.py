@@ -16,7 +16,6 @@ import importlib.util
 import itertools
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -46,6 +45,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "daemonize": "no",
 }
 
+_OF_SOCKETS: Final = "leads-"
 _LOG_LINE: Final = re.compile(r"\d+:[A-Z] \d\d? \w{3} \d{4} [0-9:.]+ [.*#-] ")
 _WARNING: Final = re.compile(_LOG_LINE.pattern.replace("[.*#-]", "#") + "(.*)")
 
@@ -133,7 +133,9 @@ class Embedded:
             os.close(self._owner)
             self._owner = None
         if self._socket and self._socket.parent != self.folder:
-            shutil.rmtree(self._socket.parent, ignore_errors=True)
+            with contextlib.suppress(OSError):  # whatever else lies there is not ours to take away
+                self._socket.unlink(missing_ok=True)
+                self._socket.parent.rmdir()
             (self.folder / "socket").unlink(missing_ok=True)
         self._socket = None
 
@@ -160,9 +162,10 @@ class Embedded:
         if len(os.fsencode(direct)) <= LONGEST_SOCKET_PATH:
             return direct
         note = self.folder / "socket"  # So that a run after a `kill -9` finds the server of the one before.
-        if note.exists() and (earlier := Path(note.read_text().strip())).parent.is_dir():
+        earlier = Path(_text(note))
+        if earlier.name == direct.name and _is_ours_alone(earlier.parent):
             return earlier
-        place = Path(tempfile.mkdtemp(prefix="leads-")) / "server.sock"
+        place = Path(tempfile.mkdtemp(prefix=_OF_SOCKETS)) / direct.name
         note.write_text(f"{place}\n")
         return place
 
@@ -280,6 +283,12 @@ def _lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    """Tell whether a folder is one that we made for a socket: in a shared place somebody else may have its name now."""
+    is_one = folder.name.startswith(_OF_SOCKETS) and folder.is_dir() and not folder.is_symlink()
+    return is_one and folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o077
 
 
 def _text(path: Path) -> str:

@@ -192,6 +192,49 @@ def test_a_folder_with_a_long_name_gets_its_socket_elsewhere_and_gives_it_back(t
     assert not path.parent.exists()
 
 
+@pytest.mark.parametrize("whose", ["nobody's", "another's", "open", "shared", "a link", "nothing"])
+def test_a_note_of_an_earlier_socket_is_believed_only_of_a_folder_of_our_own(tmp_path: Path, whose: str) -> None:
+    place = tmp_path / ("shared" if whose == "shared" else "leads-earlier")
+    place.mkdir(mode=0o755 if whose == "open" else 0o700)
+    (place / "kept").write_text("what others have there")
+    told = str(place / "server.sock")
+    match whose:
+        case "nobody's":
+            told = str(tmp_path / "leads-gone" / "server.sock")
+        case "another's" if os.geteuid() == 0:
+            os.chown(place, 12_345, -1)
+        case "another's":
+            pytest.skip("only root can give a folder away")
+        case "a link":
+            (tmp_path / "leads-link").symlink_to(place)
+            told = str(tmp_path / "leads-link" / "server.sock")
+        case "nothing":
+            told = ""
+    embedded = Embedded(tmp_path / ("d" * LONGEST_SOCKET_PATH))
+    embedded.folder.mkdir(mode=0o700)
+    (embedded.folder / "socket").write_text(f"{told}\n")
+    embedded.claim()
+    path = Path(embedded.url.removeprefix("unix://"))
+    assert path != Path(told)
+    assert not list(path.parent.iterdir())
+    embedded.stop()
+    assert (place / "kept").exists()
+    assert not path.parent.exists()
+
+
+def test_what_others_laid_beside_the_socket_stays(tmp_path: Path) -> None:
+    place = tmp_path / "leads-earlier"
+    place.mkdir(mode=0o700)
+    (place / "kept").write_text("x")
+    embedded = Embedded(tmp_path / ("d" * LONGEST_SOCKET_PATH))
+    embedded.folder.mkdir(mode=0o700)
+    (embedded.folder / "socket").write_text(f"{place / 'server.sock'}\n")
+    embedded.claim()
+    assert embedded.url == f"unix://{place / 'server.sock'}"
+    embedded.stop()
+    assert (place / "kept").exists()
+
+
 def test_a_server_that_cannot_start_says_why_in_its_last_words(tmp_path: Path) -> None:
     (tmp_path / "appendonlydir").write_text("a file where a folder belongs")
     embedded = Embedded(tmp_path)
