@@ -20,15 +20,15 @@ from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Sc
 from service.destinations.rules import Response
 from service.lib.text import one_line
 from service.model.lead import Delivery
-from service.store.breaker import Verdict
+from service.store.breaker import REFUSED_PAUSES_MS, GateState, Verdict
 from service.store.records import Attempt, Claim
 
 LEASE_BEYOND_TIMEOUT: Final = 5_000
 
 _VERDICTS: Final[Mapping[Scope, Verdict]] = {
-    "delivery": "failed", "load": "load", "setup": "failed", "fault": "unused",
+    "delivery": "failed", "load": "load", "setup": "refused", "fault": "unused",
 }  # fmt: skip
-"""What an attempt that is put off says to the gate. One refused by a setup that others get through with is its own."""
+"""What an attempt that is put off says to the gate."""
 
 
 class Sends(Protocol):
@@ -43,38 +43,63 @@ class Sends(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What is to be written down after an attempt. `due` (ms) only of a retry; `wait` (ms) only of the verdict `load`.
+    """What is to be written down after an attempt. `due` (ms) only of a retry, 0: at once.
 
     `is_charged` False: it does not count against the retry list, because it was about the destination, not this lead.
     """
 
     attempt: Attempt
-    verdict: Verdict
     due: int = 0
     is_charged: bool = True
-    wait: int = 0
+
+
+def verdict_of(outcome: Outcome) -> Verdict:
+    """Return what an outcome says to the destination's gate."""
+    match outcome:
+        case Delivered():
+            return "delivered"
+        case Rejected():
+            # Without a status it was refused here, and the destination was not even asked.
+            return "unused" if outcome.status is None else "answered"
+        case Retry():
+            return _VERDICTS[outcome.scope]
+    assert_never(outcome)
+
+
+def wait_for_everybody(outcome: Outcome, now: int) -> int:
+    """Return how long everybody is to wait, ms: only an answer that speaks for everybody says so."""
+    if not isinstance(outcome, Retry) or outcome.scope != "load":
+        return 0
+    return max(0, (outcome.after or now) - now)
+
+
+def is_given_back(outcome: Outcome) -> bool:
+    """Return whether a failed try is given back once its destination turns out to have failed for others too.
+
+    Not where it asked for a time for this lead alone: it had said when to come again.
+    """
+    return isinstance(outcome, Retry) and outcome.scope != "fault" and (outcome.scope == "load" or not outcome.after)
 
 
 def conclude(
-    claim: Claim, outcome: Outcome, retry: tuple[int, ...], *, is_probe: bool, began: int, now: int, jitter: float
+    claim: Claim, outcome: Outcome, retry: tuple[int, ...], state: GateState, *, began: int, now: int, jitter: float
 ) -> Conclusion:
-    """Decide what follows from an outcome. `retry` holds the pauses in ms, `jitter` is in [0, 1)."""
+    """Decide what follows from an outcome. `retry` holds the pauses in ms, `jitter` is in [0, 1).
+
+    `state` is how the destination stands: only while it is open is a lead charged with what became of it.
+    """
     record = functools.partial(Attempt, began, claim.delivery.lead.version, took=now - began, status=outcome.status)
     match outcome:
         case Delivered():
-            return Conclusion(record(result="delivered", excerpt=outcome.excerpt), "delivered")
+            return Conclusion(record(result="delivered", excerpt=outcome.excerpt))
         case Rejected():
-            # Without a status it was refused here, and the destination was not even asked.
-            verdict: Verdict = "unused" if outcome.status is None else "answered"
-            return Conclusion(record(result="dead", reason=outcome.reason, excerpt=outcome.excerpt), verdict)
+            return Conclusion(record(result="dead", reason=outcome.reason, excerpt=outcome.excerpt))
         case Retry():
             retried = record(result="retry", reason=outcome.reason, excerpt=outcome.excerpt)
-            if outcome.scope == "setup" and (is_probe or not claim.is_refused):
-                return Conclusion(retried, "refused", due=now, is_charged=False)
-            if is_probe and outcome.scope != "fault":
-                wait, due = _wait(outcome, now), outcome.after or now
-                return Conclusion(retried, _VERDICTS[outcome.scope], due, is_charged=False, wait=wait)
-            return _put_off(claim, outcome, retried, retry, now=now, jitter=jitter)
+            if state == "open" or outcome.scope == "fault":
+                return _put_off(claim, outcome, retried, retry, now=now, jitter=jitter)
+            due = _alone_again(claim, now) if state == "alone" else 0
+            return Conclusion(retried, max(due, outcome.after or 0), is_charged=False)
     assert_never(outcome)
 
 
@@ -86,12 +111,13 @@ def _put_off(
     if due is None:
         reason = f"no try is left; at the last one {outcome.reason}"
         retried = msgspec.structs.replace(retried, result="dead", reason=reason)
-    return Conclusion(retried, _VERDICTS[outcome.scope], due or 0, wait=_wait(outcome, now))
+    return Conclusion(retried, due or 0)
 
 
-def _wait(outcome: Retry, now: int) -> int:
-    """Return how long everybody is to wait, ms: only an answer that speaks for everybody says so."""
-    return max(0, (outcome.after or now) - now) if outcome.scope == "load" else 0
+def _alone_again(claim: Claim, now: int) -> int:
+    """Return when one is tried again that is refused and that nobody else is there to be compared with."""
+    shortest, longest = REFUSED_PAUSES_MS
+    return now + min(max(now - claim.delivery.lead.accepted_at, shortest), longest)
 
 
 async def attempt(destination: Destination, sender: Sends, delivery: Delivery, clock: Callable[[], int]) -> Outcome:

@@ -5,16 +5,25 @@ destination's gate. What happened is returned; nothing is logged or counted here
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from service.delivery.attempt import Conclusion, Sends, attempt, conclude
+from service.delivery.attempt import (
+    Conclusion,
+    Sends,
+    attempt,
+    conclude,
+    is_given_back,
+    verdict_of,
+    wait_for_everybody,
+)
 from service.destinations.destination import Destination
-from service.destinations.outcome import Outcome, Retry
-from service.store.breaker import Gate, GateState
+from service.destinations.outcome import Delivered, Outcome, Retry
+from service.store.breaker import Admitted, Gate, GateState
 from service.store.health import FAILURES
-from service.store.leads import Settled, Store
+from service.store.leads import MOST_GIVEN_BACK, Settled, Store
 from service.store.records import Claim
 
 KEEP_TRYING_S: Final = 60.0
@@ -44,19 +53,22 @@ class Courier:
         self._sender = sender
         self._jitter = jitter
 
-    async def carry(self, claim: Claim, slot: str, *, is_probe: bool) -> Attempted:
+    async def carry(self, claim: Claim, slot: str, admitted: Admitted) -> Attempted:
         """Send it once, write down what that came to, and give the slot back."""
         began = self._store.server.now()
         outcome = await self._outcome(claim)
-        conclusion = conclude(
-            claim, outcome, tuple(self._destination.retry),
-            is_probe=is_probe, began=began, now=self._store.server.now(), jitter=self._jitter(),
+        judge = functools.partial(
+            conclude, claim, outcome, tuple(self._destination.retry),
+            began=began, now=self._store.server.now(), jitter=self._jitter(),
         )  # fmt: skip
-        if conclusion.verdict == "refused":  # Nobody else may try before the gate is shut.
-            state = await self._report(slot, conclusion, is_probe=is_probe)
-            return Attempted(claim, conclusion, await self._settle(claim, conclusion), state)
+        report = functools.partial(self._report, claim, outcome, slot, began, is_probe=admitted == "probe")
+        if isinstance(outcome, Retry):  # Whether the lead pays for it depends on what became of others.
+            state = await report()
+            conclusion = judge(state)
+            return Attempted(claim, conclusion, await self._settle(claim, outcome, conclusion), state)
+        conclusion = judge("open")
         settled, state = await asyncio.gather(  # Together, and so in one round trip.
-            self._settle(claim, conclusion), self._report(slot, conclusion, is_probe=is_probe)
+            self._settle(claim, outcome, conclusion), report()
         )
         return Attempted(claim, conclusion, settled, state)
 
@@ -70,23 +82,26 @@ class Courier:
             return replace(outcome, after=outcome.after + server.offset)  # What is due goes by Redis's.
         return outcome
 
-    async def _settle(self, claim: Claim, conclusion: Conclusion) -> Settled:
+    async def _settle(self, claim: Claim, outcome: Outcome, conclusion: Conclusion) -> Settled:
         return await insist(
             lambda: self._store.settle(
                 claim,
                 conclusion.attempt,
                 due=conclusion.due,
                 is_charged=conclusion.is_charged,
-                is_refused=conclusion.verdict == "refused",
+                is_refused=verdict_of(outcome) == "refused",
+                may_be_given_back=is_given_back(outcome),
             )
         )
 
-    async def _report(self, slot: str, conclusion: Conclusion, *, is_probe: bool) -> GateState:
-        return await insist(
-            lambda: self._gate.report(
-                slot, conclusion.verdict, is_probe=is_probe, wait=conclusion.wait, reason=conclusion.attempt.reason
-            )
-        )
+    async def _report(self, claim: Claim, outcome: Outcome, slot: str, began: int, *, is_probe: bool) -> GateState:
+        report = functools.partial(
+            self._gate.report, slot, verdict_of(outcome), is_probe=is_probe, began=began,
+            lead="" if claim.given_back >= MOST_GIVEN_BACK else claim.delivery.lead.id, refused_at=claim.refused_at,
+            wait=wait_for_everybody(outcome, self._store.server.now()),
+            reason="" if isinstance(outcome, Delivered) else outcome.reason,
+        )  # fmt: skip
+        return await insist(report)
 
 
 async def insist(call: Callable[[], Awaitable[T]]) -> T:

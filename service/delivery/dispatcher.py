@@ -6,6 +6,7 @@ its own for each, so that a slow destination delays no other.
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from service.delivery.attempt import LEASE_BEYOND_TIMEOUT
 from service.delivery.courier import Attempted, Courier
 from service.destinations.destination import Destination
 from service.model.form import Form
-from service.store.breaker import Gate, Permit
+from service.store.breaker import Admitted, Gate, Permit
 from service.store.health import FAILURES, Failure
 from service.store.leads import Order, Store
 from service.store.records import Claim
@@ -34,7 +35,7 @@ CLAIMED_NONE_S: Final = 0.05
 class _Job:
     claim: Claim
     slot: str
-    is_probe: bool
+    admitted: Admitted
 
 
 class Dispatcher:
@@ -68,7 +69,7 @@ class Dispatcher:
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._held: set[str] = set()
         self._woken = asyncio.Event()
-        self._turn = 0
+        self._turns: Counter[Admitted] = Counter()
         self._claimed = 0
         self._due: dict[str, int] = {}
         self._next_due: int | None = None
@@ -117,7 +118,10 @@ class Dispatcher:
             permit = await self._ask(sum(ready.values()))
             if not permit.slots:
                 return self._until(permit.ask_at or self._store.server.now() + SLOT_WAIT_MS)
-            return 0.0 if await self._claim_for(permit, list(ready)) else CLAIMED_NONE_S
+            if await self._claim_for(permit, list(ready)):
+                return 0.0
+            # What was never tried wakes us when it comes.
+            return self._until(permit.ask_at) if permit.admitted == "untried" else CLAIMED_NONE_S
         except Exception as error:  # noqa: BLE001 -- a lead that cannot be read must not end the deliveries of all others
             self._on_trouble(error)
             return 1.0
@@ -132,6 +136,7 @@ class Dispatcher:
         """Return how many are due at which forms; looks for them if nothing is left of what was seen a moment ago."""
         if ready := self._still_due():
             return ready
+        await self._give_back()
         due = await self._store.due(self._forms, self._destination.name)
         self._due = {form: waiting.number for form, waiting in due.items()}
         self._next_due = min((waiting.at for waiting in due.values()), default=None)
@@ -148,12 +153,19 @@ class Dispatcher:
         self._held.update(unused)
         try:
             async for claim in self._claim(ready, permit):
-                self._jobs.put_nowait(_Job(claim, unused.pop(), permit.is_probe))
+                self._jobs.put_nowait(_Job(claim, unused.pop(), permit.admitted))
         finally:
             self._held.difference_update(unused)  # Not kept any longer: they run out even if they cannot be given back.
         for slot in unused:
-            await self._gate.report(slot, "unused", is_probe=permit.is_probe)
+            await self._gate.report(slot, "unclaimed", is_probe=permit.is_probe)
         return len(permit.slots) - len(unused)
+
+    async def _give_back(self) -> None:
+        """Let go out at once what failed while the destination did, whoever noticed that it is back."""
+        if found := await self._gate.to_give_back():
+            for form in self._forms:
+                await self._store.give_back(form, self._destination.name, *found)
+            await self._gate.given_back(found[1])
 
     def _still_due(self) -> dict[str, int]:
         """Return how many are due at which forms, as far as was seen a moment ago and not claimed here since."""
@@ -164,19 +176,19 @@ class Dispatcher:
     async def _claim(self, ready: Sequence[str], permit: Permit) -> AsyncIterator[Claim]:
         """Share the slots among the forms that have something due, each time beginning with another one."""
         free = len(permit.slots)
-        self._turn += 1
+        self._turns[permit.admitted] += 1
         for index in range(len(ready)):
-            form = ready[(index + self._turn) % len(ready)]
+            form = ready[(index + self._turns[permit.admitted]) % len(ready)]
             share = -(-free // (len(ready) - index))
-            claims = await self._claim_of(form, share, is_probe=permit.is_probe) if share else []
+            claims = await self._claim_of(form, share, permit.admitted) if share else []
             free -= len(claims)
             self._due[form] = self._due[form] - len(claims) if len(claims) == share else 0
             for claim in claims:
                 yield claim
 
-    async def _claim_of(self, form: str, share: int, *, is_probe: bool) -> list[Claim]:
-        if is_probe:
-            return await self._lease(form, 1, "probe")
+    async def _claim_of(self, form: str, share: int, admitted: Admitted) -> list[Claim]:
+        if admitted != "open":
+            return await self._lease(form, 1, admitted)
         newest = sum((self._claimed + step) % NEWEST_ONE_IN == NEWEST_ONE_IN - 1 for step in range(share))
         self._claimed += share
         orders: list[tuple[int, Order]] = [(newest, "newest"), (share - newest, "oldest")]
@@ -194,7 +206,7 @@ class Dispatcher:
         while True:
             job = await self._jobs.get()
             try:
-                self._on_attempt(await self._courier.carry(job.claim, job.slot, is_probe=job.is_probe))
+                self._on_attempt(await self._courier.carry(job.claim, job.slot, job.admitted))
             except Exception as error:  # noqa: BLE001 -- one failing delivery must not stop this sender; its lease runs out
                 self._on_trouble(error)
             finally:

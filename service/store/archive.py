@@ -201,7 +201,7 @@ class Archive:
         version = record.last("w") or record.last("xd") or int(kept["version"])
         before = record.b.get(str(version), record.last("d"))
         versions = (kept.get(f"v:{number}", "") for number in (version, before))
-        return delivery_of(self._cipher, form, (lead, version, 0, kept["first"], "", *versions))
+        return delivery_of(self._cipher, form, (lead, version, 0, kept["first"], 0, 0, *versions))
 
     async def _delivery(self, form: str, lead: str, destination: str, kept: dict[str, str]) -> KeptDelivery:
         record = msgspec.json.decode(kept[f"d:{destination}"], type=Record)

@@ -4,8 +4,13 @@ Invariant: what belongs to the destination as a whole (rate, slots in flight, no
 
 `leads:{destination:NAME}:slots`   sorted set: slot ► when its holder is taken for dead, ms
 `leads:{destination:NAME}:state`   hash: next_at (rate), limit and streak (concurrency after a 429), not_before,
-                                   failures and failing_since (in a row), and of a pause: paused ("refused" or
-                                   "failing"), paused_since, reason, pause (its length), probe_at; all times in ms
+                                   delivered_at (the last time), of failures in a row: failing (the first few leads)
+                                   and failing_since, and failing_from, when the first such attempt began; of a pause:
+                                   paused ("refused" or "failing"), paused_since, reason, pause (its length), probe_at,
+                                   untried_at; alone_from, when one was refused alone; opened_at; back_from and
+                                   back_till, what was attempted then is to be given back; all times in ms
+
+A pause is for what failed: a lead that was never tried is tried soon, whatever others were refused for.
 """
 
 from collections.abc import Iterable
@@ -19,13 +24,18 @@ from service.store.server import Server
 SLOT_HELD_MS = 6_000
 REFUSED_PAUSES_MS = (60_000, 3_600_000)
 """The first and the longest pause after a destination refused everybody: somebody has to change something."""
-FAILURES_THAT_PAUSE = (10, 10_000)
-"""So many failures in a row, over so many ms."""
+FAILURES_THAT_PAUSE = (2, 4_000)
+"""Failures of so many different leads in a row, over so many ms: less than the usual first pause of a retry list."""
+LATELY_MS = 60_000
+"""For so long after a delivery a refusal is taken to be about the lead that was refused."""
+UNTRIED_EVERY_MS = 5_000
+"""While it is paused, a lead that was never tried there is tried so often."""
 FAILING_PAUSES_MS = (10_000, 300_000)
 """The first and the longest pause after that: it may be back by itself."""
 
-Verdict = Literal["delivered", "answered", "failed", "load", "refused", "unused"]
-GateState = Literal["opened", "paused", "closed", "open"]
+Verdict = Literal["delivered", "answered", "failed", "load", "refused", "unused", "unclaimed"]
+GateState = Literal["opened", "paused", "closed", "open", "alone"]
+Admitted = Literal["open", "probe", "untried"]
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -50,11 +60,20 @@ class Pace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The slots granted; if none, `ask_at` (ms) is when to ask again, 0 when one is given back."""
+    """The slots granted and what for. If that comes to nothing, `ask_at` (ms) is when to ask again, 0: a slot is free.
+
+    "probe": a pause is over, and this one attempt decides about it. "untried": it goes on, and this is for a lead that
+    was never tried there.
+    """
 
     slots: tuple[str, ...]
-    is_probe: bool
+    admitted: Admitted
     ask_at: int
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the attempt decides about a pause."""
+        return self.admitted == "probe"
 
 
 class Gate:
@@ -69,28 +88,48 @@ class Gate:
     async def ask(self, wanted: int, holder: str) -> Permit:
         """Ask for up to `wanted` slots under a name that is used once."""
         concurrency, gap, probe = self._pace
-        granted, state, ask_at = await self._server.run(
-            "permit", self._base, self._server.now(), wanted, holder, concurrency, gap, SLOT_HELD_MS, probe
-        )
-        return Permit(tuple(f"{holder}:{slot}" for slot in range(1, granted + 1)), state == "probe", int(ask_at))
+        granted, admitted, ask_at = await self._server.run(
+            "permit", self._base, self._server.now(), wanted, holder, concurrency, gap, SLOT_HELD_MS, probe,
+            UNTRIED_EVERY_MS,
+        )  # fmt: skip
+        slots = tuple(f"{holder}:{slot}" for slot in range(1, granted + 1))
+        return Permit(slots, admitted if slots else "open", int(ask_at))
 
     async def keep(self, slots: Iterable[str]) -> None:
         """Say that the holder of these slots is alive."""
         if held := tuple(slots):
             await self._server.run("keep", self._base, self._server.now() + SLOT_HELD_MS, *held)
 
-    async def report(self, slot: str, result: Verdict, *, is_probe: bool, wait: int = 0, reason: str = "") -> GateState:
-        """Give a slot back and say what became of its attempt; the answer is the state of the destination now."""
+    async def report(
+        self, slot: str, result: Verdict, *, is_probe: bool,
+        lead: str = "", refused_at: int = 0, began: int | None = None, wait: int = 0, reason: str = "",
+    ) -> GateState:  # fmt: skip
+        """Give a slot back and say what became of its attempt; the answer is the state of the destination now.
+
+        `lead`: whose attempt it was, "" where its failure says nothing about others; `refused_at`: when that lead was
+        refused before (ms), 0: never; `began`: when the attempt did, None: just now.
+        """
+        now = self._server.now()
         state: GateState = await self._server.run(
-            "report", self._base, self._server.now(), slot, result, wait,
+            "report", self._base, now, slot, result, wait,
             self._pace.concurrency, int(is_probe), reason,
-            *REFUSED_PAUSES_MS, *FAILURES_THAT_PAUSE, *FAILING_PAUSES_MS,
+            *REFUSED_PAUSES_MS, *FAILURES_THAT_PAUSE, *FAILING_PAUSES_MS, lead, refused_at, LATELY_MS, self._pace.gap,
+            now if began is None else began,
         )  # fmt: skip
         return state
 
     async def probe_now(self) -> None:
         """Let the next probe of a paused destination start at once: somebody may have mended the configuration."""
         await self._server.run("probe", self._base, self._server.now())
+
+    async def to_give_back(self) -> tuple[int, int] | None:
+        """Return from when to when (ms) attempts were made whose tries are to be given back, None if there are none."""
+        begin, end = await self._server.client.hmget(f"{self._base}state", "back_from", "back_till")
+        return (int(begin), int(end)) if begin and end else None
+
+    async def given_back(self, till: int) -> None:
+        """Say that those made until `till` (ms) have been."""
+        await self._server.run("given", self._base, till)
 
     async def not_before(self) -> int:
         """Return until when everybody is to wait because the destination asked for it (ms), 0 if it did not."""

@@ -37,8 +37,11 @@ from service.submission.facts import content_of, label_of
 _NO_KEY = "no key in LEADS_ENCRYPTION_KEY opens what is kept of it: add the one it was encrypted with"
 PROMOTED = 100
 """At most so many leads in one step."""
+SLICE = 100
+MOST_GIVEN_BACK = 3
+"""So often a version gets its tries back; from then on its failures are its own."""
 
-Order = Literal["oldest", "newest", "probe"]
+Order = Literal["oldest", "newest", "probe", "untried"]
 Queue = Literal["due", "waiting", "dead"]
 Facts = Mapping[str, tuple[str, str, int]]
 Settled = Literal["settled", "known", "lost", "gone"]
@@ -124,22 +127,46 @@ class Store:
         return [self._claim(form, destination, row, token) for row in claimed]
 
     async def settle(
-        self, claim: Claim, attempt: Attempt, *, due: int = 0, is_charged: bool = True, is_refused: bool = False
-    ) -> Settled:
-        """Write down what an attempt came to; `due` (ms) is the next try of a "retry"."""
+        self, claim: Claim, attempt: Attempt, *, due: int = 0, is_charged: bool = True, is_refused: bool = False,
+        may_be_given_back: bool = True,
+    ) -> Settled:  # fmt: skip
+        """Write down what an attempt came to; `due` (ms) is the next try of a "retry".
+
+        `may_be_given_back`: its try is, once the destination turns out to have failed for others too.
+        """
         lead = claim.delivery.lead
         excerpt = attempt.excerpt and self._cipher.seal(f"s{attempt.excerpt}", claim.form, EXCERPT)
         attempt = structs.replace(attempt, excerpt=excerpt)
         answer: Settled = await self.server.run(
             "settle", base_of(claim.form), claim.destination, lead.id, lead.version, claim.token, self.server.now(),
             attempt.result, due, int(is_charged), int(is_refused),
-            msgspec.json.encode(attempt), attempt.reason, attempt.excerpt,
+            msgspec.json.encode(attempt), attempt.reason, attempt.excerpt, attempt.at if may_be_given_back else 0,
         )  # fmt: skip
         return answer
 
     async def replay(self, form: str, destination: str, lead: str, *, what: Literal["dead", "any"]) -> int:
         """Make a lead due now again; returns the version that will be sent, 0 for none."""
         return int(await self.server.run("replay", base_of(form), destination, lead, self.server.now(), what))
+
+    async def give_back(self, form: str, destination: str, begin: int, end: int) -> int:
+        """Make due now what was attempted from `begin` to `end` (ms) and failed, and give it its tries back.
+
+        Returns how many. Walks in slices, and again until nothing more is found: what is settled meanwhile moves some.
+        """
+        given = 0
+        while found := await self._give_back_once(form, destination, begin, end):
+            given += found
+        return given
+
+    async def _give_back_once(self, form: str, destination: str, begin: int, end: int) -> int:
+        moved, passed = 0, 0
+        while True:
+            given, stayed = await self.server.run(
+                "give_back", base_of(form), destination, self.server.now(), begin, end, MOST_GIVEN_BACK, passed, SLICE
+            )
+            moved, passed = moved + int(given), passed + int(stayed)
+            if given + stayed < SLICE:
+                return moved
 
     async def promote(self, form: Form) -> list[Promoted]:
         """Make one update of each lead of which more was said than its person's limit allowed, where it does now."""
@@ -189,7 +216,7 @@ class Store:
         except Exception as error:  # noqa: BLE001 -- what cannot be read must not hold up what was leased with it
             delivery = _without_content(form, row)
             unreadable = f"what is kept of it cannot be read ({type(error).__name__}); this is a bug of the service"
-        return Claim(form.name, destination, delivery, int(row[2]), row[4] == "1", token, unreadable)
+        return Claim(form.name, destination, delivery, int(row[2]), int(row[4]), token, unreadable, int(row[5]))
 
 
 def _without_content(form: Form, row: Sequence[Any]) -> Delivery:
@@ -212,7 +239,7 @@ def _policy(form: Form) -> bytes:
 
 def delivery_of(cipher: Cipher, form: Form, row: Sequence[Any]) -> Delivery:
     """Return what a row of `claim.lua` says is to be sent."""
-    lead, version, _, first_seen, _, text, before = row
+    lead, version, _, first_seen, _, _, text, before = row
     kept = msgspec.json.decode(text, type=Version)
     known = msgspec.json.decode(before, type=Version).facts if before else None
     said = open_facts(cipher, form.name, kept.facts)

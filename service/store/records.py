@@ -113,6 +113,8 @@ class Record(msgspec.Struct, frozen=True):
     till: int | None = None
     refused: int | None = None
     probed: int | None = None
+    failed: tuple[int, ...] = ()
+    back: int = 0
     why: dict[str, tuple[int, str, str]] = {}
 
     __repr__ = unshown
@@ -154,17 +156,19 @@ class Limit(NamedTuple):
 class Claim:
     """A delivery leased to us under `token`, after `tries` charged attempts.
 
-    `is_refused`: it was refused before by a destination that then refused everybody. `unreadable`: why its content
-    cannot be read, as a sentence, "" if it can; if not, `delivery` is without content and must not be sent.
+    `refused_at`: when it was last refused as if everybody was (ms), 0: never; `given_back`: how often it got its tries
+    back. `unreadable`: why its content cannot be read, as a sentence, "" if it can; if not, `delivery` is without
+    content and must not be sent.
     """
 
     form: str
     destination: str
     delivery: Delivery
     tries: int
-    is_refused: bool
+    refused_at: int
     token: str
     unreadable: str = ""
+    given_back: int = 0
 
 
 class Due(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from engines import open_redis_8
-from ledger import FORM, HOUR, SECRET, Ledger, open_ledger
+from ledger import FORM, HOUR, SECRET, Ledger, open_ledger, refuse_everybody
 from moving import back_up, bring_back, open_server_at
 from msgspec import structs
 from redis import Redis
@@ -50,8 +50,7 @@ async def live(ledger: Ledger, leads: int) -> None:
     await ledger.claim(3)
     await ledger.store.refuse(FORM.name, "report", 7, at=ledger.now)
     gate = Gate(ledger.server, "crm", PACE)
-    permit = await gate.ask(1, "worker")
-    await gate.report(permit.slots[0], "refused", is_probe=False, reason="it answered 401")
+    await refuse_everybody(gate, "it answered 401")
     ledger.forgets = True
     erased = person_hash(SECRET, FORM.name, "phone", "+918951000000")
     assert (await Eraser(ledger.server).erase(FORM.name, [erased], ("crm",))).leads

@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.delivery import courier
-from service.delivery.attempt import Conclusion, attempt, conclude, describe
+from service.delivery.attempt import Conclusion, attempt, conclude, describe, verdict_of, wait_for_everybody
 from service.delivery.connections import PrivateAddressError
 from service.delivery.courier import insist
 from service.destinations.destination import Conversation
@@ -17,6 +17,7 @@ from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.rules import Response
 from service.destinations.webhook import Webhook
 from service.model.lead import Content, Delivery, Lead
+from service.store.breaker import GateState, Verdict
 from service.store.records import Claim
 
 BEGAN, NOW = 1_790_000_000_000, 1_790_000_000_250
@@ -31,91 +32,65 @@ REFUSED = Rejected("wrong", 422, "answered")
 HALF = 0.5  # of the 20 % that a pause may be longer
 
 
-def claim(tries: int, *, is_refused: bool) -> Claim:
-    return Claim("callback", "crm", SENT, tries, is_refused, "token")
+def claim(tries: int = 0) -> Claim:
+    return Claim("callback", "crm", SENT, tries, 0, "token")
 
 
-def concluded(outcome: Outcome, *, tries: int = 0, is_probe: bool = False, is_refused: bool = False) -> Conclusion:
-    return conclude(
-        claim(tries, is_refused=is_refused), outcome, PAUSES, is_probe=is_probe, began=BEGAN, now=NOW, jitter=HALF
-    )
+def concluded(outcome: Outcome, *, tries: int = 0, state: GateState = "open") -> Conclusion:
+    return conclude(claim(tries), outcome, PAUSES, state, began=BEGAN, now=NOW, jitter=HALF)
 
 
-Row = tuple[str, str, int, bool, int]
-DELIVERED: Row = ("delivered", "delivered", 0, True, 0)
-DEAD: Row = ("dead", "answered", 0, True, 0)
-TIRED: Row = ("dead", "failed", 0, True, 0)
-FREE: Row = ("retry", "refused", NOW, False, 0)
-FIRST: Row = ("retry", "failed", NOW + 1_100, True, 0)
-SECOND: Row = ("retry", "failed", NOW + 66_000, True, 0)
-PUSHED: Row = ("retry", "failed", NOW + 5_000, True, 0)
-SLOWED: Row = ("retry", "load", NOW + 1_100, True, 0)
-SLOWED_AGAIN: Row = ("retry", "load", NOW + 66_000, True, 0)
-HELD: Row = ("retry", "load", NOW + 1_100, True, 90_000)
-HELD_AGAIN: Row = ("retry", "load", NOW + 66_000, True, 90_000)
-WORN: Row = ("dead", "load", 0, True, 0)
-WORN_HELD: Row = ("dead", "load", 0, True, 90_000)
+Row = tuple[str, int, bool]
+DELIVERED: Row = ("delivered", 0, True)
+DEAD: Row = ("dead", 0, True)
+FIRST: Row = ("retry", NOW + 1_100, True)
+SECOND: Row = ("retry", NOW + 66_000, True)
+PUSHED: Row = ("retry", NOW + 5_000, True)
+FREE: Row = ("retry", 0, False)
+FREE_LATER: Row = ("retry", NOW + 5_000, False)
+FREE_MUCH_LATER: Row = ("retry", NOW + 90_000, False)
 
-# outcome, then what follows with no, one and two tries used up, where the destination has two pauses
-TABLE: list[tuple[Outcome, Row, Row, Row]] = [
-    (Delivered(200), DELIVERED, DELIVERED, DELIVERED),
-    (REFUSED, DEAD, DEAD, DEAD),
-    (FAILED, FIRST, SECOND, TIRED),
-    (PUT_OFF, PUSHED, SECOND, TIRED),
-    (LOAD, SLOWED, SLOWED_AGAIN, WORN),
-    (LOAD_UNTIL, HELD, HELD_AGAIN, WORN_HELD),
+# outcome, what it says to the gate and how long everybody is to wait, then what follows with no, one and two tries used
+# up where the destination is open and has two pauses, and at last what follows while it is paused
+TABLE: list[tuple[Outcome, Verdict, int, Row, Row, Row, Row]] = [
+    (Delivered(200), "delivered", 0, DELIVERED, DELIVERED, DELIVERED, DELIVERED),
+    (REFUSED, "answered", 0, DEAD, DEAD, DEAD, DEAD),
+    (Rejected("cannot be rendered"), "unused", 0, DEAD, DEAD, DEAD, DEAD),
+    (FAILED, "failed", 0, FIRST, SECOND, DEAD, FREE),
+    (PUT_OFF, "failed", 0, PUSHED, SECOND, DEAD, FREE_LATER),
+    (LOAD, "load", 0, FIRST, SECOND, DEAD, FREE),
+    (LOAD_UNTIL, "load", 90_000, FIRST, SECOND, DEAD, FREE_MUCH_LATER),
+    (SETUP, "refused", 0, FIRST, SECOND, DEAD, FREE),
+    (Retry("broke us", scope="fault"), "unused", 0, FIRST, SECOND, DEAD, FIRST),
 ]
 
 
 def shown(result: Conclusion) -> Row:
-    return result.attempt.result, result.verdict, result.due, result.is_charged, result.wait
+    return result.attempt.result, result.due, result.is_charged
 
 
-@pytest.mark.parametrize("is_refused", [False, True])
-@pytest.mark.parametrize("tries", [0, 1, 2])
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0].__class__.__name__} {getattr(row[0], 'reason', '')}")
-def test_what_is_about_a_lead_or_the_load_follows_the_retry_list(
-    row: tuple[Outcome, Row, Row, Row], tries: int, is_refused: bool
-) -> None:
-    assert shown(concluded(row[0], tries=tries, is_refused=is_refused)) == row[1 + tries]
+def test_what_follows_from_an_outcome(row: tuple[Outcome, Verdict, int, Row, Row, Row, Row]) -> None:
+    outcome, verdict, wait, *rows, paused = row
+    assert (verdict_of(outcome), wait_for_everybody(outcome, NOW)) == (verdict, wait)
+    assert [shown(concluded(outcome, tries=tries)) for tries in range(3)] == rows
+    for state in ("paused", "closed"):
+        assert shown(concluded(outcome, state=state)) == paused
+        if paused is FREE:
+            assert shown(concluded(outcome, tries=2, state=state)) == FREE, "what is charged to nobody ends nobody"
 
 
-@pytest.mark.parametrize("is_refused", [False, True])
+@pytest.mark.parametrize(
+    ("age", "wait"), [(0, 60_000), (59_000, 60_000), (120_000, 120_000), (3_600_000, 3_600_000), (10**9, 3_600_000)]
+)
 @pytest.mark.parametrize("tries", [0, 2])
-@pytest.mark.parametrize(
-    ("outcome", "row"),
-    [
-        (Delivered(200), DELIVERED),
-        (REFUSED, DEAD),
-        (FAILED, ("retry", "failed", NOW, False, 0)),
-        (PUT_OFF, ("retry", "failed", NOW + 5_000, False, 0)),
-        (LOAD, ("retry", "load", NOW, False, 0)),
-        (LOAD_UNTIL, ("retry", "load", NOW + 90_000, False, 90_000)),
-    ],
-)
-def test_a_probe_that_fails_is_charged_to_nobody(outcome: Outcome, row: Row, tries: int, is_refused: bool) -> None:
-    assert shown(concluded(outcome, tries=tries, is_refused=is_refused, is_probe=True)) == row
-
-
-@pytest.mark.parametrize(
-    ("is_probe", "is_refused", "tries", "row"),
-    [
-        (False, False, 0, FREE),
-        (False, False, 1, FREE),
-        (False, False, 2, FREE),
-        (True, False, 0, FREE),
-        (True, False, 2, FREE),
-        (True, True, 0, FREE),  # the only lead there is to probe with pays nothing for it
-        (True, True, 2, FREE),
-        (False, True, 0, FIRST),  # others got through since: it is this lead that is refused
-        (False, True, 1, SECOND),
-        (False, True, 2, TIRED),
-    ],
-)
-def test_a_refusal_of_everybody_pauses_and_charges_nothing_unless_others_got_through(
-    is_probe: bool, is_refused: bool, tries: int, row: Row
+def test_one_refused_as_the_only_one_is_tried_more_and_more_rarely_and_pays_nothing(
+    age: int, wait: int, tries: int
 ) -> None:
-    assert shown(concluded(SETUP, tries=tries, is_refused=is_refused, is_probe=is_probe)) == row
+    lead = replace(SENT.lead, accepted_at=NOW - age)
+    alone = replace(claim(tries), delivery=replace(SENT, lead=lead))
+    result = conclude(alone, SETUP, PAUSES, "alone", began=BEGAN, now=NOW, jitter=HALF)
+    assert shown(result) == ("retry", NOW + wait, False)
 
 
 def test_the_attempt_says_when_how_long_and_what_was_answered() -> None:
@@ -132,13 +107,12 @@ def test_one_that_ran_out_of_tries_says_so_and_why() -> None:
 
 @pytest.mark.parametrize("jitter", [0.0, 0.25, 0.999])
 def test_jitter_never_makes_a_retry_early(jitter: float) -> None:
-    result = conclude(claim(0, is_refused=False), FAILED, PAUSES, is_probe=False, began=BEGAN, now=NOW, jitter=jitter)
+    result = conclude(claim(), FAILED, PAUSES, "open", began=BEGAN, now=NOW, jitter=jitter)
     assert NOW + 1_000 <= result.due <= NOW + 1_200
 
 
 def test_a_retry_after_in_the_past_is_no_negative_wait() -> None:
-    assert concluded(replace(LOAD_UNTIL, after=NOW - 10)).wait == 0
-    assert concluded(replace(LOAD_UNTIL, after=NOW - 10), is_probe=True).wait == 0
+    assert wait_for_everybody(replace(LOAD_UNTIL, after=NOW - 10), NOW) == 0
 
 
 class Sends:
@@ -174,20 +148,6 @@ def test_a_private_address_is_our_setup() -> None:
 
 def test_no_answer_in_time_is_tried_again() -> None:
     assert tried(TimeoutError()) == Retry("the CRM did not answer in time")
-
-
-@pytest.mark.parametrize("is_probe", [False, True])
-@pytest.mark.parametrize(
-    ("outcome", "row"),
-    [
-        (Retry("broke us", scope="fault"), ("retry", "unused", NOW + 1_100, True, 0)),
-        (Rejected("cannot be rendered"), ("dead", "unused", 0, True, 0)),
-    ],
-)
-def test_a_fault_of_ours_is_charged_and_says_nothing_about_the_destination(
-    outcome: Outcome, row: Row, is_probe: bool
-) -> None:
-    assert shown(concluded(outcome, is_probe=is_probe)) == row
 
 
 def test_what_breaks_us_on_an_answer_is_tried_again_by_the_retry_list() -> None:

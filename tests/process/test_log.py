@@ -18,7 +18,7 @@ from service.store.records import Attempt, Claim
 
 SAID = Content({"name": Answer("Asha Rao")}, {"colour": "mauve"})
 LEAD = Lead("lead_1", "callback", 2, SAID, 0, 0, 0, 1)
-CLAIM = Claim("callback", "crm", Delivery(LEAD, "lead.created"), 0, is_refused=False, token="t")
+CLAIM = Claim("callback", "crm", Delivery(LEAD, "lead.created"), 0, refused_at=0, token="t")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def attempted(
     result: Literal["delivered", "retry", "dead"], state: GateState = "open", status: int | None = 422
 ) -> Attempted:
     attempt = Attempt(1, 2, result, 37, status, "it finds a value wrong", "Asha Rao has no surname")
-    return Attempted(CLAIM, Conclusion(attempt, "failed"), "settled", state)
+    return Attempted(CLAIM, Conclusion(attempt), "settled", state)
 
 
 def test_a_submission_is_one_line_of_json_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,10 @@ import pytest
 from service.store.breaker import (
     FAILING_PAUSES_MS,
     FAILURES_THAT_PAUSE,
+    LATELY_MS,
     REFUSED_PAUSES_MS,
     SLOT_HELD_MS,
+    UNTRIED_EVERY_MS,
     Gate,
     GateState,
     Pace,
@@ -33,7 +35,7 @@ class Clocked:
     def __init__(self, server: Server, pace: Pace) -> None:
         self.gate = Gate(server, "crm", pace)
         self.holders = (f"worker{number}" for number in range(10_000))
-        self.last = ""
+        self.leads = (f"lead_{number}" for number in range(10_000))
 
     async def ask(self, wanted: int = 1) -> Permit:
         return await self.gate.ask(wanted, next(self.holders))
@@ -46,7 +48,13 @@ class Clocked:
     async def attempt(self, result: Verdict, *, is_probe: bool = False, wait: int = 0, reason: str = "") -> GateState:
         permit = await self.ask()
         assert (len(permit.slots), permit.is_probe) == (1, is_probe), permit
-        return await self.gate.report(permit.slots[0], result, is_probe=is_probe, wait=wait, reason=reason)
+        lead = next(self.leads)
+        return await self.gate.report(permit.slots[0], result, is_probe=is_probe, lead=lead, wait=wait, reason=reason)
+
+    async def refuse(self, reason: str = "no") -> None:
+        """Refuse different leads until it is paused."""
+        assert await self.attempt("refused", reason=reason) == "alone"
+        assert await self.attempt("refused", reason=reason) == "paused"
 
 
 class Destination:
@@ -229,20 +237,84 @@ async def test_the_longest_of_several_waits_holds(crm: Destination) -> None:
 async def test_a_refusal_of_everybody_pauses_the_destination(crm: Destination) -> None:
     gate = crm.gate()
     assert await gate.gate.pause() is None
-    assert await gate.attempt("refused", reason="it does not accept our key") == "paused"
+    await gate.refuse("it does not accept our key")
     pause = await gate.gate.pause()
     assert pause is not None
     assert (pause.since, pause.reason, pause.probe_at) == (START, "it does not accept our key", START + FIRST)
+    assert (await gate.ask(4)).admitted == "untried"
+    permit = await gate.ask(4)
+    assert (permit.slots, permit.ask_at) == ((), START + UNTRIED_EVERY_MS)
+
+
+async def test_one_lead_alone_pauses_nobody_however_often_it_is_refused(crm: Destination) -> None:
+    gate = crm.gate()
+    for _ in range(20):
+        slot = await gate.slot()
+        assert await gate.gate.report(slot, "refused", is_probe=False, lead="lead_x", refused_at=crm.now) == "alone"
+        crm.now += FIRST
+    assert await gate.attempt("refused") == "paused"
+
+
+async def test_where_others_were_delivered_lately_a_refusal_is_about_its_own_lead(crm: Destination) -> None:
+    gate = crm.gate()
+    await gate.attempt("delivered")
+    for _ in range(20):
+        assert await gate.attempt("refused") == "open"
+    crm.now += LATELY_MS - 1
+    assert await gate.attempt("refused") == "open"
+    crm.now += 1
+    await gate.refuse()
+
+
+async def test_one_refused_before_others_got_through_is_its_own_fault_for_good(crm: Destination) -> None:
+    gate = crm.gate()
+    refused_at = crm.now
+    crm.now += 1
+    await gate.attempt("delivered")
+    crm.now += 100 * LATELY_MS
+    for number in range(5):
+        slot = await gate.slot()
+        lead = f"lead_refused_{number}"
+        assert await gate.gate.report(slot, "refused", is_probe=False, lead=lead, refused_at=refused_at) == "open"
+    assert await gate.attempt("refused") == "alone", "those before said nothing about others"
+
+
+async def test_a_pause_admits_what_was_never_tried_once_in_a_while_and_one_at_a_time(crm: Destination) -> None:
+    gate = crm.gate()
+    await gate.refuse()
+    before = await gate.gate.pause()
+    for _ in range(5):
+        permit = await gate.ask(4)
+        assert (len(permit.slots), permit.admitted) == (1, "untried")
+        state = await gate.gate.report(permit.slots[0], "refused", is_probe=False, lead="lead_new")
+        assert state == "closed"
+        assert (await gate.ask(4)).slots == ()
+        crm.now += UNTRIED_EVERY_MS
+    assert await gate.gate.pause() == before, "nor do they make it longer"
+    permit = await gate.ask(4)
+    assert await gate.gate.report(permit.slots[0], "delivered", is_probe=False) == "opened"
+
+
+async def test_a_turn_that_nothing_was_claimed_for_is_not_lost(crm: Destination) -> None:
+    gap = FIRST - 2 * UNTRIED_EVERY_MS
+    gate = crm.gate(gap=gap)
+    assert await gate.attempt("refused") == "alone"
+    crm.now += gap
+    assert await gate.attempt("refused") == "paused"
+    crm.now += gap
     permit = await gate.ask()
-    assert (permit.slots, permit.ask_at) == ((), START + FIRST)
+    assert permit.admitted == "untried"
+    await gate.gate.report(permit.slots[0], "unclaimed", is_probe=False)
+    assert (await gate.ask()).admitted == "untried"
 
 
 async def test_others_that_were_under_way_say_nothing_new_about_a_pause(crm: Destination) -> None:
     gate = crm.gate()
-    first, second, third = (await gate.ask(3)).slots
-    assert await gate.gate.report(first, "refused", is_probe=False, reason="one") == "paused"
+    zeroth, first, second, third = (await gate.ask(4)).slots
+    assert await gate.gate.report(zeroth, "refused", is_probe=False, reason="one", lead="lead_0") == "alone"
+    assert await gate.gate.report(first, "refused", is_probe=False, reason="one", lead="lead_1") == "paused"
     crm.now += 1_000
-    assert await gate.gate.report(second, "refused", is_probe=False, reason="two") == "closed"
+    assert await gate.gate.report(second, "refused", is_probe=False, reason="two", lead="lead_2") == "closed"
     assert await gate.gate.report(third, "failed", is_probe=False) == "closed"
     pause = await gate.gate.pause()
     assert pause is not None
@@ -251,7 +323,7 @@ async def test_others_that_were_under_way_say_nothing_new_about_a_pause(crm: Des
 
 async def paused(crm: Destination, concurrency: int = 4) -> Clocked:
     gate = crm.gate(concurrency)
-    await gate.attempt("refused", reason="no")
+    await gate.refuse()
     crm.now += FIRST
     return gate
 
@@ -261,7 +333,7 @@ async def test_one_probe_at_a_time(crm: Destination) -> None:
     permit = await gate.ask(4)
     assert (len(permit.slots), permit.is_probe) == (1, True)
     second = await gate.ask(4)
-    assert (second.slots, second.ask_at) == ((), crm.now + PROBE)
+    assert (second.slots, second.ask_at) == ((), crm.now + UNTRIED_EVERY_MS)
 
 
 async def test_a_probe_that_never_reports_makes_room_for_another(crm: Destination) -> None:
@@ -305,7 +377,8 @@ async def test_after_reopening_the_pauses_begin_anew(crm: Destination) -> None:
     await gate.attempt("refused", is_probe=True)
     crm.now += 2 * FIRST
     await gate.attempt("delivered", is_probe=True)
-    await gate.attempt("refused")
+    crm.now += LATELY_MS
+    await gate.refuse()
     pause = await gate.gate.pause()
     assert pause is not None
     assert (pause.since, pause.probe_at) == (crm.now, crm.now + FIRST)
@@ -330,7 +403,7 @@ async def test_a_worker_that_starts_may_probe_at_once(crm: Destination) -> None:
     gate = crm.gate()
     await gate.gate.probe_now()
     assert not (await gate.ask()).is_probe
-    await gate.attempt("refused")
+    await gate.refuse()
     await gate.gate.probe_now()
     assert (await gate.ask()).is_probe
 
@@ -346,7 +419,7 @@ async def test_a_success_counts_even_if_its_slot_ran_out(crm: Destination) -> No
 async def test_so_many_failures_in_a_row_over_so_long_pause_it_for_a_while(crm: Destination) -> None:
     number, length = FAILURES_THAT_PAUSE
     gate = crm.gate()
-    for _ in range(number - 1):
+    for _ in range(number):
         assert await gate.attempt("failed", reason="timeout") == "open"
     crm.now += length - 1
     assert await gate.attempt("failed", reason="timeout") == "open"

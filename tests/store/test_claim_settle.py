@@ -127,7 +127,7 @@ async def test_only_a_charged_attempt_counts_against_the_list(ledger: Ledger, is
     await asha(ledger)
     await ledger.settle(await ledger.claim_one(), "retry", due=START, is_charged=is_charged, is_refused=not is_charged)
     claim = await ledger.claim_one()
-    assert (claim.tries, claim.is_refused) == (tries, not is_charged)
+    assert (claim.tries, claim.refused_at) == (tries, 0 if is_charged else START)
 
 
 async def test_a_retry_sends_the_very_same_again(ledger: Ledger) -> None:
@@ -366,25 +366,57 @@ async def test_the_order_of_claims(ledger: Ledger, order: Any, limit: int, place
     assert [each.delivery.lead.id for each in claims] == [leads[place] for place in places]
 
 
-async def test_each_probe_takes_another_lead(ledger: Ledger) -> None:
-    leads = await three(ledger)
+async def test_probes_take_another_lead_each_time_the_oldest_and_the_newest_in_turn(ledger: Ledger) -> None:
+    first, second, third = await three(ledger)
     probed = []
-    for _ in range(4):
+    for _ in range(5):
         claim = await ledger.claim_one(order="probe")
         probed.append(claim.delivery.lead.id)
-        await ledger.settle(claim, "retry", due=ledger.now, is_charged=False, is_refused=True)
+        await ledger.settle(claim, "retry", is_charged=False, is_refused=True)
         ledger.now += MINUTE
-    assert probed == [*leads, leads[0]]
+    assert probed == [first, third, second, first, third]
+
+
+async def test_what_was_not_charged_is_due_at_once_in_its_old_place(ledger: Ledger) -> None:
+    leads = await three(ledger)
+    ledger.now += HOUR
+    for _ in leads:
+        await ledger.settle(await ledger.claim_one(order="probe"), "retry", is_charged=False)
+    assert [await ledger.due(lead) for lead in leads] == [START, START + SECOND, START + 2 * SECOND]
+
+
+@pytest.mark.parametrize("is_charged", [True, False])
+async def test_what_was_never_tried_is_found_the_newest_first_whatever_lies_around_it(
+    ledger: Ledger, is_charged: bool
+) -> None:
+    tried = await three(ledger)
+    for claim in await ledger.claim(3):
+        await ledger.settle(claim, "retry", due=ledger.now if is_charged else 0, is_charged=is_charged)
+    assert await ledger.claim(1, order="untried") == []
+    older = (await ledger.post(phone="8951047021")).lead
+    ledger.now += SECOND
+    newer = (await ledger.post(phone="8951047022")).lead
+    for _ in tried:
+        await ledger.settle(await ledger.claim_one(), "retry", due=ledger.now)
+    assert [(await ledger.claim_one(order="untried")).delivery.lead.id for _ in range(2)] == [newer, older]
+    assert await ledger.claim(1, order="untried") == []
+
+
+async def test_a_new_version_was_never_tried(ledger: Ledger) -> None:
+    lead = await asha(ledger)
+    await ledger.settle(await ledger.claim_one(), "retry", due=ledger.now + HOUR)
+    await update(ledger)
+    assert (await ledger.claim_one(order="untried")).delivery.lead.id == lead
 
 
 async def test_a_lead_that_got_through_is_no_longer_known_as_refused(ledger: Ledger) -> None:
     await asha(ledger)
     await ledger.settle(await ledger.claim_one(), "retry", due=START, is_charged=False, is_refused=True)
     claim = await ledger.claim_one()
-    assert claim.is_refused
+    assert claim.refused_at == START
     await ledger.settle(claim, "delivered")
     await update(ledger)
-    assert not (await ledger.claim_one()).is_refused
+    assert (await ledger.claim_one()).refused_at == 0
 
 
 async def test_nothing_due_is_nothing_claimed(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from ledger import FORM, Ledger, open_ledger
+from ledger import FORM, Ledger, open_ledger, refuse_everybody
 
 from service.lib.errors import CannotStart
 from service.process.wiring import clock as real
@@ -145,8 +145,8 @@ async def test_a_user_without_channels_leaves_nothing_half_done(acl: Any) -> Non
         assert await ledger.settle(claim, "dead") == "settled"
         assert await ledger.replay(lead) == 2
         gate = Gate(ledger.server, "crm", Pace(1, 0, 1))
+        assert await refuse_everybody(gate) == "paused"
         permit = await gate.ask(1, "a")
-        assert await gate.report(permit.slots[0], "refused", is_probe=False) == "paused"
         assert await gate.report(permit.slots[0], "delivered", is_probe=False) == "opened"
 
 
@@ -304,7 +304,7 @@ async def test_a_full_server_still_delivers_and_frees(own_redis: Embedded) -> No
         lead = (await ledger.post(phone="8951047001")).lead
         await ledger.post(phone="8951047002")
         await fill(ledger)
-        gate = Gate(ledger.server, "crm", Pace(4, 10, 1_000))
+        gate = Gate(ledger.server, "crm", Pace(4, 1, 1_000))
         permit = await gate.ask(1, "worker")
         assert len(permit.slots) == 1
         await gate.keep(permit.slots)
@@ -314,7 +314,8 @@ async def test_a_full_server_still_delivers_and_frees(own_redis: Embedded) -> No
         assert await ledger.settle(claims[1], "retry", due=ledger.now) == "settled"
         assert await ledger.replay(lead) == 1
         assert await ledger.settle(await ledger.claim_one(), "delivered") == "settled"
-        assert await gate.report(permit.slots[0], "refused", is_probe=False) == "paused"
+        assert await gate.report(permit.slots[0], "unused", is_probe=False) == "open"
+        assert await refuse_everybody(gate) == "paused"
         await gate.probe_now()
         await ledger.store.refuse(FORM.name, "report", 3, at=ledger.now)
         await ledger.store.repair(FORM.name, [lead])

@@ -23,6 +23,7 @@ from service.lib.secret import Secret
 from service.model.form import Field, Form
 from service.model.lead import Content, Source
 from service.store.accounts import DestinationAccount, account_of
+from service.store.breaker import Gate, GateState
 from service.store.connection import connect
 from service.store.keys import base_of
 from service.store.leads import Order, Settled, Store
@@ -252,6 +253,14 @@ def _read(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(("{", "[")) and not value.endswith("\n"):
         return json.loads(value)
     return value
+
+
+async def refuse_everybody(gate: Gate, reason: str = "") -> GateState:
+    """Let a destination refuse different leads, so that it is paused."""
+    for lead in ("lead_one", "lead_other"):
+        permit = await gate.ask(1, lead)
+        state = await gate.report(permit.slots[0], "refused", is_probe=False, lead=lead, reason=reason)
+    return state
 
 
 @asynccontextmanager

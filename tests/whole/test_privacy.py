@@ -224,7 +224,7 @@ def test_no_repr_of_what_carries_a_visitors_words_tells_them() -> None:
         Attempt(0, 1, "dead", 1, excerpt=MARK), Version(0, 0, 1, {"fields.name": ("h", MARK, 0)}),
         reply.success(wording.of(form_of), "r", f"https://{MARK}.example/"), Caller(NUMBERS[0]),
         json_text.parse_object(json.dumps({"name": MARK})),
-        Claim("open", "crm", delivery, tries=0, is_refused=False, token="t"),
+        Claim("open", "crm", delivery, tries=0, refused_at=0, token="t"),
     ]  # fmt: skip
     told = [text for carrier in carriers for text in reprs_of(carrier)]
     assert len(told) > 40

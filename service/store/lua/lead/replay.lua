@@ -20,7 +20,7 @@ for before = 1, version - 1 do
   if state(record, before) == 'x' then move(base, dest, record, before, 's') end
 end
 if move(base, dest, record, version, 'w') then
-  record.n, record.refused, record.probed = 0, nil, nil
+  record.n, record.refused, record.probed, record.failed, record.back = 0, nil, nil, nil, nil
   if record.why then record.why[tostring(version)] = nil end
 end
 keep(lead_key, dest, record)

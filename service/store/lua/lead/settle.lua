@@ -4,9 +4,11 @@
 -- ARGV[1]  destination    ARGV[2] lead            ARGV[3] version
 -- ARGV[4]  token of the lease                     ARGV[5] now, ms
 -- ARGV[6]  "delivered" | "retry" | "dead"
--- ARGV[7]  when it is due again, ms (retry)       ARGV[8] "1": the attempt is charged (retry)
--- ARGV[9]  "1": refused by a destination that refuses everybody (retry)
+-- ARGV[7]  when it is due again, ms, 0: at once, in its old place (retry)
+-- ARGV[8]  "1": the attempt is charged (retry)
+-- ARGV[9]  "1": refused, as if by a destination that refuses everybody (retry)
 -- ARGV[10] the attempt, JSON: at, version, result, status, reason, took    ARGV[11] reason    ARGV[12] excerpt
+-- ARGV[13] when it began, ms, 0: its try is not given back whatever the destination does (retry)
 -- result   "settled" | "known" (the version stood so already) | "lost" (we hold it no longer: it was settled, or
 --          another holds it) | "gone" (no such lead)
 -- Only the holder of the lease may postpone or kill; a success is a fact whoever reports it.
@@ -14,6 +16,7 @@
 --@include states
 
 local MOST_WHY = 20
+local MOST_FAILED = 20 -- of the latest so many tries is known when they began
 
 local base, dest, lead, version, token = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now, result, due = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
@@ -57,6 +60,11 @@ elseif result == 'dead' then
 else
   record.n = record.n + tonumber(ARGV[8])
   if ARGV[8] == '0' then record.probed = now end
+  if ARGV[8] == '1' and ARGV[13] ~= '0' then
+    record.failed = record.failed or {}
+    table.insert(record.failed, tonumber(ARGV[13]))
+    if #record.failed > MOST_FAILED then table.remove(record.failed, 1) end
+  end
   if ARGV[9] == '1' then record.refused = now end
 end
 
@@ -65,6 +73,7 @@ keep(lead_key, dest, record)
 local next_version = last(record, 'w')
 local is_later = is_holder and next_version > 0 and next_version ~= version
 if is_later or result ~= 'retry' then due = now end
+if due == 0 then due = acceptance_of(lead_key, version) end
 -- A success that comes late changes nothing about when another version is due, nor who holds it.
 place(base, lead_key, lead, dest, record, is_holder and due or nil)
 if is_later then redis.pcall('PUBLISH', 'leads:wake', dest) end

@@ -2,9 +2,9 @@
 -- A delivery record `d:DEST` is JSON: s = one letter a version (w waiting, d delivered, x dead,
 -- s superseded, e erased, - not owed here), v = version last claimed, n = tries charged to it, b = for each
 -- claimed version the version delivered before it (0: none), token and till = the running lease,
--- refused = when it was last refused by a destination that refuses everybody, probed = when it was last
--- tried without being charged, why = for each dead
--- version {at, reason, excerpt}.
+-- refused = when it was last refused as if by a destination that refuses everybody, probed = when it was last
+-- tried without being charged, failed = when the latest of the charged tries began that may be given back, back = how
+-- often they were, why = for each dead version {at, reason, excerpt}.
 local NAMES = {w = 'waiting', d = 'delivered', x = 'dead', s = 'superseded', e = 'erased'}
 
 local function count(base, dest, name, by)

@@ -1,0 +1,45 @@
+#!lua flags=allow-oom
+-- give_back: makes due now what a destination failed for a while, and gives it back the tries that this cost.
+-- A lead gets them back a few times and no more: whoever fails always is to end.
+-- KEYS[1]  base of the form's keys, "leads:{FORM}:"
+-- ARGV[1]  destination    ARGV[2] now, ms
+-- ARGV[3]  when the first attempt that failed began, ms    ARGV[4] when it was over, ms
+-- ARGV[5]  how often a lead gets its tries back
+-- ARGV[6]  how many of those that are due later to pass over    ARGV[7] how many to look at
+-- result   {how many are due now, how many stay as they are}
+--@include copy
+--@include states
+
+local base, dest, now = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local from, till, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local due_key = base .. 'due:' .. dest
+
+local function is_meant(at) return at ~= nil and at >= from and at <= till end
+
+-- Takes the tries of that time off the record; says how many they were.
+local function take_off(record)
+  local rest, number = {}, 0
+  for _, at in ipairs(record.failed or {}) do
+    if is_meant(at) then number = number + 1 else rest[#rest + 1] = at end
+  end
+  if number == 0 or (record.back or 0) >= most then return 0 end
+  record.n, record.back = math.max(0, record.n - number), (record.back or 0) + 1
+  record.failed = #rest > 0 and rest or nil
+  return number
+end
+
+local function give_back(lead, record)
+  if is_leased(record, now) then return false end
+  if take_off(record) == 0 and not is_meant(record.probed) then return false end
+  local lead_key = base .. 'lead:' .. lead
+  keep(lead_key, dest, record)
+  place(base, lead_key, lead, dest, record, acceptance_of(lead_key, last(record, 'w')))
+  return true
+end
+
+local moved, stayed = 0, 0
+for _, lead in ipairs(redis.call('ZRANGEBYSCORE', due_key, '(' .. now, '+inf', 'LIMIT', ARGV[6], ARGV[7])) do
+  local kept = redis.call('HGET', base .. 'lead:' .. lead, 'd:' .. dest)
+  if kept and give_back(lead, cjson.decode(kept)) then moved = moved + 1 else stayed = stayed + 1 end
+end
+return {moved, stayed}
