@@ -3,6 +3,7 @@
 Invariant: safe on any bytes under any content type. What is plain ASCII pays for no other encoding.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +18,7 @@ from service.model.problem import Code, Problems, refuse
 from service.submission import json_body
 from service.submission.encoding import Decoder, decoder_for
 from service.submission.form_data import HONEYPOT, Posted, control_of, gather, is_control
-from service.submission.multipart import MAX_PARTS, Piece, read_parts
+from service.submission.multipart import MAX_PARTS, Piece, boundary_of, read_parts
 
 MAX_BYTES: Final = 256 * 1024
 MAX_FIELDS: Final = 64
@@ -29,6 +30,7 @@ _TOO_MANY: Final = refuse(Code.TOO_MANY_FIELDS, n=str(MAX_FIELDS))
 TOO_LARGE: Final = refuse(Code.BODY_TOO_LARGE, n=str(MAX_BYTES // 1024))
 
 _CHARSET: Final = "_charset_"
+_LISTED: Final = re.compile(r"([^\[\]]*)\[(\d+)\]\[(name|value)\]")
 
 Pairs = list[tuple[str, str]]
 
@@ -44,6 +46,9 @@ def read(content_type: str, raw: bytes, form: Form | None = None) -> Posted | Pr
         return refuse(Code.EMPTY)
     media_type, options = _media_type(content_type)
     charset = options.get(b"charset", b"").decode("latin-1")
+    if raw[:2] == b"--" and (boundary := boundary_of(raw)):
+        # A FormData under a header of its sender's own: another type, no boundary, or that of an example.
+        media_type, options = b"multipart/form-data", {b"boundary": boundary}
     match media_type:
         case b"multipart/form-data":
             posted = _multipart(options.get(b"boundary", b""), raw, charset, form)
@@ -104,18 +109,33 @@ def _multipart(boundary: bytes, raw: bytes, charset: str, form: Form | None) -> 
         return UNREADABLE
     if len(parts) > MAX_PARTS:
         return _TOO_MANY
-    byte_pairs = [(part.name, part.content) for part in parts if part.filename is None]
-    decoder = _decoder(byte_pairs, charset)
-    posted = _posted(_decoded(byte_pairs, decoder), form)
+    values = [part for part in parts if _is_value(part)]
+    decoder = _decoder([(part.name, part.content) for part in values], charset)
+    posted = _posted([pair for part in values for pair in _pairs_of_part(part, decoder, form)], form)
     if isinstance(posted, Problems):
         return posted
     return _flagged(replace(posted, files=_files(parts)), decoder)
 
 
+def _is_value(part: Piece) -> bool:
+    """Tell whether a part is no file: a `Blob` of text, which FormData calls so, is none."""
+    is_text = part.media_type.startswith(b"text/") or _names_json(part.media_type)
+    return part.filename is None or (part.filename == b"blob" and is_text)
+
+
+def _pairs_of_part(part: Piece, decoder: Decoder, form: Form | None) -> Pairs:
+    name = decoder.text(part.name)
+    own = decoder_for(part.content, part.charset) if part.charset else decoder
+    text = own.text(part.content)
+    decoder.flags |= own.flags
+    document = json_text.parse(text) if _names_json(part.media_type) else None
+    return [(name, text)] if document is None else list(json_body.pairs_of(name, document, form))
+
+
 def _files(parts: list[Piece]) -> tuple[str, ...]:
     """Return the names of the file inputs that were filled."""
-    filled = (part for part in parts if part.filename or (part.filename is not None and part.content))
-    return tuple(dict.fromkeys(part.name.decode("utf-8", "replace") for part in filled))
+    files = (part for part in parts if part.filename is not None and not _is_value(part))
+    return tuple(dict.fromkeys(part.name.decode("utf-8", "replace") for part in files if part.filename or part.content))
 
 
 def _json(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
@@ -168,7 +188,21 @@ def _posted(
     if len(pairs) > MAX_VALUES or len({name for name, _ in pairs}) > MAX_FIELDS:
         return _TOO_MANY
     honeypot = form.honeypot if form else HONEYPOT
-    return gather(pairs, booleans=booleans, honeypot=honeypot, is_url=is_url)
+    return gather(_unlisted(pairs), booleans=booleans, honeypot=honeypot, is_url=is_url)
+
+
+def _unlisted(pairs: Pairs) -> Pairs:
+    """Return what a list of names and values says that was written as pairs: `data[0][name]=phone&data[0][value]=…`."""
+    if not any(name.endswith("[name]") for name, _ in pairs):
+        return pairs
+    by_name = dict(pairs)
+    listed = {name: found for name, _ in pairs if (found := _LISTED.fullmatch(name))}
+    said = {name: by_name.get(f"{found[1]}[{found[2]}][name]", "") for name, found in listed.items()}
+    return [
+        (f"{listed[name][1]}[{said[name]}]" if said.get(name) else name, text)
+        for name, text in pairs
+        if not (said.get(name) and listed[name][3] == "name")
+    ]
 
 
 def _flagged(posted: Posted | Problems, decoder: Decoder) -> Posted | Problems:

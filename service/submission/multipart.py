@@ -4,6 +4,7 @@ Invariant: pure; what is broken anywhere is None, never half a form.
 """
 
 import logging
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,17 +15,21 @@ from service.lib.secret import unshown
 
 MAX_PARTS: Final = 1_000
 _PLAIN: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
+# RFC 2046, 5.1.1: a boundary has 1 to 70 characters.
+_FIRST_PART: Final = re.compile(rb"--([^\r\n]{1,70})\r\nContent-Disposition: *form-data;", re.IGNORECASE)
 # The parser tells its log what a visitor sent; the refusal says enough.
 _SILENCE: Final = logging.Logger("silence", level=logging.CRITICAL + 1)  # noqa: LOG001  ours alone, not in the tree
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One part of a multipart body. `filename` is None where the part is no file input."""
+    """One part of a multipart body. `filename` is None where the part is no file input; `charset` is "" if unsaid."""
 
     name: bytes
     filename: bytes | None
     content: bytes
+    media_type: bytes = b""
+    charset: str = ""
 
     __repr__ = unshown
 
@@ -41,6 +46,12 @@ def read_parts(boundary: bytes, raw: bytes) -> list[Piece] | None:
     except (FormParserError, ValueError):
         return None
     return reading.parts if reading.is_whole else None
+
+
+def boundary_of(raw: bytes) -> bytes | None:
+    """Return the boundary by which a body is multipart, whatever its header says; None for any other body."""
+    found = _FIRST_PART.match(raw)
+    return found[1] if found else None
 
 
 class _EnoughError(Exception):
@@ -84,7 +95,9 @@ class _Reading:
         encoding = self.headers.get(b"content-transfer-encoding", b"").lower()
         if disposition != b"form-data" or b"name" not in options or encoding not in _PLAIN:
             raise ValueError("no form field")
-        self.parts.append(Piece(options[b"name"], options.get(b"filename"), bytes(self.content)))
+        media_type, said = parse_options_header(self.headers.get(b"content-type", b""))
+        charset = said.get(b"charset", b"").decode("latin-1")
+        self.parts.append(Piece(options[b"name"], options.get(b"filename"), bytes(self.content), media_type, charset))
 
     def end(self) -> None:
         self.is_whole = True

@@ -113,6 +113,19 @@ def test_json_of_a_widget_is_a_number_and_its_country() -> None:
     assert said(raw, kind="application/json").fields["phone"].value == "+447911234567"
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"phone": {"number": "07911 234567", "country": {"name": "United Kingdom", "iso2": "gb"}}}',
+        '{"phone": {"nationalNumber": "07911 234567", "e164Number": "+447911234567", "countryCode": "GB"}}',
+        '{"phone": "07911 234567", "selectedCountry": {"name": "United Kingdom", "dialCode": "44"}}',
+        '{"phone": "07911 234567", "country": {"code": "GB", "label": "United Kingdom", "phone": "44"}}',
+    ],
+)
+def test_a_country_may_be_an_object(raw: str) -> None:
+    assert said(raw, kind="application/json").fields["phone"].value == "+447911234567"
+
+
 def test_what_served_to_read_a_number_is_no_unknown_field() -> None:
     strict = replace(FORM, allow_extra=False)
     assert said("phone=07911234567&country_code=%2B44&_subject=Hello", strict).fields["phone"].value == "+447911234567"
@@ -157,6 +170,36 @@ def test_a_wrapper_counts_only_where_nothing_stands_outside_and_if_it_holds_a_pe
     assert content.fields["phone"].value == "+447911234567"
     assert content.extra == {"emergency[phone]": "9845012345", "lead[country]": "GB"}
     assert told("lead[phone]=895") == [("lead[phone]", "PHONE_TOO_SHORT")]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"lead": {"phone": "8951047001", "name": "A"}, "authenticity_token": "x1"}',
+        '{"touched": {"phone": true, "name": true}, "values": {"phone": 8951047001, "name": "A"}, "errors": {}}',
+        '{"fields": [{"name": "name", "value": "A"}, {"name": "phone", "value": "8951047001"}], "context": {"id": 7}}',
+        '{"type": "X", "data": {"id": "r", "fields": [{"key": "q", "label": "Phone", "value": "8951047001"},'
+        + '{"key": "n", "label": "Name", "value": "A"}]}}',
+        '{"data": {"type": "lead", "attributes": {"name": "A", "phone": "8951047001"}}}',
+    ],
+)
+def test_json_is_taken_apart_where_a_number_or_an_address_is_inside(raw: str) -> None:
+    fields = said(raw, kind="application/json").fields
+    assert {name: answer.value for name, answer in fields.items()} == {"name": "A", "phone": "+918951047001"}
+
+
+def test_pairs_may_spell_a_list_of_names_and_values() -> None:
+    raw = "data[0][name]=phone&data[0][value]=8951047001&data[1][name]=name&data[1][value]=A&action=send"
+    content = said(raw)
+    assert (content.fields["name"].value, content.extra) == ("A", {"action": "send"})
+
+
+def test_a_select_of_objects_says_their_values() -> None:
+    form = replace(FORM, fields={**FORM.fields, "parts": Field("parts", "choices", choices=("Knee", "Back"))})
+    for parts in ('[{"value": "Knee", "label": "The knee"}]', '{"Knee": true, "Back": false}'):
+        raw = f'{{"phone": "8951047001", "branch": {{"value": "Bangalore", "label": "B"}}, "parts": {parts}}}'
+        fields = said(raw, form, "application/json").fields
+        assert (fields["branch"].value, fields["parts"].value) == ("Bangalore", ("Knee",))
 
 
 def test_numbered_names_are_several_values_of_one() -> None:
