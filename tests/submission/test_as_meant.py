@@ -178,8 +178,7 @@ def test_a_wrapper_counts_only_where_nothing_stands_outside_and_if_it_holds_a_pe
         '{"lead": {"phone": "8951047001", "name": "A"}, "authenticity_token": "x1"}',
         '{"touched": {"phone": true, "name": true}, "values": {"phone": 8951047001, "name": "A"}, "errors": {}}',
         '{"fields": [{"name": "name", "value": "A"}, {"name": "phone", "value": "8951047001"}], "context": {"id": 7}}',
-        '{"type": "X", "data": {"id": "r", "fields": [{"key": "q", "label": "Phone", "value": "8951047001"},'
-        + '{"key": "n", "label": "Name", "value": "A"}]}}',
+        '{"data": {"x": 1, "list": [{"label": "Phone", "value": 8951047001}, {"key": "name", "value": "A"}]}}',
         '{"data": {"type": "lead", "attributes": {"name": "A", "phone": "8951047001"}}}',
     ],
 )
