@@ -102,6 +102,8 @@ class Intake:
         self._refusals = _Refusals()
         self._silent_until = 0.0
         self._unfit = ""
+        self._looking = asyncio.Lock()
+        self._seen: tuple[float, Readiness] | None = None
 
     def take_nothing(self, reason: str) -> None:
         """Take nothing from now on, not even into the spool; `reason` is a sentence for the operator."""
@@ -187,8 +189,18 @@ class Intake:
         finally:
             await self.report_refusals()
 
-    async def readiness(self) -> Readiness:
-        """Look whether Redis answers and is durable, and whether the spool can be written."""
+    async def readiness(self, *, at_most_s: float = 0.0) -> Readiness:
+        """Look whether Redis answers and is durable, and whether the spool can be written: one look at a time.
+
+        What was seen at most `at_most_s` seconds ago will do.
+        """
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if self._seen is None or now - self._seen[0] >= at_most_s:
+                self._seen = now, await self._look()
+            return self._seen[1]
+
+    async def _look(self) -> Readiness:
         if self._unfit:
             return Readiness(ready=False, redis=self._unfit, spool="Nothing is taken into it either.")
         is_safe, sentence = await self._store.inspect()

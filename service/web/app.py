@@ -35,6 +35,8 @@ from service.web.limiter import Limiter
 from service.web.request import Visitor, may_inspect, read_body, read_visitor, respond
 from service.web.submit import Context, Said, Visit, may_check, submit
 
+SEEN_FOR_S: Final = 1.0
+"""A look at the store costs a write: strangers share what was seen so long ago."""
 _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
 _UNAVAILABLE: Final = refuse(Code.UNAVAILABLE)
 
@@ -125,7 +127,8 @@ class _Site:
         return respond(request, reply.json(200, {"ok": True}))
 
     async def readyz(self, request: Request) -> Response:
-        found, is_told = await self.context.intake.readiness(), may_inspect(request, self.context.config.service)
+        is_told = may_inspect(request, self.context.config.service)
+        found = await self.context.intake.readiness(at_most_s=0 if is_told else SEEN_FOR_S)
         document = {"ready": found.ready, **({"redis": found.redis, "spool": found.spool} if is_told else {})}
         return respond(request, reply.json(200 if found.ready else 503, document))
 

@@ -256,3 +256,21 @@ async def test_whoever_takes_the_risk_is_told_it_each_time(own_redis: Embedded) 
         assert taken(await intake.submit(FORM, ASHA)).result == "created"
         readiness = await intake.readiness()
         assert (readiness.ready, readiness.redis) == (True, f"{NOT_DURABLE[0][2]} {TAKES_RISK}")
+
+
+async def test_strangers_who_ask_whether_all_is_well_share_one_look(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, inspect = [], ledger.store.inspect
+
+    async def counted() -> tuple[bool, str]:
+        looks.append(1)
+        return await inspect()
+
+    monkeypatch.setattr(ledger.store, "inspect", counted)
+    intake = Intake(ledger.store, SECRET)
+    answers = await asyncio.gather(*(intake.readiness(at_most_s=60) for _ in range(50)))
+    assert all(answer.ready for answer in answers)
+    assert len(looks) == 1
+    await intake.readiness()
+    assert len(looks) == 2

@@ -77,6 +77,7 @@ class Kept:
     once: list[str | None] = field(default_factory=list)
     warned: list[tuple[str, str]] = field(default_factory=list)
     now: int = NOW
+    looks: list[float] = field(default_factory=list)
 
     async def submit(
         self,
@@ -101,7 +102,8 @@ class Kept:
         self.refused.append(form.name)
         self.whys.append(why)
 
-    async def readiness(self) -> Readiness:
+    async def readiness(self, *, at_most_s: float) -> Readiness:
+        self.looks.append(at_most_s)
         return Readiness(self.ready, "Redis answers." if self.ready else "Redis is away.", "No spool is configured.")
 
     def tell(self, **told: object) -> None:
@@ -753,6 +755,8 @@ async def test_a_stranger_learns_whether_the_service_is_ready_and_no_more(
         kept.ready = ready
         answer = await browser.get("/readyz", headers={"X-Forwarded-For": "10.0.0.1"})
         assert (answer.status_code, answer.json()) == (status, {"ready": ready})
+    await browser.get("/readyz")
+    assert kept.looks == [1, 1, 0]
 
 
 async def test_the_surface_is_described(browser: httpx.AsyncClient) -> None:
