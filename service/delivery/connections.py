@@ -26,6 +26,11 @@ _NO_ISSUER: Final = 20
 _OF_ITS_OWN: Final = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 """Headers that the library would add."""
 
+
+class NotHttpError(httpx.DecodingError):
+    """What came is no HTTP that can be read: bytes before its first line, a blank before a colon."""
+
+
 _KINDS: Final[tuple[tuple[type[BaseException], type[httpx.RequestError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
@@ -36,7 +41,7 @@ _KINDS: Final[tuple[tuple[type[BaseException], type[httpx.RequestError]], ...]] 
     (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
     (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
     (aiohttp.ClientPayloadError, httpx.RemoteProtocolError),
-    (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
+    (aiohttp.ClientResponseError, NotHttpError),
     (aiohttp.ClientError, httpx.ReadError),
 )
 """What a failure is called; the first that fits."""

@@ -55,7 +55,10 @@ def judge_failure(error: BaseException) -> Retry:
         ((ssl.SSLError,), Retry("no secure connection to the CRM could be agreed on")),
         ((ConnectionRefusedError,), Retry("the CRM refused the connection")),
         ((httpx.ConnectError,), Retry("no connection to the CRM could be made")),
-        ((httpx.DecodingError,), Retry("the CRM's answer could not be read")),
+        (
+            (httpx.DecodingError,),
+            Retry("the CRM answered, but not in clean HTTP; it may have this lead all the same", scope="setup"),
+        ),
         ((httpx.ProtocolError, ConnectionError, httpx.NetworkError), Retry("the CRM broke the connection off")),
     ):
         if any(isinstance(cause, kinds) for cause in chain):

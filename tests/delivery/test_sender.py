@@ -223,7 +223,7 @@ async def test_a_head_of_an_answer_without_end_is_given_up() -> None:
     async with server_that(endless) as url:
         answer = await send(url)
     assert isinstance(answer, httpx.RequestError)
-    assert judge_failure(answer).scope == "delivery"
+    assert judge_failure(answer).scope == "setup"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -343,12 +343,31 @@ async def test_a_port_where_nobody_listens_is_tried_again_later(crm: Crm) -> Non
     assert judge_failure(answer).reason == "the CRM refused the connection"
 
 
-async def test_what_is_no_http_is_tried_again_later() -> None:
+OK = b"HTTP/1.1 200 OK\r\n"
+END = b"Content-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"220 mail.example.com ESMTP\r\n",
+        b"\nNotice: Undefined index: name in /var/www/hook.php on line 3\n" + OK + END,
+        b"<br />\n<b>Warning</b>: headers already sent\r\n" + OK + END,
+        OK + b"X-Powered-By : PHP/8.3\r\n" + END,
+        OK + b"Notice: Undefined index\r\nwithout a colon\r\n" + END,
+        OK + b"Content-Length: two\r\n\r\nok",
+        b"HTTP/1.1 twohundred OK\r\n" + END,
+        b"HTTP/9\r\n" + END,
+    ],
+)
+async def test_what_is_no_clean_http_is_about_the_setup_and_said_to_be_so(said: bytes) -> None:
     async def babble(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 mail.example.com ESMTP\r\n")
+        writer.write(said)
         await writer.drain()
 
     async with server_that(babble) as url:
         answer = await send(url)
     assert isinstance(answer, httpx.RequestError)
-    assert judge_failure(answer).scope == "delivery"
+    failure = judge_failure(answer)
+    assert failure.scope == "setup"
+    assert failure.reason == "the CRM answered, but not in clean HTTP; it may have this lead all the same"

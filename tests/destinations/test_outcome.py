@@ -172,7 +172,7 @@ def caused(error: BaseException, *causes: BaseException) -> BaseException:
         (httpx.ReadError("x"), "delivery", "broke the connection off"),
         (httpx.RemoteProtocolError("x"), "delivery", "broke the connection off"),
         (ConnectionResetError(), "delivery", "broke the connection off"),
-        (httpx.DecodingError("x"), "delivery", "could not be read"),
+        (httpx.DecodingError("x"), "setup", "not in clean HTTP"),
         (httpx.UnsupportedProtocol("x"), "setup", "cannot be used"),
         (RuntimeError("private words"), "delivery", "the request to the CRM failed"),
     ],
