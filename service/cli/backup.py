@@ -22,7 +22,7 @@ from service.backup.snapshot import Snapshot
 from service.cli.context import ask
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.lib.signature import keyed_hash
+from service.lib.signature import fingerprint
 from service.lib.times import timestamp
 from service.lib.weak_secrets import RANDOM_KEY
 from service.process.settings import encryption_keys, read_file, secret_of
@@ -31,7 +31,7 @@ from service.store.accounts import Accounts
 from service.store.cipher import WITNESS, UnreadableError, keys_of
 from service.store.health import SCHEMA
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server import SECRETS, Server
 from service.up.installation import environment_of
 
 STANDARD: Final = "-"
@@ -87,6 +87,8 @@ def restore(
 
         async def bring(server: Server) -> Accounts:
             await bring_back(server, opened, sealed_with, contents)
+            if head.secret and not another_secret:
+                await server.client.sadd(SECRETS, head.secret)
             store = Store(server)
             return Accounts(forms={form: await store.account(form, (), {}) for form in contents.forms})
 
@@ -104,7 +106,7 @@ async def _take(server: Server, file: IO[bytes], key: bytes | None) -> None:
         secret, witness = secret_of(environment_of(os.environ)), await server.client.get(WITNESS)
         head = Head(
             format=FORMAT, id=name, version=__version__, made_at=timestamp(clock()), forms=snapshot.forms,
-            schema=SCHEMA, secret=_fingerprint(secret) if secret else None, cipher=str(witness) if witness else None,
+            schema=SCHEMA, secret=fingerprint(secret) if secret else None, cipher=str(witness) if witness else None,
         )  # fmt: skip
         with _said_of_the_file():
             writer = Writer(file, key, head)
@@ -177,15 +179,11 @@ def _key_in(file: Path | None) -> bytes | None:
         raise CannotStart(f"{file} holds no key. Make one with `{RANDOM_KEY}`.") from None
 
 
-def _fingerprint(secret: Secret) -> str:
-    return keyed_hash(secret, "backup")
-
-
 def _see_that_it_fits(head: Head, environ: Mapping[str, str], *, may_be_another_secret: bool) -> None:
     if head.schema > SCHEMA:
         raise CannotStart(NEWER)
     secret = secret_of(environ)
-    if head.secret and secret and head.secret != _fingerprint(secret) and not may_be_another_secret:
+    if head.secret and secret and head.secret != fingerprint(secret) and not may_be_another_secret:
         raise CannotStart(MADE_UNDER_ANOTHER)
     if head.cipher:
         try:

@@ -14,7 +14,7 @@ from service.desk.members import Invitation, Members, Passwords, Role, problem_o
 from service.lib.errors import CannotStart
 from service.process.settings import read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, load_config, open_server
-from service.store.server import Server, agree_on_keys
+from service.store.server import Server, agree_on_keys, agree_on_secret
 
 group = typer.Typer(help="The pages for whoever owns the leads.", invoke_without_command=True, no_args_is_help=False)
 
@@ -29,6 +29,9 @@ def desk(
     context: typer.Context,
     host: str = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8010,
+    another_secret: Annotated[
+        bool, typer.Option("--another-secret", help="The LEADS_SECRET of before is lost: nobody will be known.")
+    ] = False,
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> None:
     """Run the pages for whoever owns the leads; `leads desk invite NAME` lets somebody in."""
@@ -45,6 +48,7 @@ def desk(
         server = await open_server(settings.redis_url, wait_s=WAIT_FOR_REDIS_S)
         try:
             await agree_on_keys(server, cipher_of(settings.encryption))
+            await agree_on_secret(server, settings.secret, is_another=another_secret)
         finally:
             await server.close()
 

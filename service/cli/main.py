@@ -24,7 +24,7 @@ from service.lib.weak_secrets import weakness
 from service.process.settings import Settings, look_up, read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
 from service.store.health import FAILURES
-from service.store.server import agree_on_keys
+from service.store.server import agree_on_keys, agree_on_secret
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",
@@ -41,28 +41,32 @@ backup.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]
 AnyPort = Annotated[int, typer.Option(min=0, max=65_535, help="0: none.")]
+AnotherSecret = Annotated[
+    bool, typer.Option("--another-secret", help="The LEADS_SECRET of before is lost: nobody will be known.")
+]
 Data = Annotated[Path, typer.Option(help="Folder for everything it keeps.")]
 UntilStdinCloses = Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)]
 
 
 @app.command()
-def up(port: Port = 8000, data: Data = Path("data")) -> None:
+def up(port: Port = 8000, data: Data = Path("data"), another_secret: AnotherSecret = False) -> None:
     """Run a whole installation on this machine: durable server, web and worker."""
-    _supervise(port, data, demo=False)
+    _supervise(port, data, demo=False, another_secret=another_secret)
 
 
 @app.command()
-def dev(port: Port = 8000, data: Data = Path(".data")) -> None:
+def dev(port: Port = 8000, data: Data = Path(".data"), another_secret: AnotherSecret = False) -> None:
     """Run `up` with the demo: the clinic's page at / and a CRM at /demo/crm."""
-    _supervise(port, data, demo=True)
+    _supervise(port, data, demo=True, another_secret=another_secret)
 
 
-def _supervise(port: int, data: Path, *, demo: bool) -> None:
+def _supervise(port: int, data: Path, *, demo: bool, another_secret: bool) -> None:
     from service.up import run  # noqa: PLC0415 -- the embedded server is an extra
 
     chosen = os.environ.get("LEADS_CONFIG")
     config = Path(chosen) if chosen else None
-    raise typer.Exit(run.run(port=port, data=data, demo=demo, config=config, environ=os.environ))
+    more = ("--another-secret",) if another_secret else ()
+    raise typer.Exit(run.run(port=port, data=data, demo=demo, config=config, environ=os.environ, more=more))
 
 
 @app.command()
@@ -70,10 +74,11 @@ def serve(
     host: str = "127.0.0.1",
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    another_secret: AnotherSecret = False,
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the web part."""
-    settings, _ = _prepare(is_web=True)
+    settings, _ = _prepare(is_web=True, another_secret=another_secret)
     with _shared_figures(workers):
         from service.process import serve_web  # noqa: PLC0415 -- uvicorn and starlette take long to import
 
@@ -96,10 +101,11 @@ def _shared_figures(workers: int) -> Iterator[None]:
 def work(
     port: AnyPort = 9100,
     host: str = "127.0.0.1",
+    another_secret: AnotherSecret = False,
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the worker, which delivers; several may run."""
-    settings, config = _prepare(is_web=False)
+    settings, config = _prepare(is_web=False, another_secret=another_secret)
     from service.process import serve_worker  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
 
     serve_worker.run_worker(settings, config, host, port, until_stdin_closes=until_stdin_closes)
@@ -137,7 +143,7 @@ def healthcheck(
         raise CannotStart(f"{url} is not well: {error}") from None
 
 
-def _prepare(*, is_web: bool) -> tuple[Settings, Config]:
+def _prepare(*, is_web: bool, another_secret: bool = False) -> tuple[Settings, Config]:
     """Look at everything before anything starts; returns what was read."""
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
@@ -158,6 +164,7 @@ def _prepare(*, is_web: bool) -> tuple[Settings, Config]:
         )
         try:
             await agree_on_keys(server, cipher)
+            await agree_on_secret(server, settings.secret, is_another=another_secret)
         except FAILURES:
             if not may_be_away:
                 raise

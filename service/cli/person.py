@@ -31,7 +31,7 @@ from service.store.erasure import Erased, ErasedLead, Eraser
 from service.store.health import sentence_of
 from service.store.leads import Store
 from service.store.records import read_line
-from service.store.server import Server
+from service.store.server import Server, see_secret
 from service.submission.person import person_hash
 from service.up.installation import environment_of
 
@@ -65,6 +65,7 @@ def person(
     secret = _secret()
 
     async def read(server: Server) -> Holding:
+        await see_secret(server, secret)
         return await _holding(server, config, secret, said)
 
     held = ask(read)
@@ -111,6 +112,7 @@ def erase(number: Phone = None, address: Email = None) -> None:
     understands = [name for name, destination in config.destinations.items() if destination.is_told_of_erasure]
 
     async def remove(server: Server) -> tuple[list[str], list[Erased], bool]:
+        await see_secret(server, secret)
         # What lies in the spool was thanked for: it leaves it only as a web process would take it out.
         service, eraser = config.service, Eraser(server)
         store = Store(server, replicas=service.replicas, takes_risk=not service.durable)

@@ -95,6 +95,11 @@ def keyed_hash(secret: Secret, *parts: str) -> str:
     return urlsafe_b64encode(digest[:18]).decode()
 
 
+def fingerprint(secret: Secret) -> str:
+    """Return what a secret is known again by: in Redis, and in the head of a backup."""
+    return keyed_hash(secret, "backup")
+
+
 def webflow_signature(secret: Secret, timestamp: str, raw: bytes) -> str:
     """Return what Webflow puts into `x-webflow-signature` for `x-webflow-timestamp` and the raw body.
 

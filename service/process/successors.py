@@ -4,6 +4,7 @@ Invariant: the port is held by the process above them, which serves nobody; so w
 the next. A process is told to end when the one that follows it has started, never before.
 """
 
+import asyncio
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from service.lib.errors import CannotStart
 from service.process.log import open_log
-from service.process.settings import log_format, read_settings
-from service.process.wiring import cipher_of, load_config
+from service.process.settings import Settings, log_format, read_settings
+from service.process.wiring import cipher_of, connect_server, load_config
+from service.store.health import FAILURES
+from service.store.server import see_secret
 
 if TYPE_CHECKING:
     import uvicorn
@@ -29,6 +32,7 @@ class _Successors(Multiprocess):
             settings = read_settings(os.environ)
             load_config(settings.config, os.environ)
             cipher_of(settings.encryption)
+            asyncio.run(_see_secret(settings))
         except CannotStart as error:
             log.error("the old configuration stays", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault
             return
@@ -39,6 +43,16 @@ class _Successors(Multiprocess):
             log.info("the configuration was read again", processes=replaced)
         else:
             log.error("the old configuration stays", reason=f"{len(before) - replaced} of {len(before)} did not start.")
+
+
+async def _see_secret(settings: Settings) -> None:
+    server = connect_server(settings.redis_url)
+    try:
+        await see_secret(server, settings.secret)
+    except FAILURES:
+        pass  # Redis is away: each process looks for itself when it is back.
+    finally:
+        await server.close()
 
 
 def serve_with_several(config: "uvicorn.Config", listening: socket.socket) -> None:

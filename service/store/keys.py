@@ -31,6 +31,7 @@ stands in no key.
 `leads:{FORM}:count`          hash: received, rejected, …, DEST:owed, DEST:delivered, …
 `leads:{FORM}:day:DAY`        hash: the same of what was received that day, "QUARTER:NAME", see shared/tally.lua
 `leads:forms`                 set: every form that was ever served
+`leads:secrets`               set: fingerprint of the LEADS_SECRET that people are recognised by here
 `leads:restored`              the id of the backup that was restored here
 `leads:proof:written`         written and deleted at once by whoever asks whether a write comes through
 `leads:wake`                  channel: the name of a destination that has something due now, or is open again

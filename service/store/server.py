@@ -17,6 +17,8 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.errors import CannotStart
+from service.lib.secret import Secret
+from service.lib.signature import fingerprint
 from service.store.batch import Argument, Batches
 from service.store.cipher import NO_KEY_GIVEN, NO_KEY_OPENS, WITNESS, Cipher, UnreadableError
 from service.store.connection import ANSWER_WITHIN_S, connect_beside, greet
@@ -42,6 +44,11 @@ SCHEMA_KEY = "leads:schema"
 MEASURE_CLOCK_EVERY_S = 60.0
 LOOK_EVERY_S = 2.0
 PROOF = "leads:proof:"
+SECRETS = "leads:secrets"
+NOT_THAT_ONE = (
+    "LEADS_SECRET is not the one that people are recognised by here: nobody who wrote before would be known, found or "
+    "erased. Set the one that was used until now; if it is lost, start once with `--another-secret`."
+)
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
 _DURABILITY = ("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
 CLOCK_STEPS_MS = 2
@@ -245,6 +252,24 @@ async def _settings(client: "Redis", connection: "Connection | None" = None) -> 
     except ResponseError:
         return None
     return {str(name): str(value) for name, value in settings.items()}
+
+
+async def see_secret(server: Server, secret: Secret) -> None:
+    """Raise CannotStart if whoever is kept on the server is recognised by another secret than ours."""
+    if await server.client.smembers(SECRETS) - {fingerprint(secret)}:
+        raise CannotStart(NOT_THAT_ONE)
+
+
+async def agree_on_secret(server: Server, secret: Secret, *, is_another: bool = False) -> None:
+    """See that ours is the secret of what is kept on the server, and remember there which one that is.
+
+    Raises CannotStart if it is not, unless `is_another`: then the one of before is given up.
+    """
+    if is_another:
+        await server.client.delete(SECRETS)
+    await see_secret(server, secret)
+    with contextlib.suppress(OutOfMemoryError):  # A full server must still deliver and free.
+        await server.client.sadd(SECRETS, fingerprint(secret))
 
 
 async def agree_on_keys(server: Server, cipher: Cipher) -> None:

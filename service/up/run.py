@@ -38,16 +38,12 @@ PROGRAM: Final = (sys.executable, "-m", "service")
 
 
 def run(
-    *,
-    port: int,
-    data: Path,
-    demo: bool,
-    config: Path | None,
-    environ: Mapping[str, str],
-    program: Sequence[str] = PROGRAM,
-) -> int:
+    *, port: int, data: Path, demo: bool, config: Path | None, environ: Mapping[str, str],
+    program: Sequence[str] = PROGRAM, more: Sequence[str] = (),
+) -> int:  # fmt: skip
     """Run an installation in `data` until SIGINT or SIGTERM; return the exit status, 0 after an orderly stop.
 
+    `more` are words for each of our own processes.
     `config` None means the demo's own with `demo`, else `LEADS_CONFIG`, else `leads.toml`. What cannot start is said
     in one sentence on standard error, status 1. Call it from the main thread: it takes the signals.
     """
@@ -72,20 +68,22 @@ def run(
             return _complain(CannotStart(f"The data folder {data} cannot be used: {error}."))
         ports = {"web": port, "desk": _free_port(port + DESK_BEYOND) if has_desk else 0}
         ports["worker"] = _free_port(port + WORKER_BEYOND)
-        parts = list(_parts(ports, environment, program))
+        parts = list(_parts(ports, environment, program, more))
         for part in reversed(parts):
             ending.callback(part.stop)
         watches = [Watch(server, time.monotonic()), *map(Watch, parts)]
         return _watch(watches, Welcome(ports, demo, Path(environment["LEADS_CONFIG"])), stop)
 
 
-def _parts(ports: Mapping[str, int], environment: Mapping[str, str], program: Sequence[str]) -> Iterator[Child]:
+def _parts(
+    ports: Mapping[str, int], environment: Mapping[str, str], program: Sequence[str], more: Sequence[str]
+) -> Iterator[Child]:
     """Yield our own processes, in the order in which they end."""
     if ports["desk"]:
-        words = [*program, "desk", "--host", HOST, "--port", str(ports["desk"])]
+        words = [*program, "desk", "--host", HOST, "--port", str(ports["desk"]), *more]
         yield Child("desk", words, environment)
-    yield Child("web", [*program, "serve", "--host", HOST, "--port", str(ports["web"])], environment)
-    yield Child("worker", [*program, "work", "--port", str(ports["worker"])], environment)
+    yield Child("web", [*program, "serve", "--host", HOST, "--port", str(ports["web"]), *more], environment)
+    yield Child("worker", [*program, "work", "--port", str(ports["worker"]), *more], environment)
 
 
 def prepare(data: Path, *, port: int, demo: bool, config: Path | None, environ: Mapping[str, str]) -> dict[str, str]:

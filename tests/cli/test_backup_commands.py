@@ -17,7 +17,7 @@ from service.up.embedded import Embedded
 
 KEY = "3q2+7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 SLOW = 'retry = ["2s", "2s", "2s", "2s", "2s", "2s", "2s", "2s", "2s", "2s"]'
-PASSES = (":slots", ":state", ":synced", "leads:restored", "leads:schema", "leads:forms")
+PASSES = (":slots", ":state", ":synced", "leads:restored", "leads:schema", "leads:forms", "leads:secrets")
 
 
 @pytest.fixture

@@ -100,17 +100,21 @@ def test_what_the_file_says_now_holds_after_sighup_and_a_mistake_changes_nothing
     assert post(web.port, "another", name="Asha", phone="8951047001").status == 200
 
 
-def test_a_secret_that_cannot_be_read_at_sighup_changes_nothing_either(here: Processes) -> None:
+def test_a_secret_that_cannot_be_read_or_is_another_at_sighup_changes_nothing_either(here: Processes) -> None:
     secret = here.folder / "secret"
     secret.write_text(here.environ.pop("LEADS_SECRET"), "utf-8")
     here.environ["LEADS_SECRET_FILE"] = str(secret)
     web = here.serve("--workers", "2")
     web.signal(signal.SIGHUP)
     until(lambda: replaced(web) == 1, 60, web.said)  # Now each of them has read the secret.
-    secret.rename(here.folder / "moved")
+    kept = secret.rename(here.folder / "moved")
     web.signal(signal.SIGHUP)
     until(lambda: web.ended() or web.lines("the old configuration stays"), 20, web.said)
     assert not web.ended(), web.said()
     assert "LEADS_SECRET_FILE" in web.lines("the old configuration stays")[0]["reason"]
+    secret.write_text(kept.read_text()[::-1], "utf-8")
+    web.signal(signal.SIGHUP)
+    until(lambda: web.ended() or len(web.lines("the old configuration stays")) == 2, 20, web.said)
+    assert "LEADS_SECRET is not the one" in web.lines("the old configuration stays")[1]["reason"]
     assert post(web.port, name="Asha", phone="8951047001").status == 200
     assert web.stop() == 0
