@@ -5,15 +5,19 @@ client library's own; what comes back is not unpacked. A private address is refu
 however it was spelled or looked up. Every failure is an `httpx.RequestError` whose cause is what happened.
 """
 
+import asyncio
 import contextlib
+import functools
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from service.destinations.failure import LoneCertificateError
@@ -21,6 +25,7 @@ from service.lib.network import is_public
 
 KEPT_IDLE_S: Final = 5.0
 LONGEST_LINE: Final = 64 * 1024
+_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _NO_ISSUER: Final = 20
 """OpenSSL's X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY."""
 _OF_ITS_OWN: Final = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
@@ -70,6 +75,18 @@ class _Handshake(ssl.SSLObject):
             raise
 
 
+class _Reading(ResponseHandler):
+    """Reads an answer head first, so that what is wrong behind a clean head in one piece with it does not unsay it."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came: the head by itself, if it ends here."""
+        head = _END_OF_HEAD.search(data)
+        end = head.end() if head else len(data)
+        super().data_received(data[:end])
+        if end < len(data):
+            super().data_received(data[end:])
+
+
 class Connections:
     """Connections to one destination, `most` at once; each is kept for the next request."""
 
@@ -103,11 +120,14 @@ class Connections:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:  # only where a loop runs can one be made
+            connector = aiohttp.TCPConnector(
+                limit=self._most, ssl=self._tls, use_dns_cache=False, keepalive_timeout=KEPT_IDLE_S,
+                socket_factory=socket_to if self._allow_private else socket_to_public,
+            )  # fmt: skip
+            handler = functools.partial(cast("type[ResponseHandler]", _Reading), loop=asyncio.get_running_loop())
+            connector._factory = handler  # noqa: SLF001 -- aiohttp 3.14 has no other way to see bytes before its parser
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._most, ssl=self._tls, use_dns_cache=False, keepalive_timeout=KEPT_IDLE_S,
-                    socket_factory=socket_to if self._allow_private else socket_to_public,
-                ),
+                connector=connector,
                 timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_within_s),
                 cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
                 skip_auto_headers=_OF_ITS_OWN, max_line_size=LONGEST_LINE, max_field_size=LONGEST_LINE,

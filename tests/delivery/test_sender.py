@@ -371,3 +371,37 @@ async def test_what_is_no_clean_http_is_about_the_setup_and_said_to_be_so(said: 
     failure = judge_failure(answer)
     assert failure.scope == "setup"
     assert failure.reason == "the CRM answered, but not in clean HTTP; it may have this lead all the same"
+
+
+LENGTH = b"Content-Length: 2\r\n\r\n"
+
+
+def says(*pieces: bytes) -> Talk:
+    """Say this, each piece by itself, and leave."""
+
+    async def talk(writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    return talk
+
+
+@pytest.mark.parametrize("in_one_piece", [True, False])
+@pytest.mark.parametrize(
+    ("head", "rest", "text"),
+    [
+        (b"HTTP/1.1 422 No\r\n" + LENGTH, b"{}<!-- 12 ms -->", "{}"),
+        (b"HTTP/1.1 422 No\n" + LENGTH.replace(b"\r", b""), b"{}<!-- 12 ms -->", "{}"),
+        (b"HTTP/1.1 204 No Content\r\n" + LENGTH, b"{}", ""),
+        (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"2\r\n{}\r\nnone\r\n", "{}"),
+    ],
+)
+async def test_what_is_wrong_behind_a_clean_head_does_not_unsay_the_status(
+    head: bytes, rest: bytes, text: str, *, in_one_piece: bool
+) -> None:
+    async with server_that(says(head + rest) if in_one_piece else says(head, rest)) as url:
+        answer = await send(url)
+    assert isinstance(answer, Response)
+    assert (answer.status, answer.text) == (int(head[9:12]), text)
