@@ -24,7 +24,9 @@ _PROVIDERS: Final = {
     "yahoo": "yaho yahooo yahho yhaoo yhoo yaoo yahu yahoi",
     "outlook": "outlok outloo outlool outllook outlokk oulook outook outlock",
     "hotmail": "hotmial hotmal hotmai hotmil hotmaill hotmali hotamil homail hitmail hotnail",
-    "rediffmail": "rediffmai redifmail reddifmail reddiffmail rediffmial rediffmal rediffmil rediffmaill rediffmali",
+    "rediffmail": "rediffmai redffmail redifmail reddifmail reddiffmail rediffmial rediffmal rediffmil rediffmaill"
+    " rediffmali",
+    "protonmail": "protonmial protonmai protonmal protomail protonmaill protonnmail",
     "icloud": "iclod icoud iclould icloude iclud icluod iclooud",
 }
 _PROVIDER_OF: Final = {slip: right for right, slips in _PROVIDERS.items() for slip in (right, *slips.split())}
@@ -49,11 +51,16 @@ _COM: Final = frozenset(
         "comn",
     }
 )
+# Endings that nobody has, for ".com", whatever stands before them.
+_NO_ENDINGS: Final = frozenset({"con", "cmo", "comm", "coom", "comn", "ocm", "vom", "xom", "cpm"})
+# Slips of an ending of two names, for what it was meant to be.
+_LOCAL_SLIPS: Final = dict.fromkeys(("co.inn", "co.i", "con.in", "c.in", "coin", "co.im", "co.on", "cp.in"), "co.in")
 # Google gives no mailboxes under these.
 _GMAIL_ENDINGS: Final = frozenset({"in", "co.in", "net", "org", "co.uk"})
 # Right endings beside ".com", so that yaho.co.in is seen to be yahoo.co.in.
 _LOCAL_ENDINGS: Final = frozenset({"in", "co.in", "co.uk"})
 
+_NAMED: Final = re.compile(r"[^<>@]*<([^<>]+)>\s*")
 _AROUND: Final = " \t\r\n<>()[]\"'.,;:"
 
 
@@ -113,7 +120,9 @@ def _respell(local: str, domain: str) -> str | None:
         name = name.removesuffix("com")
     right = _PROVIDER_OF.get(name)
     if right is None:
-        return None
+        before, _, last = domain.lower().rpartition(".")
+        return f"{local}@{before}.com" if before and last in _NO_ENDINGS else None
+    ending = _LOCAL_SLIPS.get(ending, ending)
     if ending in _COM or not ending or (right == "gmail" and ending in _GMAIL_ENDINGS):
         ending = "com"
     elif ending not in _LOCAL_ENDINGS:
@@ -124,7 +133,8 @@ def _respell(local: str, domain: str) -> str | None:
 
 def _tidy(text: str) -> str:
     """Take away what slips into an address on the way: commas for dots, blanks, doubled signs, a bracket."""
-    plain = normalise("NFKC", text).strip(_AROUND).removeprefix("mailto:")
+    named = _NAMED.fullmatch(text)
+    plain = normalise("NFKC", named[1] if named else text).strip(_AROUND).removeprefix("mailto:")
     plain = re.sub(r"@[@\s]*", "@", re.sub(r"\s+", "", plain))
     local, at, domain = plain.rpartition("@")
     return f"{local.strip('.')}{at}{re.sub('[.,;]+', '.', domain).strip('.')}"

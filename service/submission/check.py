@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from service.fields.choices import choice_of
+from service.fields.phone_country import is_calling_code
 from service.fields.types import TYPES, Given
+from service.fields.words import is_none, is_of_script
 from service.lib.text import JOINERS, clean, cut, without_format
 from service.lib.times import timestamp
 from service.model.form import MAX_LENGTH, Field, Form
@@ -19,9 +22,6 @@ from service.submission.field_match import Match, Matched, match
 from service.submission.form_data import Posted
 
 MAX_NAME: Final = 200
-_NOTHING: Final = frozenset(
-    {"-", "--", "---", ".", "na", "n/a", "n.a.", "none", "nil", "no", "null", "not available", "no email"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _fields(form: Form, posted: Posted, matched: Matched, *, lenient: bool) -> t
 
 def _answer(form: Form, field: Field, found: Match | None, posted: Posted, *, lenient: bool) -> Answer | Problem | None:
     text = clean(found.text, multiline=field.multiline) if found else ""
-    if found is None or not text or _says_nothing(field, text):
+    if found is None or not text or _says_nothing(field, found, text):
         return _missing(form, field, found) if field.required else None
     given = Given(
         form,
@@ -109,9 +109,19 @@ def check_field(form: Form, posted: Posted, matched: Matched, name: str) -> Answ
     return _answer(form, form.fields[name], matched.fields.get(name), posted, lenient=False)
 
 
-def _says_nothing(field: Field, text: str) -> bool:
-    """Tell whether an optional address or number is a word for none."""
-    return not field.required and field.type in {"email", "phone"} and text.casefold() in _NOTHING
+def _says_nothing(field: Field, found: Match, text: str) -> bool:
+    """Tell whether an optional field was given a word for none, or an empty widget's calling code."""
+    if field.required or field.type == "text":
+        return False
+    match field.type:
+        case "boolean":
+            return is_of_script(found.texts or (text,))
+        case "choice" | "choices":
+            return not field.other and is_none(text) and choice_of(field, text) is None
+        case "phone":
+            return is_none(text) or is_calling_code(text)
+        case _:
+            return is_none(text)
 
 
 def _missing(form: Form, field: Field, found: Match | None) -> Problem:

@@ -9,7 +9,7 @@ Where no number and no address stands outside, the names inside the wrapper that
 
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from service.fields.field_name import INDEX, SIGNS, Names, Rank, meaning, names_of, parts_of
@@ -81,11 +81,11 @@ def match(form: Form, posted: Posted) -> Matched:
     read: set[str] = set()
     for name, field in form.fields.items():
         if name in found:
-            best = _best(found[name])
+            best = _box(found[name]) if field.type == "boolean" else _best(found[name])
             beside = _Beside(posted, extra, read, inner, form.fields)
             chosen = _phone(field, best, found[name], beside) if field.type == "phone" else best
             fields[name] = _shown(chosen, found[name])
-            extra |= _left(chosen.text, best.text, found[name])
+            extra |= _left(chosen.text, best.text, found[name]) if field.type != "boolean" else {}
     _take_replyto(form, posted, fields, extra)
     return Matched(fields, {**extra, **posted.beside}, frozenset(read))
 
@@ -142,6 +142,12 @@ def _best(found: list[_Found]) -> _Found:
     visible = _visible(found)
     ranked = sorted(found, key=lambda one: (_is_of_another(one, visible), one.rank))
     return next((one for one in ranked if not is_blank(one.text)), ranked[-1])
+
+
+def _box(found: list[_Found]) -> _Found:
+    """Return a box with the values of all its names: any of them may tick it."""
+    best = _best(found)
+    return replace(best, texts=tuple(text for one in found for text in one.texts))
 
 
 def _shown(chosen: "_Found | _Number", found: list[_Found]) -> Match:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
+from service.fields.words import ticks
 from service.lib.secret import unshown
 from service.model.form import fold
 from service.model.lead import CLICK_IDS, UTM
@@ -151,4 +152,6 @@ def _join(texts: list[str]) -> str:
 
 def _carries_words(text: str) -> bool:
     """Tell whether somebody may have written a text: a token, a number or a switch of a program says nothing."""
-    return any(piece.isalpha() and len(piece) > 1 for piece in re.split(r"[\s.,;:!?'\"()/@-]+", text.strip()))
+    return ticks(text) is None and any(
+        piece.isalpha() and len(piece) > 1 for piece in re.split(r"[\s.,;:!?'\"()/@-]+", text.strip())
+    )

@@ -97,6 +97,9 @@ def test_254_characters_are_an_address_and_255_are_not() -> None:
         ("rediffmai.com", "rediffmail.com"),
         ("redifmail.com", "rediffmail.com"),
         ("iclould.com", "icloud.com"),
+        ("protonmial.com", "protonmail.com"),
+        ("yahoo.co.inn", "yahoo.co.in"),
+        ("clinic.example.con", "clinic.example.com"),
     ],
 )
 def test_a_domain_that_looks_mistyped_is_accepted_with_a_suggestion(domain: str, meant: str) -> None:

@@ -226,11 +226,35 @@ def test_the_same_value_twice_is_one(raw: str) -> None:
 
 @pytest.mark.parametrize(
     ("values", "is_ticked"),
-    [("true,false", True), ("false,true", True), ("0,1", True), ("on", True), ("no", False), ("false,false", False)],
+    [
+        ("Y", True),
+        ("I agree to the terms", True),
+        ("accepted", True),
+        ("हाँ", True),
+        ("on,", True),
+        ("N", False),
+        ("I do not agree", False),
+        ("true,false", True),
+        ("false,true", True),
+        ("0,1", True),
+        ("on", True),
+        ("no", False),
+        ("false,false", False),
+    ],
 )
 def test_a_box_is_ticked_if_any_of_its_values_says_so(values: str, is_ticked: bool) -> None:
     raw = "&".join(f"ok={value}" for value in values.split(","))
+    assert said(f"phone=8951047001&{raw.replace('ok=', 'ok[]=')}").fields["ok"].value is is_ticked
     assert said(f"phone=8951047001&{raw}").fields["ok"].value is is_ticked
+
+
+def test_a_box_is_ticked_under_any_of_its_names_and_a_mark_of_spring_ticks_none() -> None:
+    form = replace(FORM, fields={**FORM.fields, "ok": Field("ok", "boolean", aliases=("agree",))})
+    content = said("phone=8951047001&ok=0&agree=yes", form)
+    assert (content.fields["ok"].value, content.extra) == (True, {})
+    content = said("phone=8951047001&_ok=on&_captcha=false", form)
+    assert ("ok" in content.fields, content.extra) == (False, {})
+    assert told("phone=8951047001&ok=maybe") == [("ok", "NOT_A_CHOICE")]
 
 
 @pytest.mark.parametrize("raw", ["", "&ok=", "&ok=false", "&ok=no&ok=no"])
@@ -252,12 +276,54 @@ def test_names_that_carry_words_are_kept_and_those_of_programs_are_not() -> None
     assert said(raw).extra == {"_subject": "Website enquiry"}
 
 
-@pytest.mark.parametrize("nothing", ["na", "N/A", "-", "none", "None", "no email", "nil"])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        "na",
+        "N/A",
+        "-",
+        "none",
+        "None",
+        "no email",
+        "nil",
+        "NA.",
+        "—",
+        "Not Applicable",
+        "don't have",
+        "no mail id",
+        "नहीं",
+    ],
+)
 def test_a_word_for_none_is_none(nothing: str) -> None:
     assert "email" not in said(f"phone=8951047001&email={nothing}").fields
     assert "phone" not in said(f"email=a%40example.com&phone={nothing}").fields
     required = replace(FORM, fields={**FORM.fields, "email": Field("email", "email", required=True)})
     assert told(f"phone=8951047001&email={nothing}", required)[0][0] == "email"
+
+
+@pytest.mark.parametrize("nothing", ["null", "undefined", "NaN", "[object Object]"])
+def test_what_a_script_sends_for_nothing_is_none_but_may_be_a_text(nothing: str) -> None:
+    fields = {**FORM.fields, "age": Field("age", "number"), "day": Field("day", "date")}
+    raw = "&".join(f"{name}={nothing}" for name in ("email", "branch", "ok", "age", "day", "name"))
+    given = said(f"phone=8951047001&{raw}", replace(FORM, fields=fields)).fields
+    assert {name: answer.value for name, answer in given.items()} == {"phone": "+918951047001", "name": nothing}
+
+
+@pytest.mark.parametrize("empty", ["%2B91", "91", "%2B", "(___)+___-____", "%2B91+"])
+def test_the_code_of_a_widget_that_was_left_empty_is_no_number(empty: str) -> None:
+    assert "phone" not in said(f"email=a%40example.com&phone={empty}").fields
+    required = replace(FORM, fields={**FORM.fields, "phone": Field("phone", "phone", required=True)})
+    assert told(f"email=a%40example.com&phone={empty}", required)[0][0] == "phone"
+
+
+def test_a_choice_may_be_called_none() -> None:
+    branch = Field("branch", "choice", choices=("None", "Bangalore"))
+    assert (
+        said("phone=8951047001&branch=none", replace(FORM, fields={**FORM.fields, "branch": branch}))
+        .fields["branch"]
+        .value
+        == "None"
+    )
 
 
 def test_a_field_may_keep_what_is_wrong_and_a_choice_what_is_other() -> None:
@@ -301,3 +367,9 @@ def test_a_slip_of_a_valid_address_is_taken_and_is_not_disposable(slip: str) -> 
     assert isinstance(checked, Checked)
     assert checked.content.fields["email"].flags == ("typo",)
     assert "disposable" not in checked.signals
+
+
+def test_of_several_blanks_in_an_address_nobody_knows_the_mailbox() -> None:
+    problems = read("phone=8951047001&email=a+b+c%40example.com")
+    assert isinstance(problems, Problems)
+    assert [problem.suggestion for problem in problems.items] == [None]

@@ -276,7 +276,7 @@ def test_a_number_is_exact(text: str, number: float) -> None:
     ],
 )
 def test_what_is_no_exact_number_is_refused(text: str) -> None:
-    assert problem_of(Field("n", "number"), text).code is Code.TYPE_NUMERIC
+    assert problem_of(Field("n", "number", required=True), text).code is Code.TYPE_NUMERIC
 
 
 @pytest.mark.parametrize(
