@@ -4,13 +4,16 @@ Invariant: a failure says only whether, when and for whom to try again. Nothing 
 A reason is for the person on call: our own words, never the destination's, which may echo what a visitor typed.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
+from service.lib.network import host_of
 from service.lib.secret import unshown
 
 Scope = Literal["delivery", "load", "setup", "fault"]
@@ -59,6 +62,8 @@ Outcome = Delivered | Retry | Rejected
 
 EXCERPT: Final = 500
 LONGEST_RETRY_AFTER: Final = 3_600_000
+_SECONDS: Final = re.compile(r"([0-9]+)(?:\.([0-9]*))?")
+"""Whole ones by RFC 9110; some servers write `3.0`."""
 
 _MEANINGS: Final[Mapping[int, tuple[Scope, str]]] = MappingProxyType(
     {
@@ -111,21 +116,39 @@ def judge(
     if status in retried:
         scope: Scope = "load" if _MEANINGS.get(status, ("delivery",))[0] == "load" else "delivery"
         return _retry(status, excerpt, (scope, "this destination means a later try by it"), retry_after(headers, now))
-    return _judge_by_standard(status, excerpt, retry_after(headers, now))
+    return _judge_by_standard(status, excerpt, retry_after(headers, now), _redirected(headers))
 
 
-def _judge_by_standard(status: int, excerpt: str, after: int | None) -> Outcome:
+def _judge_by_standard(status: int, excerpt: str, after: int | None, redirected: str) -> Outcome:
     if status in _MEANINGS:
         return _retry(status, excerpt, _MEANINGS[status], after)
     match status // 100:
         case 2:
             return Delivered(status, excerpt[:EXCERPT])
         case 3:
-            return _retry(status, excerpt, ("setup", "it sends us to another address, and we do not follow"), after)
+            return _retry(status, excerpt, ("setup", f"it sends us to {redirected}, and we do not follow"), after)
         case 1 | 4:
             return _reject(status, excerpt, _REFUSALS.get(status, "it refuses this lead"))
         case _:
             return _retry(status, excerpt, ("delivery", "something is wrong on its side"), after)
+
+
+def _redirected(headers: Mapping[str, str]) -> str:
+    """Name where a redirect leads: its origin alone, since what stands behind it may hold a secret of our address."""
+    location = next((value.strip() for name, value in headers.items() if name.lower() == "location"), "")
+    try:
+        parts = urlsplit(location)
+        host, port = host_of(parts), parts.port
+    except ValueError:
+        return "an address that is none"
+    if not location:
+        return "another address"
+    if not parts.scheme and not parts.netloc:
+        return "another path of the same host"
+    if parts.scheme not in {"http", "https", ""} or not host:
+        return "an address that is none"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}{':' if parts.scheme else ''}//{shown}{f':{port}' if port else ''}"
 
 
 def _retry(status: int, excerpt: str, meaning: tuple[Scope, str], after: int | None) -> Retry:
@@ -143,14 +166,16 @@ def retry_after(headers: Mapping[str, str], now: int) -> int | None:
     At most an hour from `now`. None where there is none, it cannot be read, or it asks for no pause.
     """
     text = next((value.strip() for name, value in headers.items() if name.lower() == "retry-after"), "")
-    asked = now + _seconds(text) * 1000 if text.isascii() and text.isdigit() else _date(text)
+    seconds = _SECONDS.fullmatch(text)
+    asked = now + _seconds(seconds[1], seconds[2] or "") * 1000 if seconds else _date(text)
     if asked is None or asked <= now:
         return None
     return min(asked, now + LONGEST_RETRY_AFTER)
 
 
-def _seconds(digits: str) -> int:
-    return int(digits.lstrip("0")[:6] or "0")  # a longer one is capped anyway; int() refuses 5,000 digits
+def _seconds(digits: str, fraction: str) -> int:
+    whole = int(digits.lstrip("0")[:6] or "0")  # a longer one is capped anyway; int() refuses 5,000 digits
+    return whole + bool(fraction.strip("0"))
 
 
 def _date(text: str) -> int | None:

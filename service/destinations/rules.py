@@ -3,6 +3,7 @@
 Invariant: pure. The first rule that fits decides; a rule that cannot be read against an answer does not fit.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -24,6 +25,9 @@ _WORDS: Final[Mapping[Meaning, str]] = {
     "setup": "what it says is about our setup there, not about this lead",
     "load": "what it says asks us to send more slowly",
 }
+
+_SAYS_WHY: Final = re.compile(r"location|www-authenticate|error|exception|reason|message|detail|warning|problem")
+_LONGEST_HEADER: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,18 @@ def judge_by(rule: Rule, answer: Response, now: int) -> Outcome:
             return Retry(reason, after, "delivery", status, excerpt)
         case _:
             return Retry(reason, after, rule.means, status, excerpt)
+
+
+def words_of(answer: Response, rule: Rule | None) -> str:
+    """Return what an answer says to people: of a failure the headers that say why, that of its rule, and its text."""
+    is_failure = answer.status not in range(200, 300)
+    decided_by = rule.path.lower() if rule and rule.place == "header" else None
+    said = [
+        f"{name}: {value.strip()[:_LONGEST_HEADER]}\n"
+        for name, value in answer.headers.items()
+        if value.strip() and (name.lower() == decided_by or (is_failure and _SAYS_WHY.search(name.lower())))
+    ]
+    return "".join(said) + answer.text
 
 
 def header(headers: Mapping[str, str], name: str) -> str | None:

@@ -6,9 +6,9 @@ Source of the headers: https://github.com/standard-webhooks/standard-webhooks
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -16,8 +16,8 @@ from service import __version__
 from service.destinations import outcome
 from service.destinations.destination import Conversation
 from service.destinations.envelope import envelope, erasure, flat, values
-from service.destinations.outcome import Outcome, Rejected
-from service.destinations.rules import Response, Rule, first_that_fits, judge_by
+from service.destinations.outcome import Delivered, Outcome, Rejected
+from service.destinations.rules import Response, Rule, first_that_fits, judge_by, words_of
 from service.destinations.template import (
     Absent,
     LacksError,
@@ -46,6 +46,8 @@ RETRY: Final = (
 )  # fmt: skip
 Method = Literal["POST", "PUT", "PATCH"]
 METHODS: Final[tuple[Method, ...]] = ("POST", "PUT", "PATCH")
+_SHORTEST_SECRET: Final = 4
+"""What is shorter stands in any text by chance."""
 _UNSENDABLE: Final = re.compile(r"[^ -~]+")
 _TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
@@ -123,10 +125,18 @@ class Webhook:
         return "\n".join([*lines, self._pretty(self._render(delivery, _mask))])
 
     def judge(self, answer: Response, now: int) -> Outcome:
-        """Return what an answer means here: by its rules, by its lists, by what statuses commonly mean."""
+        """Return what an answer means here: by its rules, by its lists, by what statuses commonly mean.
+
+        What is told of it shows no secret of ours that it repeats.
+        """
         rule = first_that_fits(self.rules, answer)
-        if rule is not None:
-            return judge_by(rule, answer, now)
+        judged = self._judge_by_status(answer, now) if rule is None else judge_by(rule, answer, now)
+        words = self._unsecret(words_of(answer, rule))[: outcome.EXCERPT]
+        if isinstance(judged, Delivered):
+            return replace(judged, excerpt=words if judged.excerpt else "")
+        return replace(judged, reason=self._unsecret(judged.reason), excerpt=words)
+
+    def _judge_by_status(self, answer: Response, now: int) -> Outcome:
         return outcome.judge(
             answer.status,
             answer.headers,
@@ -161,8 +171,22 @@ class Webhook:
 
     @property
     def _proves_itself(self) -> bool:
-        texts = [self.url, *self.headers.values(), *(text.parts for text in nodes_of(self.body or ()))]
-        return bool(self.secrets) or any(isinstance(part, Secret) for text in texts for part in text)
+        return any(self._secrets())
+
+    def _secrets(self) -> Iterator[Secret]:
+        yield from self.secrets
+        for text in (self.url, *self.headers.values(), *(text.parts for text in nodes_of(self.body or ()))):
+            yield from (part for part in text if isinstance(part, Secret))
+
+    def _unsecret(self, text: str) -> str:
+        """Return what a CRM said with `***` where it repeats a secret of this destination."""
+        said = {secret.reveal() for secret in self._secrets()}
+        # What stands behind the host of an address that is secret as a whole may come back by itself.
+        said |= {part for one in said for part in one.partition("://")[2].partition("/")[2].split("?")}
+        said |= {unquote(one) for one in said} | {quote(one, safe="") for one in said}
+        for one in sorted((one for one in said if len(one) >= _SHORTEST_SECRET), key=len, reverse=True):
+            text = text.replace(one, MASK)
+        return text
 
     def _headers(
         self, delivery: Delivery, content: bytes | None, now: int, show: Callable[[Secret], str]

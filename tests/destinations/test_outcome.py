@@ -64,6 +64,27 @@ def test_what_a_destination_means_differently_comes_first(status: int, expected:
     assert not isinstance(outcome, Retry) or outcome.scope == "delivery"
 
 
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://www.crm.example.com/hooks/leads?key=k-3f9a", "https://www.crm.example.com"),
+        ("http://user:k-3f9a@[2001:DB8::1]:8080/", "http://[2001:db8::1]:8080"),
+        ("//crm.example.com/k-3f9a", "//crm.example.com"),
+        ("/hooks/k-3f9a/", "another path of the same host"),
+        ("mailto:asha@example.com", "an address that is none"),
+        ("https://<k-3f9a>/", "an address that is none"),
+        ("ftp://crm.example.com/", "an address that is none"),
+        ("http://crm.example.com:k-3f9a/", "an address that is none"),
+        ("http://[k-3f9a/", "an address that is none"),
+        ("", "another address"),
+    ],
+)
+def test_where_a_redirect_leads_is_named_and_nothing_that_may_be_secret(location: str, named: str) -> None:
+    outcome = judge(308, httpx.Headers({"location": location}), "", now=NOW)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason == f"the CRM answered 308: it sends us to {named}, and we do not follow"
+
+
 def test_a_429_that_a_destination_lists_still_speaks_for_all() -> None:
     outcome = judge(429, {}, "", retried={429}, now=NOW)
     assert isinstance(outcome, Retry)
@@ -85,9 +106,15 @@ def test_a_429_that_a_destination_lists_still_speaks_for_all() -> None:
         ("Mon, 21 Sep 2026 14:14:50 -0000", NOW + 90_000),
         ("Mon, 21 Sep 2026 19:44:50 +0530", NOW + 90_000),
         (formatdate(NOW / 1000 - 90, usegmt=True), None),
+        ("3.0", NOW + 3_000),
+        ("3.", NOW + 3_000),
+        ("1.5", NOW + 2_000),
+        ("9" * 5_000 + ".5", NOW + HOUR),
         ("0", None),
+        ("0.0", None),
         ("-5", None),
-        ("1.5", None),
+        (".5", None),
+        ("1.5.2", None),
         ("soon", None),
         ("", None),
         ("٣", None),

@@ -20,7 +20,7 @@ from service.destinations import envelope, rules
 from service.destinations.outcome import Delivered, Rejected, Retry
 from service.destinations.template import fill_table
 from service.destinations.webhook import USER_AGENT, Webhook
-from service.lib.secret import Secret, Text
+from service.lib.secret import MASK, Secret, Text
 from service.lib.times import timestamp
 from service.model.lead import Answer, Content, Delivery, Lead, Phone, Source
 
@@ -418,3 +418,60 @@ def test_a_line_end_in_a_secret_of_the_environment_is_refused_and_not_repeated(v
         found = parse(text, {"KEY": value}, lambda _: "")
         assert isinstance(found, Mistakes)
         assert not any(value in each.message or "Injected" in each.message for each in found.items)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "text", "kept"),
+    [
+        (403, {"X-Error-Message": " no such team "}, "", "X-Error-Message: no such team\n"),
+        (401, {"WWW-Authenticate": "Bearer error=old"}, "no", "WWW-Authenticate: Bearer error=old\nno"),
+        (302, {"Location": "https://login.example.com/?from=a"}, "", "Location: https://login.example.com/?from=a\n"),
+        (400, {"Date": "today", "Error": "", "X-Reason": "r" * 999}, "no", f"X-Reason: {'r' * 200}\nno"),
+        (200, {"Warning": "110"}, "ok", "ok"),
+        (500, {"Server": "nginx"}, "x" * 999, "x" * 500),
+    ],
+)
+def test_a_reason_that_stands_in_a_header_is_kept(status: int, headers: dict[str, str], text: str, kept: str) -> None:
+    judged = from_file("").judge(rules.Response(status, headers, text), NOW)
+    assert judged.excerpt == kept
+
+
+def test_the_header_that_a_rule_goes_by_is_kept() -> None:
+    webhook = from_file('rules = [{ header = "Is-Processed", has = "no:", means = "rejected" }]')
+    judged = webhook.judge(rules.Response(200, {"is-processed": "no: the owner is gone"}, "ok"), NOW)
+    assert isinstance(judged, Rejected)
+    assert judged.excerpt == "is-processed: no: the owner is gone\nok"
+
+
+@pytest.mark.parametrize("status", [200, 302, 401, 422])
+def test_a_secret_of_ours_that_an_answer_repeats_is_not_kept(status: int) -> None:
+    lines = """
+        url = "https://crm.example.com/$PLACE"
+        secret = "$SIGNS"
+        headers = { Authorization = "Bearer $KEY" }
+        body = { id = "{id}", token = "$TOKEN" }
+        """
+    signs = "whsec_" + "QUJD" * 10
+    webhook = from_file(lines, PLACE="p&3f9a", SIGNS=signs, KEY="k-3f9a", TOKEN="t-3f9a")
+    text = f"{'.' * 480}/p%263f9a /p&3f9a {signs} Bearer k-3f9a t-3f9a"
+    for shown in (text, text[400:]):
+        answer = rules.Response(status, {"Location": "https://crm.example.com/p%263f9a/"}, shown)
+        judged = webhook.judge(answer, NOW)
+        assert "3f9a" not in judged.excerpt
+        assert "QUJD" not in judged.excerpt
+        assert MASK in judged.excerpt
+        assert isinstance(judged, Delivered) or "3f9a" not in judged.reason
+
+
+def test_a_host_that_is_secret_is_not_named_where_it_redirects_to_itself() -> None:
+    webhook = from_file('url = "http://$HOST/hooks"', HOST="h-3f9a.example.com")
+    answer = rules.Response(301, {"Location": "https://h-3f9a.example.com/hooks"}, "")
+    judged = webhook.judge(answer, NOW)
+    assert isinstance(judged, Retry)
+    assert judged.reason == "the CRM answered 301: it sends us to https://***, and we do not follow"
+
+
+def test_a_part_of_a_secret_address_that_an_answer_repeats_is_not_kept() -> None:
+    webhook = from_file('url = "$URL"', URL="https://hooks.example.com/T0/B0-3f9a?sig=k-3f9a")
+    answer = rules.Response(301, {"Location": "/T0/B0-3f9a/"}, "sig=k-3f9a is old")
+    assert webhook.judge(answer, NOW).excerpt == "Location: /***/\n*** is old"
