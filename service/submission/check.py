@@ -119,7 +119,7 @@ def _says_nothing(field: Field, found: Match, text: str) -> bool:
         case "choice" | "choices":
             return not field.other and is_none(text) and choice_of(field, text) is None
         case "phone":
-            return is_none(text) or is_calling_code(text)
+            return is_none(text) or (len(text) > 1 and is_calling_code(text))
         case _:
             return is_none(text)
 
