@@ -270,6 +270,8 @@ def _spells_out(full: str, typed: str) -> bool:
 
 def _lacks_plus(full: str, typed: str) -> bool:
     """Tell whether `full` is the number that was typed behind its country code, but for the plus."""
+    if full.strip().startswith("+"):
+        return False
     code = _digits(full).removesuffix(_digits(typed).lstrip("0"))
     return is_calling_code(f"+{code}") and _spells_out(f"+{full.strip()}", typed)
 

@@ -93,6 +93,13 @@ def test_a_number_is_read_as_it_was_meant(raw: str, e164: str) -> None:
     assert said(raw).fields["phone"].value == e164
 
 
+def test_a_full_number_is_kept_as_it_came() -> None:
+    for full in ("%2B918951047001", "918951047001"):
+        phone = said(f"phone=89510+47001&phone_full={full}").fields["phone"].phone
+        assert phone is not None
+        assert phone.raw == "+918951047001"
+
+
 @pytest.mark.parametrize(
     "raw", ["phone=98450+12345&country=GB", "phone=4155552671&country_code=%2B44", "phone=12345&country=IN"]
 )

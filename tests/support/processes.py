@@ -129,7 +129,8 @@ class Process:
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         """Return the lines of its JSON log, of one kind or all."""
-        told = [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
+        whole = self.said().splitlines(keepends=True)  # the last one may be half there yet
+        told = [json.loads(line) for line in whole if line.startswith("{") and line.endswith("\n")]
         return [line for line in told if event in ("", line["event"])]
 
     def wait_ready(self, path: str = "/healthz") -> Self:
