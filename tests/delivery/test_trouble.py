@@ -82,6 +82,7 @@ async def test_a_pause_and_the_dead_are_told_with_what_to_do(redis_url: str) -> 
                 await shop.settled()
                 crm.answer(401)
                 await shop.submit(name="Ravi", phone="089510 47002")
+                await shop.submit(name="Meera", phone="089510 47003")
                 await until(lambda: shop.events("destination paused"))
             [paused, dead] = [each for each in (await look(shop))[1] if each.code != "NO_WORKER"]
     assert paused.code == "PAUSED"
