@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from service.config.answers import read_rules, read_statuses
 from service.config.body import Reach, Words
@@ -31,6 +31,7 @@ _UNSET: Final = "unset"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
 _CONTENT_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]+(; ?charset=[a-zA-Z0-9-]+)?")
+_MAY_STAND_IN_A_PATH: Final = "/:@"
 _URL: Final = re.compile(r"[!-~\u00a1-\U0010ffff]{1,2000}")
 _FORMATS: Final[tuple[Literal["json", "form"], ...]] = ("json", "form")
 _DEFAULT: Final = Webhook("", ())
@@ -95,11 +96,26 @@ def _url(keys: Table, words: Words) -> Pattern:
     written = keys.need("url", lambda value: value, missing, "the address that takes the leads")
     if written is missing:
         return ()
-    url = words.line(written, "url")
+    url = _in_place(words.line(written, "url"))
     if isinstance(written, str) and _is_whole(written, url) and (problem := _problem_of_url(url)):
         keys.add(problem, "url")
         return ()
     return url
+
+
+def _in_place(url: Pattern) -> Pattern:
+    """Return an address whose secrets behind the host are percent-encoded, so that they stay what they are.
+
+    One that begins the address, or is part of its host, is taken as it is.
+    """
+    parts: list[str | Secret | Placeholder] = []
+    for part in url:
+        _, is_address, behind = _example(tuple(parts), "a").partition("://")
+        if isinstance(part, Secret) and is_address and "/" in behind:
+            parts.append(Secret(quote(part.reveal(), safe="" if "?" in behind else _MAY_STAND_IN_A_PATH)))
+        else:
+            parts.append(part)
+    return tuple(parts)
 
 
 def _is_whole(written: str, line: Pattern) -> bool:

@@ -1,11 +1,15 @@
 """The outgoing HTTP: sends one request, reads the beginning of the answer, keeps to a deadline.
 
-Invariant: knows no CRM and decides nothing: an answer comes back as it was, a failure as the exception it was.
-No redirects, no proxy from the environment, certificates checked, private addresses only where allowed.
+Invariant: knows no CRM and decides nothing: an answer comes back as it was, but unpacked, a failure as the exception
+that it was. No redirects, no proxy from the environment, certificates checked, private addresses only where allowed.
 """
 
 import asyncio
-from typing import Self
+import contextlib
+import zlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Self
 
 import aiohttp
 import httpx
@@ -14,6 +18,8 @@ from service.delivery.connections import Connections, failures_in_httpx_words
 from service.destinations.rules import Response
 
 READ_AT_MOST = 64 * 1024
+_WINDOWS: Final[Mapping[str, Sequence[int]]] = MappingProxyType({"gzip": (47,), "x-gzip": (47,), "deflate": (47, -15)})
+"""How zlib is to read a coding of RFC 9110: with any header; `deflate` also without one, as some servers send it."""
 
 
 class Sender:
@@ -50,8 +56,9 @@ class Sender:
         finally:
             if answered is not None:
                 answered.release()  # One that was not read to its end is closed by it.
-        text = bytes(body[:READ_AT_MOST]).decode("utf-8", "replace")
-        return Response(answered.status, httpx.Headers(answered.raw_headers), text)
+        headers = httpx.Headers(answered.raw_headers)
+        read = _unpacked(bytes(body[:READ_AT_MOST]), headers.get("content-encoding", ""))
+        return Response(answered.status, headers, read.decode("utf-8", "replace"))
 
 
 async def _read_beginning(answered: aiohttp.ClientResponse, body: bytearray) -> None:
@@ -60,3 +67,14 @@ async def _read_beginning(answered: aiohttp.ClientResponse, body: bytearray) -> 
             body += chunk
             if len(body) >= READ_AT_MOST:
                 return
+
+
+def _unpacked(body: bytes, coding: str) -> bytes:
+    """Return the beginning of a body that was compressed, though we asked for none that is; else the body as it came.
+
+    However little it is packed into, no more than `READ_AT_MOST` comes out.
+    """
+    for bits in _WINDOWS.get(coding.strip().lower(), ()):
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(bits).decompress(body, READ_AT_MOST)
+    return body

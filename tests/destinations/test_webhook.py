@@ -475,3 +475,21 @@ def test_a_part_of_a_secret_address_that_an_answer_repeats_is_not_kept() -> None
     webhook = from_file('url = "$URL"', URL="https://hooks.example.com/T0/B0-3f9a?sig=k-3f9a")
     answer = rules.Response(301, {"Location": "/T0/B0-3f9a/"}, "sig=k-3f9a is old")
     assert webhook.judge(answer, NOW).excerpt == "Location: /***/\n*** is old"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "sent"),
+    [
+        ("https://crm.example.com/h?key=$KEY&b=2", {"KEY": "k#1&b=/%41 é"}, "/h?key=k%231%26b%3D%2F%2541%20%C3%A9&b=2"),
+        ("https://crm.example.com/h/$KEY/in", {"KEY": "k#1?x=%"}, "/h/k%231%3Fx%3D%25/in"),
+        ("https://crm.example.com/bot$KEY/in", {"KEY": "123:T0/B0"}, "/bot123:T0/B0/in"),
+        ("$URL", {"URL": "https://crm.example.com/h?key=k%231&b=2"}, "/h?key=k%231&b=2"),
+        ("$URL?key=$KEY", {"URL": "https://crm.example.com/h", "KEY": "a&b"}, "/h?key=a%26b"),
+        ("https://$HOST/h?key={id}$KEY", {"HOST": "crm.example.com", "KEY": "a&b"}, "/h?key=lead_7a%26b"),
+    ],
+)  # fmt: skip
+def test_a_secret_in_an_address_arrives_as_it_is(url: str, environ: dict[str, str], sent: str) -> None:
+    webhook = from_file(f'url = "{url}"', **environ)
+    request = webhook.request(delivery(), NOW)
+    assert (request.url.host, request.url.raw_path.decode()) == ("crm.example.com", sent)
+    assert not any(secret in webhook.preview(delivery(), NOW) for secret in ("k#1", "k%231", "a&b", "a%26b"))
