@@ -32,8 +32,9 @@ _OTHER_KEY: Final = "This key does not open the backup, or the backup is cut off
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What a backup says of itself.
 
-    `format` is that of the file, `schema` that of the keys. `id` names this backup. `secret` is a fingerprint of the
-    LEADS_SECRET that people are known by; `cipher` a text that the key sealed which seals what people said.
+    `format` is that of the file, `schema` that of the keys. `id` names this backup. `secret` has a fingerprint of
+    each LEADS_SECRET that people are known by, blanks between; `cipher` a text that the key sealed which seals what
+    people said.
     """
 
     format: int

@@ -25,7 +25,7 @@ from service.lib.secret import Secret
 from service.lib.signature import fingerprint
 from service.lib.times import timestamp
 from service.lib.weak_secrets import RANDOM_KEY
-from service.process.settings import encryption_keys, read_file, secret_of
+from service.process.settings import encryption_keys, read_file, secrets_of
 from service.process.wiring import cipher_of, clock
 from service.store.accounts import Accounts
 from service.store.cipher import WITNESS, UnreadableError, keys_of
@@ -88,7 +88,7 @@ def restore(
         async def bring(server: Server) -> Accounts:
             await bring_back(server, opened, sealed_with, contents)
             if head.secret and not another_secret:
-                await server.client.sadd(SECRETS, head.secret)
+                await server.client.sadd(SECRETS, *head.secret.split())
             store = Store(server)
             return Accounts(forms={form: await store.account(form, (), {}) for form in contents.forms})
 
@@ -103,10 +103,10 @@ async def _take(server: Server, file: IO[bytes], key: bytes | None) -> None:
     snapshot = Snapshot(server, name)
     try:
         await snapshot.begin()
-        secret, witness = secret_of(environment_of(os.environ)), await server.client.get(WITNESS)
+        listed, witness = secrets_of(environment_of(os.environ)), await server.client.get(WITNESS)
         head = Head(
             format=FORMAT, id=name, version=__version__, made_at=timestamp(clock()), forms=snapshot.forms,
-            schema=SCHEMA, secret=fingerprint(secret) if secret else None, cipher=str(witness) if witness else None,
+            schema=SCHEMA, secret=" ".join(map(fingerprint, listed)) or None, cipher=str(witness) if witness else None,
         )  # fmt: skip
         with _said_of_the_file():
             writer = Writer(file, key, head)
@@ -182,8 +182,8 @@ def _key_in(file: Path | None) -> bytes | None:
 def _see_that_it_fits(head: Head, environ: Mapping[str, str], *, may_be_another_secret: bool) -> None:
     if head.schema > SCHEMA:
         raise CannotStart(NEWER)
-    secret = secret_of(environ)
-    if head.secret and secret and head.secret != fingerprint(secret) and not may_be_another_secret:
+    ours = {*map(fingerprint, secrets_of(environ))}
+    if head.secret and ours and not ours.issuperset(head.secret.split()) and not may_be_another_secret:
         raise CannotStart(MADE_UNDER_ANOTHER)
     if head.cipher:
         try:

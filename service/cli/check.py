@@ -17,7 +17,7 @@ from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.lib.signature import PREFIX
 from service.lib.weak_secrets import RANDOM_TEXT, weakness
-from service.process.settings import config_path, encryption_keys, look_up, redis_url, secret_of
+from service.process.settings import config_path, encryption_keys, look_up, redis_url, secrets_of
 from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
@@ -54,11 +54,11 @@ def check(
 
 def _troubles_of_secrets(environ: Mapping[str, str]) -> Iterator[str]:
     try:
-        secret = secret_of(environ)
+        secrets = secrets_of(environ)
     except CannotStart as error:
-        secret = None
+        secrets = ()
         yield str(error)
-    if secret and (why := weakness(secret)):
+    for why in filter(None, map(weakness, secrets)):
         yield f"LEADS_SECRET: it {why}. Make one with `{RANDOM_TEXT}`."
     try:
         cipher_of(encryption_keys(environ))

@@ -14,7 +14,7 @@ from service.desk.members import Invitation, Members, Passwords, Role, problem_o
 from service.lib.errors import CannotStart
 from service.process.settings import read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, load_config, open_server
-from service.store.server import Server, agree_on_keys, agree_on_secret
+from service.store.server import Server, agree_on_keys, agree_on_secrets
 
 group = typer.Typer(help="The pages for whoever owns the leads.", invoke_without_command=True, no_args_is_help=False)
 
@@ -48,7 +48,7 @@ def desk(
         server = await open_server(settings.redis_url, wait_s=WAIT_FOR_REDIS_S)
         try:
             await agree_on_keys(server, cipher_of(settings.encryption))
-            await agree_on_secret(server, settings.secret, is_another=another_secret)
+            await agree_on_secrets(server, settings.secrets, is_another=another_secret)
         finally:
             await server.close()
 

@@ -16,16 +16,12 @@ from service.desk.search import Filter, Search, Unread, is_day
 from service.desk.sheet import Cell, Columns, Workbook, columns_of, csv_line, is_column
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty
-from service.lib.secret import Secret
 from service.lib.times import at
 from service.store.archive import KeptLead
 from service.store.leads import Store
 from service.store.server import Server
 
 LISTED: Final = 20
-_NOBODY: Final = Secret("")
-"""By which nobody is looked for here."""
-
 _Take = Callable[[KeptLead], object]
 
 
@@ -78,7 +74,7 @@ def _asked(config: Config, form: str | None, since: str | None, until: str | Non
 
 
 def _search(config: Config, server: Server) -> Search:
-    return Search(config, server, archive_on(server), _NOBODY)
+    return Search(config, server, archive_on(server), ())
 
 
 async def _read(search: Search, asked: Filter, most: int | None, take: _Take) -> list[Unread]:

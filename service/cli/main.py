@@ -24,7 +24,7 @@ from service.lib.weak_secrets import weakness
 from service.process.settings import Settings, look_up, read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
 from service.store.health import FAILURES
-from service.store.server import agree_on_keys, agree_on_secret
+from service.store.server import agree_on_keys, agree_on_secrets
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",
@@ -148,7 +148,7 @@ def _prepare(*, is_web: bool, another_secret: bool = False) -> tuple[Settings, C
     settings = read_settings(os.environ)
     config = load_config(settings.config, os.environ)
     if "LEADS_DEMO" not in os.environ:
-        weak = ["LEADS_SECRET"] * bool(weakness(settings.secret))
+        weak = ["LEADS_SECRET"] * any(map(weakness, settings.secrets))
         weak += ["LEADS_ENCRYPTION_KEY"] * any(troubles_of_keys(os.environ))
         for path in (*[warning.path for warning in guessable(config)], *weak):
             say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
@@ -164,7 +164,7 @@ def _prepare(*, is_web: bool, another_secret: bool = False) -> tuple[Settings, C
         )
         try:
             await agree_on_keys(server, cipher)
-            await agree_on_secret(server, settings.secret, is_another=another_secret)
+            await agree_on_secrets(server, settings.secrets, is_another=another_secret)
         except FAILURES:
             if not may_be_away:
                 raise

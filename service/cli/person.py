@@ -31,7 +31,7 @@ from service.store.erasure import Erased, ErasedLead, Eraser
 from service.store.health import sentence_of
 from service.store.leads import Store
 from service.store.records import read_line
-from service.store.server import Server, see_secret
+from service.store.server import Server, see_secrets
 from service.submission.person import person_hash
 from service.up.installation import environment_of
 
@@ -62,11 +62,11 @@ def person(
     """Show everything that is held about a person, found by phone or email at every form."""
     config = configuration()
     said = _identities(config, number, address)
-    secret = _secret()
+    secrets = _secrets()
 
     async def read(server: Server) -> Holding:
-        await see_secret(server, secret)
-        return await _holding(server, config, secret, said)
+        await see_secrets(server, secrets)
+        return await _holding(server, config, secrets, said)
 
     held = ask(read)
     if json:
@@ -84,7 +84,9 @@ def person(
     typer.echo(f"Held: {_many(held.leads, 'lead')}, and {len(held.quarantined)} in quarantine.")
 
 
-async def _holding(server: Server, config: Config, secret: Secret, said: Sequence[tuple[str, str]]) -> Holding:
+async def _holding(
+    server: Server, config: Config, secrets: Sequence[Secret], said: Sequence[tuple[str, str]]
+) -> Holding:
     archive, eraser = archive_on(server), Eraser(server)
     leads, quarantined = [], []
     # Of a form that is configured no longer the fields are not known, but what was said is kept under their names.
@@ -92,7 +94,7 @@ async def _holding(server: Server, config: Config, secret: Secret, said: Sequenc
         name: Form(name, {}, ()) for name in await Store(server).known_forms() if name not in config.forms
     }
     for form in forms.values():
-        found = await eraser.find(form.name, [person_hash(secret, form.name, *identity) for identity in said])
+        found = await eraser.find(form.name, _hashes(secrets, form.name, said))
         held = {name.removeprefix("?") for name in found if name.startswith("?")}
         ids = [name for name in found if not name.startswith("?")]
         leads += [lead for name in ids if (lead := await archive.lead(form, name))]
@@ -108,16 +110,16 @@ def erase(number: Phone = None, address: Email = None) -> None:
     """Erase a person everywhere in the service, tell the destinations that had the lead, and say what is left to do."""
     config = configuration()
     said = _identities(config, number, address)
-    secret = _secret()
+    secrets = _secrets()
     understands = [name for name, destination in config.destinations.items() if destination.is_told_of_erasure]
 
     async def remove(server: Server) -> tuple[list[str], list[Erased], bool]:
-        await see_secret(server, secret)
+        await see_secrets(server, secrets)
         # What lies in the spool was thanked for: it leaves it only as a web process would take it out.
         service, eraser = config.service, Eraser(server)
         store = Store(server, replicas=service.replicas, takes_risk=not service.durable)
         forms = list(dict.fromkeys([*config.forms, *await store.known_forms()]))
-        hashes = {form: [person_hash(secret, form, *identity) for identity in said] for form in forms}
+        hashes = {form: _hashes(secrets, form, said) for form in forms}
         # Of a form that is configured no longer nothing is delivered, so no destination can hear of it either.
         erased = [await eraser.erase(form, hashes[form], understands if form in config.forms else ()) for form in forms]
         left = await _empty_spool(store, config, {person for of_form in hashes.values() for person in of_form})
@@ -217,5 +219,10 @@ def _identities(config: Config, number: str | None, address: str | None) -> list
     return said
 
 
-def _secret() -> Secret:
-    return read_settings(environment_of(os.environ)).secret
+def _secrets() -> tuple[Secret, ...]:
+    return read_settings(environment_of(os.environ)).secrets
+
+
+def _hashes(secrets: Sequence[Secret], form: str, said: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what finds a person at a form, whichever secret was the first when they wrote."""
+    return [person_hash(secret, form, *identity) for secret in secrets for identity in said]

@@ -3,7 +3,7 @@
 Invariant: wiring. Every path but `/sign-in`, an invitation, the style sheet and `/healthz` needs a member.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -30,8 +30,13 @@ from service.store.server import Server
 OnFault = Callable[[Exception], None]
 
 
-def create_desk(config: Config, server: Server, *, secret: Secret, cipher: Cipher, on_fault: OnFault) -> Starlette:
-    """Make the application; `on_fault` is called with every unexpected exception."""
+def create_desk(
+    config: Config, server: Server, *, secrets: Sequence[Secret], cipher: Cipher, on_fault: OnFault
+) -> Starlette:
+    """Make the application; `on_fault` is called with every unexpected exception.
+
+    The first of `secrets` keys its own hashes; a person is found by each.
+    """
     settings = config.desk or Settings()
     archive, store = Archive(server, cipher), Store(server, replicas=config.service.replicas, cipher=cipher)
     app = Starlette(routes=_routes(), exception_handlers={404: _missing, 405: _missing, 500: _broken})
@@ -42,9 +47,9 @@ def create_desk(config: Config, server: Server, *, secret: Secret, cipher: Ciphe
         store=store,
         archive=archive,
         eraser=Eraser(server),
-        search=Search(config, server, archive, secret, settings.timezone),
+        search=Search(config, server, archive, secrets, settings.timezone),
         members=Members(server, Passwords()),
-        sessions=Sessions(server, secret),
+        sessions=Sessions(server, secrets[0]),
         journal=Journal(server),
         decisions=Decisions(store, config),
     )

@@ -156,9 +156,11 @@ def person_of(search: Search, lead: KeptLead) -> dict[str, list[str]]:
     said: dict[tuple[str, str], None] = {}
     own: list[str] = []
     for version in lead.versions:
-        own += identities(search.secret, form, version.content)
+        own += [name for secret in search.secrets for name in identities(secret, form, version.content)]
         said |= dict.fromkeys(_identities(form, version.content.fields))
-    found = {form: [person_hash(search.secret, form, *one) for one in said] for form in config.forms}
+    found = {
+        form: [person_hash(secret, form, *one) for one in said for secret in search.secrets] for form in config.forms
+    }
     return {**found, lead.form: list(dict.fromkeys([*own, *found[lead.form]]))}
 
 

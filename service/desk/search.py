@@ -116,7 +116,7 @@ class Search:
     config: Config
     server: Server
     archive: Archive
-    secret: Secret
+    secrets: Sequence[Secret]
     zone: ZoneInfo | None = None
 
     async def look(
@@ -191,7 +191,7 @@ class Search:
             return [named]
         found: list[tuple[str, str]] = []
         for form in self.config.forms.values():
-            hashes = hashes_of(self.secret, form, said)
+            hashes = [name for secret in self.secrets for name in hashes_of(secret, form, said)]
             leads = await Eraser(self.server).find(form.name, hashes) if hashes else ()
             found += [(form.name, lead) for lead in leads if not lead.startswith("?")]
         return found

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
@@ -25,7 +25,7 @@ from service.store.cipher import PLAIN, Cipher
 from service.store.connection import ANSWER_WITHIN_S
 from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
-from service.store.records import Accepted, Limit, Limited, Line, Refusal, Result
+from service.store.records import Accepted, Earlier, Limit, Limited, Line, Refusal, Result
 from service.submission.facts import facts
 from service.submission.person import idempotency_key, identities, person_keys, receipt_of, text_hash
 
@@ -90,13 +90,18 @@ class _Refusals:
 class Intake:
     """Takes submissions for every form."""
 
-    def __init__(self, store: Store, secret: Secret, spool: Spool | None = None, cipher: Cipher = PLAIN) -> None:
+    def __init__(
+        self, store: Store, secret: Secret, spool: Spool | None = None, cipher: Cipher = PLAIN,
+        earlier: Sequence[Secret] = (),
+    ) -> None:  # fmt: skip
         """Keep submissions in `store`, in `spool` while that is away.
 
-        `secret` keys every hash made of them, `cipher` seals what they say.
+        `secret` keys every hash made of them, and whoever is known by one of the `earlier` ones is still found;
+        `cipher` seals what they say.
         """
         self._store = store
         self._secret = secret
+        self._earlier = earlier
         self._spool = spool
         self._cipher = cipher
         self._refusals = _Refusals()
@@ -227,6 +232,7 @@ class Intake:
         text = text_hash(self._secret, form, content) if weight else None
         persons = person_keys(self._secret, form, content)
         known_by = identities(self._secret, form, content)
+        said = facts(self._secret, form, content)
         return Line(
             id=secrets.token_urlsafe(12),
             form=form.name,
@@ -235,16 +241,25 @@ class Intake:
             lead=f"lead_{secrets.token_hex(10)}",
             persons=persons,
             also=tuple(name for name in known_by if name not in persons.values()),
-            facts={
-                name: (same, self._cipher.seal(value, form.name, name))
-                for name, (same, value) in facts(self._secret, form, content).items()
-            },
+            facts={name: (same, self._cipher.seal(value, form.name, name)) for name, (same, value) in said.items()},
             key=idempotency_key(self._secret, form, key, content) if key else None,
             quarantine=quarantine or None,
             signals=dict(signals),
             spam_limit=form.spam.limit,
             same_text=(text, weight) if text else None,
+            earlier=tuple(_under(secret, form, content, key, list(said)) for secret in self._earlier),
         )
+
+
+def _under(secret: Secret, form: Form, content: Content, key: str | None, names: Sequence[str]) -> Earlier:
+    """Return what another secret makes of a submission whose facts have these names under ours, in their order."""
+    persons, said = person_keys(secret, form, content), facts(secret, form, content)
+    return Earlier(
+        persons=persons,
+        facts={now: (then, same) for now, (then, (same, _)) in zip(names, said.items(), strict=True) if same},
+        also=tuple(name for name in identities(secret, form, content) if name not in persons.values()),
+        key=idempotency_key(secret, form, key, content) if key else None,
+    )
 
 
 def _look_at(spool: Spool) -> int:

@@ -44,7 +44,7 @@ def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_
     catch_faults(log)
     server = connect_server(settings.redis_url)
     app = create_desk(
-        config, server, secret=settings.secret, cipher=cipher_of(settings.encryption),
+        config, server, secrets=settings.secrets, cipher=cipher_of(settings.encryption),
         on_fault=functools.partial(log_fault, log),
     )  # fmt: skip
     address = (config.desk.public_url if config.desk else None) or f"http://{_shown(host)}:{port}"

@@ -47,7 +47,7 @@ from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
 from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
-from service.store.server import agree_on_keys, agree_on_secret
+from service.store.server import agree_on_keys, agree_on_secrets
 from service.web.app import create_app
 from service.web.challenge import Challenger
 from service.web.protocol import BoundedProtocol
@@ -67,7 +67,7 @@ class _Parts:
     config: Config
     store: Store
     cipher: Cipher
-    secret: Secret
+    secrets: tuple[Secret, ...]
     intake: Intake
     spool: Spool | None
     challenger: Challenger
@@ -118,8 +118,8 @@ def _parts_of(settings: Settings) -> _Parts:
         config=config,
         store=store,
         cipher=cipher,
-        secret=settings.secret,
-        intake=Intake(store, settings.secret, spool, cipher),
+        secrets=settings.secrets,
+        intake=Intake(store, settings.secret, spool, cipher, settings.secrets[1:]),
         spool=spool,
         challenger=Challenger(settings.secret, clock, log_unverified(log)),
         log=log,
@@ -184,7 +184,7 @@ async def _get_acquainted(parts: _Parts) -> bool:
         try:
             findings = await store.server.open(replicas=parts.config.service.replicas)
             await agree_on_keys(store.server, parts.cipher)
-            await agree_on_secret(store.server, parts.secret)
+            await agree_on_secrets(store.server, parts.secrets)
             await store.remember_forms(parts.config.forms)
         except CannotStart as error:
             parts.log.error("redis cannot be used", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault

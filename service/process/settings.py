@@ -19,14 +19,22 @@ SUPPORTED_URLS = ("redis://", "rediss://", "redis+sentinel://", "unix://")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says. `redis_url` hides a password it may hold."""
+    """What the environment says. `redis_url` hides a password it may hold.
+
+    The first of `secrets` keys every hash; whoever is known by another of them is found all the same.
+    """
 
     config: Path
     redis_url: Secret
-    secret: Secret
+    secrets: tuple[Secret, ...]
     log: Literal["json", "text"]
     spool: Path | None = None
     encryption: Secret | None = None
+
+    @property
+    def secret(self) -> Secret:
+        """The one that keys and signs."""
+        return self.secrets[0]
 
 
 def read_file(name: str) -> str:
@@ -49,8 +57,8 @@ def look_up(environ: Mapping[str, str], name: str) -> str | None:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read every setting of a web or worker process. Raises CannotStart for the first that is wrong."""
-    secret = secret_of(environ)
-    if secret is None:
+    secrets = secrets_of(environ)
+    if not secrets:
         raise CannotStart(
             "LEADS_SECRET is not set. It keys everything that recognises people: make one with "
             f"`{RANDOM_TEXT}`, keep it for good, and give every process the same one."
@@ -58,21 +66,28 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         config_path(environ),
         redis_url(environ),
-        secret,
+        secrets,
         log_format(environ),
         spool_path(environ),
         encryption_keys(environ),
     )
 
 
-def secret_of(environ: Mapping[str, str]) -> Secret | None:
-    """Return LEADS_SECRET, None without one. Raises CannotStart if it is too short."""
+def secrets_of(environ: Mapping[str, str]) -> tuple[Secret, ...]:
+    """Return what LEADS_SECRET lists, commas or blanks between; nothing without one. Raises CannotStart if too short.
+
+    It is a list only if each part is long enough to be a secret: one may have a comma or a blank in it.
+    """
     secret = look_up(environ, "LEADS_SECRET")
-    if secret is not None and len(secret) < SHORTEST_SECRET:
+    if secret is None:
+        return ()
+    if len(secret) < SHORTEST_SECRET:
         raise CannotStart(
             f"LEADS_SECRET is too short: it needs at least {SHORTEST_SECRET} characters. Make one with `{RANDOM_TEXT}`."
         )
-    return Secret(secret) if secret is not None else None
+    listed = secret.replace(",", " ").split()
+    is_list = all(len(part) >= SHORTEST_SECRET for part in listed)
+    return tuple(map(Secret, listed)) if is_list else (Secret(secret),)
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

@@ -16,7 +16,7 @@ from service.process.log import open_log
 from service.process.settings import Settings, log_format, read_settings
 from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.health import FAILURES
-from service.store.server import see_secret
+from service.store.server import see_secrets
 
 if TYPE_CHECKING:
     import uvicorn
@@ -32,7 +32,7 @@ class _Successors(Multiprocess):
             settings = read_settings(os.environ)
             load_config(settings.config, os.environ)
             cipher_of(settings.encryption)
-            asyncio.run(_see_secret(settings))
+            asyncio.run(_see_secrets(settings))
         except CannotStart as error:
             log.error("the old configuration stays", reason=str(error))  # noqa: TRY400 -- it is a sentence, not a fault
             return
@@ -45,10 +45,10 @@ class _Successors(Multiprocess):
             log.error("the old configuration stays", reason=f"{len(before) - replaced} of {len(before)} did not start.")
 
 
-async def _see_secret(settings: Settings) -> None:
+async def _see_secrets(settings: Settings) -> None:
     server = connect_server(settings.redis_url)
     try:
-        await see_secret(server, settings.secret)
+        await see_secrets(server, settings.secrets)
     except FAILURES:
         pass  # Redis is away: each process looks for itself when it is back.
     finally:

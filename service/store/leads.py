@@ -3,6 +3,7 @@
 Invariant: only this room and the scripts it runs write the keys of `keys`. Times: ms of the server.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -250,7 +251,7 @@ def delivery_of(cipher: Cipher, form: Form, row: Sequence[Any]) -> Delivery:
             signals=kept.signals,
         ),
         "lead.erased" if kept.erased else "lead.created" if known is None else "lead.updated",
-        () if known is None else tuple(sorted(label_of(name, said[name]) for name in _news(known, kept.facts))),
+        () if known is None else tuple(sorted(_news(cipher, form.name, known, kept.facts, said))),
     )  # fmt: skip
 
 
@@ -259,5 +260,10 @@ def open_facts(cipher: Cipher, form: str, facts: Facts) -> dict[str, str]:
     return {name: cipher.open(fact[1], form, name) for name, fact in facts.items()}
 
 
-def _news(before: Facts, after: Facts) -> list[str]:
-    return [name for name, fact in after.items() if fact[0] and (name not in before or before[name][0] != fact[0])]
+def _news(cipher: Cipher, form: str, before: Facts, after: Facts, said: Mapping[str, str]) -> set[str]:
+    """Return what is new in a version, by label; `said` are its values. Another secret's fingerprint is no news."""
+    names = [name for name, fact in after.items() if fact[0] and (name not in before or before[name][0] != fact[0])]
+    known: set[tuple[str, str]] = set()
+    with contextlib.suppress(UnreadableError):
+        known |= {(label_of(name, value), value) for name, value in open_facts(cipher, form, before).items() if names}
+    return {label_of(name, said[name]) for name in names if (label_of(name, said[name]), said[name]) not in known}

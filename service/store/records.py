@@ -23,6 +23,17 @@ ONCE_MS = DAY_MS + 3_600_000
 """Longer than any challenge lives."""
 
 
+class Earlier(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an earlier secret makes of a submission: hashes as of its `Line`; of each fact, name and fingerprint."""
+
+    persons: dict[str, str]
+    facts: dict[str, tuple[str, str]]
+    also: tuple[str, ...] = ()
+    key: str | None = None
+
+    __repr__ = unshown
+
+
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One submission as the store takes it, whole: everything that is decided about it is decided from this.
 
@@ -30,7 +41,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     come from `submission.person` and `submission.facts`, `signals` from `submission.spam`; above `spam_limit` they
     quarantine it, None: never. `same_text` is the hash of its longest text, and what that weighs when many persons sent
     it. `score` is written by the script: what the signals of a quarantined one weigh, if that is why it is there.
-    `once` is the hash of what may serve only one person.
+    `once` is the hash of what may serve only one person. `earlier` is what it is known by under earlier secrets.
     """
 
     id: str
@@ -48,6 +59,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     same_text: tuple[str, int] | None = None
     score: int | None = None
     once: str | None = None
+    earlier: tuple[Earlier, ...] = ()
 
     __repr__ = unshown
 

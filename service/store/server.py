@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,8 @@ PROOF = "leads:proof:"
 SECRETS = "leads:secrets"
 NOT_THAT_ONE = (
     "LEADS_SECRET is not the one that people are recognised by here: nobody who wrote before would be known, found or "
-    "erased. Set the one that was used until now; if it is lost, start once with `--another-secret`."
+    "erased. List the one that was used until now behind the new one, with a comma; if it is lost, start once with "
+    "`--another-secret`."
 )
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
 _DURABILITY = ("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
@@ -254,22 +255,22 @@ async def _settings(client: "Redis", connection: "Connection | None" = None) -> 
     return {str(name): str(value) for name, value in settings.items()}
 
 
-async def see_secret(server: Server, secret: Secret) -> None:
-    """Raise CannotStart if whoever is kept on the server is recognised by another secret than ours."""
-    if await server.client.smembers(SECRETS) - {fingerprint(secret)}:
+async def see_secrets(server: Server, secrets: Sequence[Secret]) -> None:
+    """Raise CannotStart if whoever is kept on the server is recognised by a secret that is none of ours."""
+    if await server.client.smembers(SECRETS) - {*map(fingerprint, secrets)}:
         raise CannotStart(NOT_THAT_ONE)
 
 
-async def agree_on_secret(server: Server, secret: Secret, *, is_another: bool = False) -> None:
-    """See that ours is the secret of what is kept on the server, and remember there which one that is.
+async def agree_on_secrets(server: Server, secrets: Sequence[Secret], *, is_another: bool = False) -> None:
+    """See that ours are the secrets of what is kept on the server, and remember there which ones they are.
 
-    Raises CannotStart if it is not, unless `is_another`: then the one of before is given up.
+    Raises CannotStart if one is missing, unless `is_another`: then those of before that are not listed are given up.
     """
     if is_another:
         await server.client.delete(SECRETS)
-    await see_secret(server, secret)
+    await see_secrets(server, secrets)
     with contextlib.suppress(OutOfMemoryError):  # A full server must still deliver and free.
-        await server.client.sadd(SECRETS, fingerprint(secret))
+        await server.client.sadd(SECRETS, *map(fingerprint, secrets))
 
 
 async def agree_on_keys(server: Server, cipher: Cipher) -> None:

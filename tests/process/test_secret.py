@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import ENVIRON, Processes, post
+from processes import ENVIRON, Processes, post, until
 from redis import Redis
 from workshop import destination, form
 
@@ -48,6 +48,20 @@ def test_a_secret_that_is_lost_is_given_up_once_and_the_new_one_is_that_from_the
     assert "0 leads" in here.run("person", *PHONE)
     here.environ.update(ENVIRON)
     assert NOT_THAT_ONE in refused(here, "serve")
+
+
+def test_a_secret_is_changed_by_listing_the_one_of_before_behind_the_new_one(here: Processes) -> None:
+    here.environ["LEADS_SECRET"] = f"{ANOTHER.replace(' ', '-')}, {ENVIRON['LEADS_SECRET']}"
+    web = here.serve()
+    assert post(web.port, name="Asha", phone="+91 89510 47001").status == 200
+    until(lambda: here.status()["forms"]["get-in-touch"]["repeated"] == 1)
+    assert web.stop() == 0
+    assert "1 lead, and 0 in quarantine" in here.run("person", *PHONE)
+    here.environ["LEADS_SECRET"] = ANOTHER.replace(" ", "-")
+    assert NOT_THAT_ONE in refused(here, "serve")  # Some may still be known by the other alone.
+    here.environ["LEADS_SECRET"] += f" {ENVIRON['LEADS_SECRET']}"
+    assert "Erased on" in here.run("erase", *PHONE)
+    assert "0 leads" in here.run("person", *PHONE)
 
 
 def test_an_installation_of_an_earlier_version_has_its_secret_noted_by_the_first_start(

@@ -35,6 +35,20 @@ def test_what_is_said_is_taken() -> None:
     assert (settings.log, settings.spool) == ("text", Path("/var/spool/leads"))
 
 
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (f"{SECRET},{SECRET[::-1]}", [SECRET, SECRET[::-1]]),
+        (f" {SECRET} {SECRET[::-1]}\n", [SECRET, SECRET[::-1]]),
+        (f"{SECRET}, {SECRET[::-1]},", [SECRET, SECRET[::-1]]),
+        ("one secret, in words that stand apart", ["one secret, in words that stand apart"]),
+        (f"{SECRET},short", [f"{SECRET},short"]),
+    ],
+)
+def test_secrets_are_a_list_where_each_part_is_long_enough_to_be_one(said: str, read: list[str]) -> None:
+    assert [secret.reveal() for secret in read_settings({"LEADS_SECRET": said}).secrets] == read
+
+
 def test_no_secret_shows_when_the_settings_are_printed() -> None:
     settings = read_settings({**GOOD, "LEADS_REDIS_URL": "redis://:hush@example.com/0"})
     for shown in (repr(settings), str(settings), f"{settings}"):

@@ -73,7 +73,11 @@ class OpenDesk:
     def __init__(self, shop: Workshop, cipher: Cipher) -> None:
         self.shop, self.faults = shop, list[Exception]()
         self.app = create_desk(
-            shop.config, shop.server, secret=Secret(ENVIRON["LEADS_SECRET"]), cipher=cipher, on_fault=self.faults.append
+            shop.config,
+            shop.server,
+            secrets=[Secret(ENVIRON["LEADS_SECRET"])],
+            cipher=cipher,
+            on_fault=self.faults.append,
         )
         self.desk: Desk = self.app.state.desk
         self._browsers: list[httpx.AsyncClient] = []

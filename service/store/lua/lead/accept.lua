@@ -17,6 +17,7 @@
 --@include states
 --@include versions
 --@include index
+--@include earlier
 --@include rate
 --@include tally
 --@include seen
@@ -92,9 +93,12 @@ local function is_living(id)
 end
 
 local function find_by(name)
-  local hash = line.persons[name]
-  local id = hash and redis.call('GET', base .. 'person:' .. hash)
-  return id and is_living(id) and id or nil
+  for _, said in ipairs(under_each_secret(line)) do
+    local hash = said.persons[name]
+    local id = hash and redis.call('GET', base .. 'person:' .. hash)
+    if id and is_living(id) then return id end
+  end
+  return nil
 end
 
 function find_lead()
@@ -156,6 +160,7 @@ end
 -- A fact is {fingerprint, value, time last said}; no fingerprint: never news.
 local function merge(facts)
   local news = {}
+  adopt(line, facts)
   for name, fact in pairs(line.facts) do
     local known = facts[name]
     if not known or at >= known[3] then
@@ -221,11 +226,13 @@ end
 
 -- The lead that the idempotency key of this submission was answered with, or nil.
 function answered_by_key()
-  local answered = line.key and redis.call('GET', base .. 'idem:' .. line.key)
-  if not answered then return nil end
-  local first_at, id = string.match(answered, '^(%d+) (.+)$')
-  local is_known = at - tonumber(first_at) < policy.idempotency and redis.call('HEXISTS', lead_key(id), 'last') == 1
-  return is_known and id or nil
+  for _, said in ipairs(under_each_secret(line)) do
+    local answered = said.key and redis.call('GET', base .. 'idem:' .. said.key)
+    local first_at, id = string.match(answered or '', '^(%d+) (.+)$')
+    local is_recent = id and at - tonumber(first_at) < policy.idempotency
+    if is_recent and redis.call('HEXISTS', lead_key(id), 'last') == 1 then return id end
+  end
+  return nil
 end
 
 function create()
@@ -271,9 +278,11 @@ end
 
 -- A submission that was on its way when its person was erased: it is counted, and nothing of it is kept.
 function was_erased()
-  for _, hash in ipairs(names_of(line)) do
-    local erased_at = redis.call('GET', base .. 'erased:' .. hash)
-    if erased_at and at < tonumber(erased_at) then return true end
+  for _, said in ipairs(under_each_secret(line)) do
+    for _, hash in ipairs(names_of(said)) do
+      local erased_at = redis.call('GET', base .. 'erased:' .. hash)
+      if erased_at and at < tonumber(erased_at) then return true end
+    end
   end
   return false
 end
