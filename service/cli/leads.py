@@ -111,6 +111,10 @@ def _destination_as_text(name: str, account: DestinationAccount) -> str:
     text = f"{name}: {account.owed} owed = {columns}   {_verdict(account.balanced)}"
     if account.oldest_waiting_s is not None:
         text += f"\n    the oldest has waited for {length(account.oldest_waiting_s * 1000)}"
+        if not account.paused and account.next_try_s is not None:
+            text += ", the next try is " + (
+                f"in {length(account.next_try_s * 1000)}" if account.next_try_s else "due now"
+            )
     return text + (f"\n    paused {one_line(account.paused)}" if account.paused else "")
 
 

@@ -4,6 +4,8 @@ Invariant: prints; what is sent is decided by `replay.lua`, `repair.lua` and the
 """
 
 import asyncio
+import contextlib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -19,16 +21,19 @@ from service.destinations.outcome import Delivered, Outcome
 from service.destinations.presets import PRESETS
 from service.destinations.sample import sample_delivery
 from service.lib.errors import CannotStart
+from service.lib.text import one_line
+from service.lib.times import at
 from service.model.lead import Delivery
 from service.process.wiring import clock
 from service.store.leads import Store
+from service.store.overview import gate_at, read_pauses
 from service.store.records import Mended
 from service.store.server import Server
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for command in (replay, repair, preview, test, new):
+    for command in (replay, repair, preview, test, resume, new):
         app.command(context_settings=TAKES_RECEIPTS if command is replay else None)(command)
 
 
@@ -52,25 +57,32 @@ def replay(
     if destination is not None:
         _destination(config, destination)
 
-    async def send_again(server: Server) -> int:
+    async def send_again(server: Server) -> tuple[Counter[str], dict[str, str]]:
         pairs = [pair for pair in await pairs_of(server, config) if destination in (None, pair[1])]
+        sent: Counter[str] = Counter()
         if ids:
-            return sum([await _replay_one(server, config, pairs, lead) for lead in ids])
-        if length is not None:
-            return sum([await _replay_since(server, form, name, server.now() - length) for form, name in pairs])
-        return sum([await _replay_dead(server, form, name) for form, name in pairs])
+            for lead in ids:
+                sent.update(await _replay_one(server, config, pairs, lead))
+        for form, name in () if ids else pairs:
+            if length is None:
+                sent[name] += await _replay_dead(server, form, name)
+            else:
+                sent[name] += await _replay_since(server, form, name, server.now() - length)
+        return sent, await read_pauses(server, config)
 
-    number = ask(send_again)
-    typer.echo(f"{number} deliver{'y is' if number == 1 else 'ies are'} due now.")
+    sent, pauses = ask(send_again)
+    typer.echo(f"{sent.total()} deliver{'y is' if sent.total() == 1 else 'ies are'} due now.")
+    for name in sorted(name for name in pauses if sent[name]):
+        typer.echo(f"But {name} is paused {one_line(pauses[name])}. Once it is mended: `leads resume {name}`.")
 
 
-async def _replay_one(server: Server, config: Config, pairs: Iterable[tuple[str, str]], name: str) -> int:
+async def _replay_one(server: Server, config: Config, pairs: Iterable[tuple[str, str]], name: str) -> list[str]:
+    """Return the destinations that it is sent to again."""
     form, lead = await find_lead(server, config, name)
     store, places = Store(server), [destination for owner, destination in pairs if owner == form]
-    sent = [await store.replay(form, destination, lead, what="dead") for destination in places]
-    if not any(sent):  # Nothing of it is dead: it was delivered, and is wanted again.
-        sent = [await store.replay(form, destination, lead, what="any") for destination in places]
-    return sum(version > 0 for version in sent)
+    dead = [destination for destination in places if await store.replay(form, destination, lead, what="dead")]
+    # Where nothing of it is dead, it was delivered, and is wanted again.
+    return dead or [destination for destination in places if await store.replay(form, destination, lead, what="any")]
 
 
 async def _replay_dead(server: Server, form: str, destination: str) -> int:
@@ -151,7 +163,7 @@ def new(
 
 def test(destination: str) -> None:
     """Send a lead marked as a test to a destination and print what it answered; exit 1 if it was not delivered."""
-    from service.delivery.attempt import attempt, describe  # noqa: PLC0415 -- httpx takes long to import
+    from service.delivery.attempt import attempt, describe, foretell  # noqa: PLC0415 -- httpx takes long to import
     from service.delivery.sender import Sender  # noqa: PLC0415 -- aiohttp takes long to import
 
     config = configuration()
@@ -163,5 +175,32 @@ def test(destination: str) -> None:
 
     outcome = asyncio.run(send())
     typer.echo(describe(outcome))
+    typer.echo(foretell(outcome, target.retry))
+    with contextlib.suppress(CannotStart):  # A destination may be tried out before there is a Redis.
+        for line in ask(lambda server: _obstacles(server, config, target, is_delivered=isinstance(outcome, Delivered))):
+            typer.echo(line)
     if not isinstance(outcome, Delivered):
         raise typer.Exit(1)
+
+
+async def _obstacles(server: Server, config: Config, target: Destination, *, is_delivered: bool) -> list[str]:
+    """Return what stands in the way of real leads, in sentences; a pause ends with what was delivered."""
+    name, lines = target.name, []
+    pause = (await read_pauses(server, config)).get(name)
+    if is_delivered and await gate_at(server, name).confirm():
+        lines += [f"{name} was paused; it is open now, and what waited goes out."]
+    elif pause:
+        lines += [f"It would wait: {name} is paused {one_line(pause)}."]
+    until = await gate_at(server, name).not_before()
+    if until > server.now():
+        lines += [f"It would wait until {at(until)}: {name} asked everybody to."]
+    return lines
+
+
+def resume(destination: str) -> None:
+    """Open a paused destination now: what waited there goes out."""
+    _destination(configuration(), destination)
+    if ask(lambda server: gate_at(server, destination).resume()):
+        typer.echo(f"{destination} is open: what waited there goes out.")
+    else:
+        typer.echo(f"{destination} is not paused.")

@@ -6,7 +6,7 @@ written down here.
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never, cast
 
@@ -19,6 +19,7 @@ from service.destinations.failure import judge_failure
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
 from service.destinations.rules import Response
 from service.lib.text import one_line
+from service.lib.times import length
 from service.model.lead import Delivery
 from service.store.breaker import REFUSED_PAUSES_MS, GateState, Verdict
 from service.store.records import Attempt, Claim
@@ -161,6 +162,23 @@ def _judge_failure(error: httpx.RequestError | TimeoutError) -> Outcome:
     if isinstance(error, PrivateAddressError):
         return Retry("its address is a private one, which needs `allow_private = true`", scope="setup")
     return judge_failure(error)
+
+
+def foretell(outcome: Outcome, retry: Sequence[int]) -> str:
+    """Say what a real lead would meet where a test came to this. `retry` holds the pauses of the destination, ms."""
+    match outcome:
+        case Delivered():
+            return "A real lead would be delivered."
+        case Rejected():
+            return "A real lead would be dead at once; `leads dead` would say why, `leads replay` send it again."
+        case Retry(scope="setup"):
+            return "A real lead would wait and pay nothing; with the second one refused the destination is paused."
+        case Retry():
+            if not retry:
+                return "A real lead would be dead at once: `retry` is empty."
+            times = "once" if len(retry) == 1 else f"{len(retry)} times"
+            return f"A real lead would be tried again {times}, first after {length(retry[0])}, and then be dead."
+    assert_never(outcome)
 
 
 def describe(outcome: Outcome) -> str:

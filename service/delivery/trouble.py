@@ -94,7 +94,7 @@ def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str,
             "PAUSED",
             f"{name} is paused for {length(now - pause.since)} ({pause.kind}): {pause.reason}. "
             + (f"The next probe is in {length(pause.probe_at - now)}." if pause.probe_at > now else "A probe is due."),
-            f"Mend what it names, then `leads test {name}`, and restart the worker: it probes at once.",
+            f"Mend what it names, then `leads test {name}`, which opens it if it is taken; or `leads resume {name}`.",
         )
     if dead:
         yield Trouble(

@@ -110,7 +110,7 @@ def judge(
     A status that the destination itself lists as `retried` is about this delivery alone, unless it is 429 or 503.
     """
     if status in delivered:
-        return Delivered(status)
+        return Delivered(status, excerpt[:EXCERPT])
     if status in rejected:
         return _reject(status, excerpt, "this destination means a refusal by it")
     if status in retried:

@@ -3,7 +3,8 @@
 Invariant: the numbers were counted where they arose, none is computed from the others here; `balanced` compares them.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -11,8 +12,18 @@ SUBMISSIONS: Final = ("rejected", "unavailable", "quarantined", "repeated", "upd
 VERSIONS: Final = ("delivered", "waiting", "dead", "superseded", "erased")
 
 
+class Wait(NamedTuple):
+    """Since when the oldest waits at a destination, and when the first of all that wait is due, ms."""
+
+    since: int
+    due: int
+
+
 class DestinationAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """What a form owes one destination, counted in lead versions. `oldest_waiting_s` is None if none waits."""
+    """What a form owes one destination, counted in lead versions.
+
+    `oldest_waiting_s` and `next_try_s` (from now; 0: due) are None if none waits.
+    """
 
     owed: int = 0
     delivered: int = 0
@@ -21,6 +32,7 @@ class DestinationAccount(msgspec.Struct, frozen=True, kw_only=True):
     superseded: int = 0
     erased: int = 0
     oldest_waiting_s: float | None = None
+    next_try_s: float | None = None
     paused: str | None = None
     balanced: bool = True
 
@@ -91,26 +103,29 @@ def _gap(where: str, left: str, number: int, total: int) -> str:
     return f"{where}: {number} {left}, but its columns add up to {total}, a difference of {number - total:+d}"
 
 
-def account_of(counts: dict[str, int], oldest: dict[str, int | None], pauses: dict[str, str], now: int) -> FormAccount:
-    """Make a form's account from its counters ("created", "crm:owed", …) and what waits longest (ms) by destination."""
-    names = {name.split(":", 1)[0] for name in counts if ":" in name} | set(oldest)
+def account_of(
+    counts: dict[str, int], waits: Mapping[str, Wait | None], pauses: dict[str, str], now: int
+) -> FormAccount:
+    """Make a form's account from its counters ("created", "crm:owed", …) and what waits by destination."""
+    names = {name.split(":", 1)[0] for name in counts if ":" in name} | set(waits)
     return FormAccount(
         received=counts.get("received", 0),
         **{name: counts.get(name, 0) for name in SUBMISSIONS},
         balanced=counts.get("received", 0) == sum(counts.get(name, 0) for name in SUBMISSIONS),
-        destinations={name: _destination(name, counts, oldest.get(name), pauses, now) for name in sorted(names)},
+        destinations={name: _destination(name, counts, waits.get(name), pauses, now) for name in sorted(names)},
     )
 
 
 def _destination(
-    name: str, counts: dict[str, int], oldest: int | None, pauses: dict[str, str], now: int
+    name: str, counts: dict[str, int], wait: Wait | None, pauses: dict[str, str], now: int
 ) -> DestinationAccount:
     owed = counts.get(f"{name}:owed", 0)
     numbers = {column: counts.get(f"{name}:{column}", 0) for column in VERSIONS}
     return DestinationAccount(
         owed=owed,
         **numbers,
-        oldest_waiting_s=None if oldest is None else max(0, now - oldest) / 1000,
+        oldest_waiting_s=None if wait is None else max(0, now - wait.since) / 1000,
+        next_try_s=None if wait is None else max(0, wait.due - now) / 1000,
         paused=pauses.get(name),
         balanced=owed == sum(numbers.values()),
     )

@@ -33,7 +33,7 @@ UNTRIED_EVERY_MS = 5_000
 FAILING_PAUSES_MS = (10_000, 300_000)
 """The first and the longest pause after that: it may be back by itself."""
 
-Verdict = Literal["delivered", "answered", "failed", "load", "refused", "unused", "unclaimed"]
+Verdict = Literal["delivered", "answered", "failed", "load", "refused", "unused", "unclaimed", "resumed"]
 GateState = Literal["opened", "paused", "closed", "open", "alone"]
 Admitted = Literal["open", "probe", "untried"]
 
@@ -117,6 +117,14 @@ class Gate:
             now if began is None else began,
         )  # fmt: skip
         return state
+
+    async def resume(self) -> bool:
+        """Open a destination at once, as somebody says that it is mended; False if it was not paused."""
+        return await self.report("", "resumed", is_probe=False) == "opened"
+
+    async def confirm(self) -> bool:
+        """Open a destination at once, as something was delivered there beside the leads; False if it was not paused."""
+        return await self.report("", "delivered", is_probe=False) == "opened"
 
     async def probe_now(self) -> None:
         """Let the next probe of a paused destination start at once: somebody may have mended the configuration."""

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from service.model.form import Form
 from service.model.lead import Content, Delivery, Lead
-from service.store.accounts import FormAccount, account_of
+from service.store.accounts import FormAccount, Wait, account_of
 from service.store.cipher import PLAIN, Cipher, UnreadableError
 from service.store.health import NotDurableError, verdict
 from service.store.keys import EXCERPT, FORMS, base_of
@@ -204,9 +204,9 @@ class Store:
 
     async def account(self, form: str, destinations: Sequence[str], pauses: dict[str, str]) -> FormAccount:
         """Return a form's account, read in one step."""
-        counters, oldest = await self.server.run("status", base_of(form), *destinations)
+        counters, waits = await self.server.run("status", base_of(form), *destinations)
         counts = {name: int(number) for name, number in zip(counters[::2], counters[1::2], strict=True)}
-        waiting = {name: None if int(at) < 0 else int(at) for name, at in oldest}
+        waiting = {name: None if int(since) < 0 else Wait(int(since), int(due)) for name, since, due in waits}
         return account_of(counts, waiting, pauses, self.server.now())
 
     def _claim(self, form: Form, destination: str, row: Sequence[Any], token: str) -> Claim:

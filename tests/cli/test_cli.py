@@ -14,20 +14,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from crm import Crm
+from ledger import refuse_everybody
 from processes import Processes, free_port
 from redis import Redis
 from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_crm, until
 
 from service.__main__ import main
 from service.cli import main as cli
+from service.intake.intake import Taken
 from service.lib.times import at
 from service.process import wiring
 from service.store.cipher import Cipher
+from service.store.overview import gate_at
 from service.submission import check
 from service.submission.check import Checked
 from service.submission.form_data import gather
@@ -477,7 +480,7 @@ def test_status_tells_the_accounts_as_text_and_as_json(leads: Leads, history: li
     assert (account["received"], account["created"], account["balanced"]) == (2, 2, True)
     assert account["destinations"]["crm"] == {
         "owed": 2, "delivered": 1, "waiting": 0, "dead": 1, "superseded": 0, "erased": 0,
-        "oldest_waiting_s": None, "paused": None, "balanced": True,
+        "oldest_waiting_s": None, "next_try_s": None, "paused": None, "balanced": True,
     }  # fmt: skip
 
 
@@ -498,18 +501,36 @@ def test_status_says_what_waits_and_what_is_paused(leads: Leads, redis_url: str,
 
     async def pause(shop: Workshop) -> None:
         async with shop.worker():
-            await shop.submit(**ASHA)
+            await shop.submit_many(2)
             await until(lambda: shop.events("destination paused"))
 
     work(redis_url, text, pause)
     told = leads("status")
-    assert "1 waiting" in told.out
+    assert "2 waiting" in told.out
     assert "the oldest has waited for " in told.out
     assert "paused refused since " in told.out
     assert "it does not accept our key" in told.out
     account = leads("status", "--json").json()["forms"]["get-in-touch"]["destinations"]["crm"]
     assert account["oldest_waiting_s"] >= 0
     assert "it does not accept our key" in account["paused"]
+
+
+def test_status_says_when_the_next_try_is(leads: Leads, redis_url: str, crm: Crm) -> None:
+    text = one_crm(crm, more='retry = ["2h"]')
+    leads.config(text)
+    crm.answer(500)
+
+    async def fail(shop: Workshop) -> None:
+        async with shop.worker():
+            await shop.submit(**ASHA)
+            await until(lambda: shop.attempts)
+
+    work(redis_url, text, fail)
+    assert re.search(r"the oldest has waited for [^\n]+, the next try is in 2 h\n", leads("status").out)
+    account = leads("status", "--json").json()["forms"]["get-in-touch"]["destinations"]["crm"]
+    assert 7_200 < account["next_try_s"] < 7_200 * 1.2
+    leads("replay", "--since", "1h")
+    assert "the next try is due now\n" in leads("status").out
 
 
 def test_dead_lists_why_with_what_was_answered(leads: Leads, history: list[Any]) -> None:
@@ -743,7 +764,9 @@ def test_new_prints_lines_that_check_takes_and_names_what_there_is(leads: Leads)
 def test_test_sends_a_lead_marked_as_one_and_prints_the_answer(leads: Leads, crm: Crm) -> None:
     leads.config(one_crm(crm))
     told = leads("test", "crm")
-    assert (told.status, told.out) == (0, 'delivered: it answered 200\nin its words: {"ok": true}\n')
+    assert (told.status, told.out.splitlines()) == (
+        0, ["delivered: it answered 200", 'in its words: {"ok": true}', "A real lead would be delivered."],
+    )  # fmt: skip
     assert crm.requests[0].json()["data"]["test"] is True
     crm.answer(422, body=f"no{ESCAPES}\nway")
     told = leads("test", "crm")
@@ -751,6 +774,72 @@ def test_test_sends_a_lead_marked_as_one_and_prints_the_answer(leads: Leads, crm
     assert told.out.startswith("refused: the CRM answered 422")
     assert "it answered: no" in told.out
     assert "\x1b" not in told.out
+
+
+def pause_at(redis_url: str, text: str) -> list[Taken]:
+    """Let a destination refuse two leads, so that it is paused with both waiting."""
+
+    async def pause(shop: Workshop) -> list[Taken]:
+        leads = await shop.submit_many(2)
+        await refuse_everybody(gate_at(shop.server, "crm"), "the CRM answered 401: it does not accept our key")
+        return leads
+
+    return cast("list[Taken]", work(redis_url, text, pause))
+
+
+def is_open(redis_url: str, text: str) -> bool:
+    async def look(shop: Workshop) -> bool:
+        return await gate_at(shop.server, "crm").pause() is None
+
+    return bool(work(redis_url, text, look))
+
+
+def test_resume_opens_a_paused_destination_and_says_so(leads: Leads, crm: Crm, redis_url: str) -> None:
+    text = one_crm(crm)
+    leads.config(text)
+    assert leads("resume", "crm").out == "crm is not paused.\n"
+    pause_at(redis_url, text)
+    assert not is_open(redis_url, text)
+    told = leads("resume", "crm")
+    assert (told.status, told.out) == (0, "crm is open: what waited there goes out.\n")
+    assert is_open(redis_url, text)
+    assert leads("resume", "nonesuch").status == 1
+
+
+def test_a_test_that_is_delivered_opens_a_paused_destination_and_another_says_what_leads_meet(
+    leads: Leads, crm: Crm, redis_url: str
+) -> None:
+    text = one_crm(crm, more='retry = ["5s", "5m"]')
+    leads.config(text)
+    pause_at(redis_url, text)
+    crm.answer(500)
+    told = leads("test", "crm")
+    assert told.status == 1
+    assert "A real lead would be tried again 2 times, first after 5.0 s, and then be dead." in told.out
+    assert "It would wait: crm is paused refused since" in told.out
+    assert not is_open(redis_url, text)
+    crm.answer(200)
+    told = leads("test", "crm")
+    assert told.status == 0
+    assert told.out.endswith("crm was paused; it is open now, and what waited goes out.\n")
+    assert is_open(redis_url, text)
+
+
+def test_a_test_is_sent_without_redis_too(leads: Leads, crm: Crm) -> None:
+    leads.config(one_crm(crm))
+    leads.environ(LEADS_REDIS_URL="redis://127.0.0.1:1")
+    assert leads("test", "crm").status == 0
+
+
+def test_replay_says_that_a_destination_is_paused(leads: Leads, crm: Crm, redis_url: str) -> None:
+    text = one_crm(crm)
+    leads.config(text)
+    taken, _ = pause_at(redis_url, text)
+    told = leads("replay", taken.lead)
+    assert told.out.startswith("1 delivery is due now.\nBut crm is paused refused since ")
+    assert told.out.endswith("Once it is mended: `leads resume crm`.\n")
+    leads("resume", "crm")
+    assert leads("replay", taken.lead).out == "1 delivery is due now.\n"
 
 
 def test_test_names_what_is_wrong_with_the_way_there(leads: Leads) -> None:

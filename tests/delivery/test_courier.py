@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.delivery import courier
-from service.delivery.attempt import Conclusion, attempt, conclude, describe, verdict_of, wait_for_everybody
+from service.delivery.attempt import Conclusion, attempt, conclude, describe, foretell, verdict_of, wait_for_everybody
 from service.delivery.connections import PrivateAddressError
 from service.delivery.courier import insist
 from service.destinations.destination import Conversation
@@ -184,6 +184,25 @@ def test_what_cannot_be_rendered_is_refused_and_says_nothing_of_the_lead() -> No
 )
 def test_an_outcome_in_words(outcome: Outcome, said: str) -> None:
     assert describe(outcome) == said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "retry", "said"),
+    [
+        (Delivered(204), PAUSES, "A real lead would be delivered."),
+        (
+            REFUSED,
+            PAUSES,
+            "A real lead would be dead at once; `leads dead` would say why, `leads replay` send it again.",
+        ),
+        (SETUP, (), "A real lead would wait and pay nothing; with the second one refused the destination is paused."),
+        (FAILED, PAUSES, "A real lead would be tried again 2 times, first after 1.0 s, and then be dead."),
+        (LOAD, (300_000,), "A real lead would be tried again once, first after 5 min, and then be dead."),
+        (FAILED, (), "A real lead would be dead at once: `retry` is empty."),
+    ],
+)
+def test_what_a_real_lead_would_meet_in_words(outcome: Outcome, retry: tuple[int, ...], said: str) -> None:
+    assert foretell(outcome, retry) == said
 
 
 Failing = Literal["twice", "for ever"]

@@ -85,6 +85,12 @@ def test_where_a_redirect_leads_is_named_and_nothing_that_may_be_secret(location
     assert outcome.reason == f"the CRM answered 308: it sends us to {named}, and we do not follow"
 
 
+def test_what_was_said_by_a_status_that_means_delivered_here_is_kept() -> None:
+    outcome = judge(409, {}, "x" * 600, delivered={409}, now=NOW)
+    assert isinstance(outcome, Delivered)
+    assert outcome.excerpt == "x" * 500
+
+
 def test_a_429_that_a_destination_lists_still_speaks_for_all() -> None:
     outcome = judge(429, {}, "", retried={429}, now=NOW)
     assert isinstance(outcome, Retry)

@@ -408,6 +408,37 @@ async def test_a_worker_that_starts_may_probe_at_once(crm: Destination) -> None:
     assert (await gate.ask()).is_probe
 
 
+async def test_somebody_who_says_that_it_is_mended_opens_it_and_what_failed_goes_out(crm: Destination) -> None:
+    gate = crm.gate()
+    assert not await gate.gate.resume()
+    began = crm.now
+    await gate.refuse()
+    crm.now += 1
+    assert await gate.gate.resume()
+    assert await gate.gate.pause() is None
+    assert await gate.gate.to_give_back() == (began, crm.now)
+    crm.now += 1
+    assert await gate.attempt("refused") == "alone", "nothing was delivered by that"
+    assert await gate.gate.resume(), "so that it does not wait any longer"
+    assert not await gate.gate.resume()
+
+
+async def test_what_was_given_back_is_said_once_and_not_if_there_is_more_by_now(crm: Destination) -> None:
+    gate = crm.gate()
+    began = crm.now
+    await gate.refuse()
+    crm.now += 1
+    assert await gate.gate.resume()
+    ended = crm.now
+    crm.now += LATELY_MS
+    await gate.refuse()
+    assert await gate.gate.confirm()
+    await gate.gate.given_back(ended)
+    assert await gate.gate.to_give_back() == (began, crm.now)
+    await gate.gate.given_back(crm.now)
+    assert await gate.gate.to_give_back() is None
+
+
 async def test_a_success_counts_even_if_its_slot_ran_out(crm: Destination) -> None:
     gate = await paused(crm)
     permit = await gate.ask()

@@ -27,7 +27,8 @@ FORM_KEYS = {
     "destinations",
 }  # fmt: skip
 DESTINATION_KEYS = {
-    "owed", "delivered", "waiting", "dead", "superseded", "erased", "oldest_waiting_s", "paused", "balanced",
+    "owed", "delivered", "waiting", "dead", "superseded", "erased", "oldest_waiting_s", "next_try_s", "paused",
+    "balanced",
 }  # fmt: skip
 
 

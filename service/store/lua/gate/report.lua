@@ -4,6 +4,7 @@
 -- ARGV[1]  now, ms        ARGV[2] name of the slot
 -- ARGV[3]  "delivered" | "answered" (refused that lead alone) | "failed" | "load" (asks everybody to slow down)
 --          | "refused" (as if it refused everybody) | "unused" | "unclaimed" (there was nothing to attempt)
+--          | "resumed" (no attempt: somebody says that it is mended)
 -- ARGV[4]  load: how long everybody is to wait, ms, 0: not said
 -- ARGV[5]  concurrency    ARGV[6] "1": it was a probe     ARGV[7] reason of a failure
 -- ARGV[8]  after "refused": first pause, ms               ARGV[9]  longest
@@ -26,7 +27,7 @@ local paused = redis.call('HGET', state_key, 'paused')
 local pauses = {refused = {ARGV[8], ARGV[9]}, failing = {ARGV[12], ARGV[13]}}
 
 local is_first = redis.call('ZREM', base .. 'slots', ARGV[2]) == 1
-if not is_first and result ~= 'delivered' then return paused and 'closed' or 'open' end
+if not is_first and result ~= 'delivered' and result ~= 'resumed' then return paused and 'closed' or 'open' end
 
 local function limit() return math.min(tonumber(redis.call('HGET', state_key, 'limit') or concurrency), concurrency) end
 
@@ -102,7 +103,9 @@ local function probe_failed()
   return kind == paused and 'closed' or 'paused'
 end
 
-if result == 'delivered' or result == 'answered' then
+if result == 'resumed' then
+  return (paused or redis.call('HEXISTS', state_key, 'alone_from') == 1) and open() or 'open'
+elseif result == 'delivered' or result == 'answered' then
   if result == 'delivered' then redis.call('HSET', state_key, 'delivered_at', now) end
   if result == 'delivered' and is_first then give_back_concurrency() end
   if paused == 'failing' or (paused and result == 'delivered') then return open() end
