@@ -284,7 +284,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Let what is at work write nothing any more: writing where nobody can read is an error."""
         for cycle in (self._answering, self.cycle):
             if cycle is not None:
-                cycle.disconnected = True
+                cycle.disconnected, cycle.waiting_for_100_continue = True, False
                 cycle.message_event.set()
 
     def _is_answering(self) -> bool:

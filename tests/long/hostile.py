@@ -76,7 +76,7 @@ class Figures:
     malformed: Counter[int] = field(default_factory=Counter)
     hangs: list[int] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
-    faults: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
     honest_ms: list[float] = field(default_factory=list)
     not_thanked: int = 0
     adds_up: bool = True
@@ -95,20 +95,24 @@ class Figures:
     def is_good(self) -> bool:
         """Tell whether the campaign did no harm."""
         return (
-            not (self.hangs or self.failures or self.faults or self.not_thanked) and self.adds_up and bool(self.clean)
+            not (self.hangs or self.failures or self.faults.total() or self.not_thanked)
+            and self.adds_up
+            and bool(self.clean)
         )
 
     def told(self) -> str:
         """Say it all in a few lines."""
         p95 = statistics.quantiles(self.honest_ms, n=20)[-1] if len(self.honest_ms) > 1 else 0.0
         answers = sum((self.clean + self.malformed)[status] for status in self.clean | self.malformed if status)
+        faults = self.faults.total()
         return "\n".join([
             f"{self.connections} connections, {answers} answers",
-            f"hangs {len(self.hangs)}, answers of 500 or more {len(self.failures)}, faults in the log {self.faults}",
+            f"hangs {len(self.hangs)}, answers of 500 or more {len(self.failures)}, faults in the log {faults}",
             f"clean:     {_by_status(self.clean)}",
             f"malformed: {_by_status(self.malformed)}",
             f"honest visitors: {len(self.honest_ms)} thanked, {self.not_thanked} not; p95 {p95:.0f} ms",
             f"the accounts {'add up' if self.adds_up else 'DO NOT ADD UP'}",
+            *(f"fault: {count} of {fault}" for fault, count in (+self.faults).items()),
             *(f"hang: --only {number}" for number in self.hangs[:10]),
             *(f"500 or more: --only {number}" for number in self.failures[:10]),
         ])  # fmt: skip
@@ -230,7 +234,9 @@ def main() -> None:
 def _run(here: Processes, web: Process, seconds: float, seed: int) -> bool:
     figures, before = Figures(), memory_mb(web)
     asyncio.run(campaign(web.port, seconds, seed, figures))
-    figures.faults = sum(line["level"] in {"error", "critical"} for line in web.lines()) + web.said().count("Traceback")
+    failed = [line for line in web.lines() if line["level"] in {"error", "critical"}]
+    figures.faults = Counter(f"{line['event']} {line.get('kind', '')} {line.get('where', '')}" for line in failed)
+    figures.faults["Traceback"] += web.said().count("Traceback")
     after = memory_mb(web)
     figures.adds_up = all(form["balanced"] for form in here.status()["forms"].values())
     say(f"hostile: {seconds:.0f} s, seed {seed}; memory {before:.0f} MB before, {after:.0f} MB after\n{figures.told()}")

@@ -177,6 +177,15 @@ async def test_an_address_that_is_none_is_refused(port: int, before: bytes) -> N
     assert answer.split(b"HTTP/1.1 ")[-1].startswith(b"400")
 
 
+async def test_a_body_that_is_no_http_is_refused_once_though_it_was_waited_for(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert (await talk(port, head + b"zz\r\n")).startswith(b"HTTP/1.1 400")
+    faults = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert not [fault for fault in faults if isinstance(fault, RuntimeError)]  # uvicorn: written behind the end
+
+
 # --- attacks
 
 

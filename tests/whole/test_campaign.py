@@ -38,7 +38,7 @@ def test_every_kind_of_harm_is_noticed() -> None:
     harmless = Figures()
     harmless.note(1, CLEAN, [200])
     assert harmless.is_good()
-    harms: list[dict[str, object]] = [{"faults": 1}, {"not_thanked": 1}, {"adds_up": False}]
+    harms: list[dict[str, object]] = [{"faults": Counter({"fault": 1})}, {"not_thanked": 1}, {"adds_up": False}]
     assert not any(Figures(clean=Counter({200: 1}), **harm).is_good() for harm in harms)  # type: ignore[arg-type]  # of each its own
     for statuses in (None, [200, 503]):
         harmed = Figures()
