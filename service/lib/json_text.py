@@ -4,7 +4,6 @@ Invariant: pure, and safe on any text: a document that is broken, too deep or no
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -114,16 +113,12 @@ def _refuse(constant: str) -> NoReturn:
 def _is_too_deep(document: Node) -> bool:
     level: list[Node] = [document]
     for _ in range(MAX_DEPTH):
-        level = list(chain.from_iterable(map(_children, filter(is_nested, level))))
+        lists = (node for node in level if isinstance(node, list))
+        objects = (node.members for node in level if isinstance(node, Object))
+        level = [*chain.from_iterable(lists), *(child for members in objects for _, child in members)]
         if not level:
             return False
     return True
-
-
-def _children(node: Node) -> Iterable[Node]:
-    if isinstance(node, Object):
-        return (child for _, child in node.members)
-    return node if isinstance(node, list) else ()
 
 
 def pretty(value: object) -> str:

@@ -19,14 +19,17 @@ from service.model import languages
 FieldType = Literal["text", "email", "phone", "choice", "choices", "number", "boolean", "date"]
 MAX_LENGTH = 5_000
 LONGEST_ALIAS = 200
+_SENTENCES: Final = frozenset("\ufdfa\ufdfb")
+"""Signs that stand for eight letters and more, each a whole phrase: work, and in no field's name."""
 _NO_MATTER: Final = re.compile(r"[-_\[\]\s]+")
 
 
 def fold(name: str) -> str:
     """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`; all of one too long."""
-    if len(name) > LONGEST_ALIAS:
+    if len(name) > LONGEST_ALIAS or not _SENTENCES.isdisjoint(name):
         return name  # it is no field's, and folding it is work
-    return _NO_MATTER.sub("", without_format(normalise("NFKC", name)).casefold())
+    plain = normalise("NFKC", name)
+    return _NO_MATTER.sub("", without_format(plain).casefold()) if len(plain) <= LONGEST_ALIAS else name
 
 
 @dataclass(frozen=True, slots=True)

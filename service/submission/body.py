@@ -23,6 +23,8 @@ from service.submission.multipart import MAX_PARTS, Piece, boundary_of, read_par
 MAX_BYTES: Final = 256 * 1024
 MAX_FIELDS: Final = 64
 MAX_VALUES: Final = 1_000
+MOST_MEMBERS: Final = 5_000
+"""So many names a JSON body may have, in all its depth, that those of fields are looked for below its top."""
 
 UNREADABLE: Final = refuse(Code.UNREADABLE_BODY, why="form")
 _BROKEN_JSON: Final = refuse(Code.UNREADABLE_BODY, why="json")
@@ -141,7 +143,9 @@ def _files(parts: list[Piece]) -> tuple[str, ...]:
 def _json(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
     decoder = decoder_for(raw, charset)
     document = json_text.parse(decoder.text(raw))
-    members = json_body.members_of(document, form)
+    # To compare each name that lies deeper is work: of thousands nobody looks there.
+    inside = form if raw.count(b":") <= MOST_MEMBERS else None
+    members = json_body.members_of(document, inside)
     if members is None:
         return _BROKEN_JSON
     honeypot = form.honeypot if form else HONEYPOT
@@ -150,7 +154,7 @@ def _json(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
         for name, node in members
         # A control field that is false, such as a honeypot not ticked, was left out.
         if not (node is False and (is_control(name) or control_of(name, honeypot)))
-        for sent, text in json_body.pairs_of(name, node, form)
+        for sent, text in json_body.pairs_of(name, node, inside)
     )
     pairs = list(islice(told, MAX_VALUES + 1))
     booleans = [name for name, node in members if isinstance(node, bool)]

@@ -18,6 +18,7 @@ _Members = list[tuple[str, Node]]
 _NAMES: Final = ("name", "key", "field", "id", "label", "title")
 _VALUES: Final = ("value", "values", "answer")
 _DEEPEST: Final = 3
+_MOST: Final = 64
 _OF_COUNTRY: Final = frozenset({"iso2", "dialcode", "callingcode", "countrycode"})
 
 
@@ -58,7 +59,9 @@ def _texts_of(node: Node) -> Iterator[str]:
 
 
 def _apart(name: str, field: Field | None, node: Node, form: Form | None) -> _Members | None:
-    """Return the members of an object or a list that is taken apart."""
+    """Return the members of an object or a list that is taken apart: none of one with more than a form takes."""
+    if len(node.members if isinstance(node, Object) else node if isinstance(node, list) else ()) > _MOST:
+        return None
     if isinstance(node, Object) and ((field and field.type == "phone") or _is_country(name, node)):
         return node.members
     members = node.members if isinstance(node, Object) else _named(node, form)
@@ -66,7 +69,7 @@ def _apart(name: str, field: Field | None, node: Node, form: Form | None) -> _Me
 
 
 def _is_country(name: str, node: Object) -> bool:
-    return "country" in fold(name) or any(fold(key) in _OF_COUNTRY for key, _ in node.members)
+    return "country" in fold(name) or any(key.isascii() and fold(key) in _OF_COUNTRY for key, _ in node.members)
 
 
 def _holds_person(members: _Members, form: Form | None, deeper: int = _DEEPEST) -> bool:

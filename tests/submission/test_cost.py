@@ -35,6 +35,7 @@ FORM = Form(
 URLENCODED, JSON = "application/x-www-form-urlencoded", "application/json"
 GOOD = "name=Asha&phone=8951047001&"
 WIDE = "\ufdfa"  # one sign that stands for eighteen
+UNIT = "\u3316"  # one that stands for six, as no sentence does
 MARKS = "\u0301\u0316"
 MOST_S = 0.25
 """Processor time of one body: some three times what the costliest takes."""
@@ -48,9 +49,12 @@ def named(number: int, name: str) -> dict[str, str]:
     return {name.format(each): "x" for each in range(number)}
 
 
+def as_json(document: object) -> str:
+    return json.dumps(document, ensure_ascii=False)
+
+
 def event(data: object) -> str:
-    told = {"triggerType": "form_submission", "payload": {"id": "1", "data": data, "schema": []}}
-    return json.dumps(told, ensure_ascii=False)
+    return as_json({"triggerType": "form_submission", "payload": {"id": "1", "data": data, "schema": []}})
 
 
 BODIES: dict[str, tuple[str, str | bytes]] = {
@@ -71,6 +75,11 @@ BODIES: dict[str, tuple[str, str | bytes]] = {
     "pairs": (JSON, json.dumps([{"name": f"n{each % 60}", "value": "v"} for each in range(7_000)])),
     "lists in a list": (JSON, json.dumps({"name": "A", "phone": "8951047001", "x": [[1]] * 40_000})),
     "names": (JSON, json.dumps(named(17_000, "n{}"))),
+    "objects that may hold a person": (
+        JSON,
+        as_json({f"x{each}": named(22, f"{{}}{UNIT * 50}") for each in range(60)}),
+    ),
+    "an object that may hold a person": (JSON, as_json({"x": named(400, f"{{}}{UNIT * 90}"), "name": "Asha"})),
     "too deep": (JSON, "[" * 200_000),
     "halves of signs": (JSON, '{"name":"A","phone":"8951047001","message":"' + "\\ud800" * 40_000 + '"}'),
     "values from Webflow": (JSON, event({"x": ["v"] * 40_000})),
@@ -98,7 +107,7 @@ def read(content_type: str, raw: bytes) -> None:
 
 @pytest.fixture(autouse=True)
 def _only_ours() -> Iterator[None]:
-    """Let what other tests left lying about be no part of what is collected meanwhile."""
+    """Look for garbage among what is made meanwhile alone, as the web process does."""
     gc.collect()
     gc.freeze()
     yield
