@@ -5,7 +5,7 @@ from history import History, run_histories
 
 
 def test_the_store_says_what_the_model_says(redis_url: str) -> None:
-    run_histories(History, redis_url, 70, 120)
+    run_histories(History, redis_url, 40, 120)
 
 
 @pytest.mark.long
