@@ -27,7 +27,7 @@ class Beat(msgspec.Struct, frozen=True):
 async def beat(server: Server, worker: str, host: str, version: str) -> None:
     """Say that a worker is alive."""
     said = Beat(host, version, server.now())
-    await server.client.hset(WORKERS, worker, msgspec.json.encode(said).decode())
+    await server.run("beat", WORKERS, worker, msgspec.json.encode(said))
 
 
 async def leave(server: Server, worker: str) -> None:

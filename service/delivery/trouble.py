@@ -45,8 +45,10 @@ async def read_troubles(
     beats, now = await read_beats(server), server.now()
     alive = [WorkerSeen(said.host, said.version, max(0, now - said.at) / 1000) for said in beats]
     alive = [worker for worker in alive if worker.seen_s * 1000 <= ALIVE_FOR_MS]
-    found = [] if alive else [_no_worker(beats, now)]
     findings = await server.inspect(replicas=config.service.replicas)
+    # Where nothing is written no worker can say that it is alive.
+    is_missed = not alive and not any(finding.level == "away" for finding in findings)
+    found = [_no_worker(beats, now)] if is_missed else []
     found += _of_findings(findings, takes_risk=not config.service.durable)
     found += _of_memory(await server.client.info("memory"))
     for name, forms in config.forms_by_destination.items():

@@ -11,7 +11,7 @@ from workshop import Hands, Workshop, destination, form, one_crm, until, until_a
 
 from service import __version__
 from service.delivery import trouble
-from service.delivery.heartbeat import WORKERS
+from service.delivery.heartbeat import WORKERS, beat, leave
 from service.delivery.trouble import CODES, read_troubles
 from service.intake.spool import Spool, open_spool
 from service.process.wiring import clock
@@ -47,6 +47,21 @@ async def test_a_worker_that_is_alive_is_named_and_nothing_is_wrong(redis_url: s
             assert workers == []
             assert wrong_now.code == "NO_WORKER"
             assert wrong_now.message == "No worker is alive: nothing is delivered."
+
+
+async def test_a_worker_of_a_full_redis_is_not_missed_nor_one_that_cannot_say_that_it_is_alive(
+    own_redis: Embedded,
+) -> None:
+    async with Workshop(own_redis.url, NOWHERE) as shop:
+        await shop.server.open()
+        await shop.server.client.config_set("maxmemory", "1")
+        await beat(shop.server, "a", "here", __version__)
+        workers, [wrong] = await look(shop)
+        assert ([worker.host for worker in workers], wrong.code) == (["here"], "REDIS_FULL")
+        await leave(shop.server, "a")
+        await shop.server.client.config_set("maxmemory", "0")
+        await shop.server.client.config_set("min-replicas-to-write", "1")
+        assert [each.code for each in (await look(shop))[1]] == ["NO_WRITE"]
 
 
 async def test_when_the_last_worker_was_heard_of_is_told(redis_url: str) -> None:
