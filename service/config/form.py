@@ -3,6 +3,7 @@
 Invariant: pure; every mistake goes to the table's report, and what comes back is only used if there is none.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
@@ -22,7 +23,6 @@ from service.config.table import (
     whole,
     wrong,
 )
-from service.config.theme import read_theme
 from service.config.validators import (
     duration,
     in_languages,
@@ -36,7 +36,7 @@ from service.config.validators import (
 )
 from service.fields.field_name import owner_of
 from service.model import languages
-from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Turnstile
+from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
 from service.submission.form_data import control_of
 
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
@@ -44,6 +44,10 @@ _JUNK: Final[tuple[Literal["accept", "quarantine", "reject"], ...]] = ("accept",
 _TEXTS: Final = ("success", "failure", "valid", "check", "next_steps")
 _LONGEST_TITLE: Final = 200
 HEAVIEST: Final = 1_000
+MOST_FONTS: Final = 8
+_COLOUR: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+_LENGTH: Final = re.compile(r"0|[0-9]{1,2}(?:\.[0-9]{1,3})?(?:px|rem|em)")
+_FONT: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]{0,62}[A-Za-z0-9])?")
 _DEFAULT: Final = Form("", {}, ())
 
 Names = tuple[str, ...]
@@ -77,7 +81,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         language=language,
         messages=messages.pop(own),
         translations=messages,
-        theme=read_theme(keys),
+        theme=_theme(keys),
         webflow=keys.read("webflow", flag, _DEFAULT.webflow),
         webflow_secret=keys.read("webflow_secret", environment.secret, None),
         limits=_limits(keys.below("limits")),
@@ -173,3 +177,50 @@ def _limits(keys: Table) -> Limits:
     )
     keys.finish()
     return limits
+
+
+def _theme(form: Table) -> Theme | None:
+    """Return the theme of the form at `form`, None without one: it can never be other CSS."""
+    if "theme" not in form.keys:
+        form.below("theme")
+        return None
+    keys = form.below("theme")
+    none: str | None = None
+    theme = Theme(
+        accent=keys.read("accent", _colour, none),
+        radius=keys.read("radius", _length, none),
+        font=keys.read("font", _fonts, ()),
+    )
+    keys.finish()
+    return theme
+
+
+def _colour(value: object) -> str | Wrong:
+    if not isinstance(value, str) or not _COLOUR.fullmatch(value):
+        return wrong(f"must be a colour such as `#0b6` or `#00bb66`, not {_shown(value)}")
+    return value.lower() if len(value) > len("#0b6") else "#" + "".join(digit * 2 for digit in value[1:].lower())
+
+
+def _length(value: object) -> str | Wrong:
+    if not isinstance(value, str) or not _LENGTH.fullmatch(value):
+        return wrong(f"must be a length such as `8px`, `0.5rem` or `0`, not {_shown(value)}")
+    return value
+
+
+def _fonts(value: object) -> tuple[str, ...] | Wrong:
+    """Take names of fonts that the visitor may have, the best first: a list, or a text with commas."""
+    names = several(_font)(value.split(",") if isinstance(value, str) else value)
+    if isinstance(names, Wrong):
+        return names
+    return names if len(names) <= MOST_FONTS else wrong(f"must be {MOST_FONTS} fonts at most")
+
+
+def _font(value: object) -> str | Wrong:
+    name = value.strip() if isinstance(value, str) else ""
+    if _FONT.fullmatch(name):
+        return name
+    return wrong(f"must be the name of a font, such as `Georgia`, not {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else what(value)
