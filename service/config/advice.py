@@ -61,6 +61,12 @@ def guessable(config: Config) -> tuple[Mistake, ...]:
         if form.webflow_secret
     ]
     owned += [
+        (f"forms.{name}.ways.{way.name}.secret", way.secret)
+        for name, form in config.forms.items()
+        for way in form.ways.values()
+        if way.secret
+    ]
+    owned += [
         (f"forms.{name}.captcha.secret", form.captcha.secret)
         for name, form in config.forms.items()
         if isinstance(form.captcha, Turnstile)

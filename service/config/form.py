@@ -34,6 +34,7 @@ from service.config.validators import (
     tables_by_language,
     timezone,
 )
+from service.config.ways import read_ways
 from service.fields.field_name import owner_of
 from service.model import languages
 from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
@@ -59,7 +60,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
     language = keys.read("language", one_of((*languages.codes(), languages.AUTO)), _DEFAULT.language)
     own = languages.own(language)
     messages = _messages(keys.below("messages"), own)
-    window = keys.read("window", duration("1s", "3650d"), _DEFAULT.window)
+    window, quiet = _times(keys)
     fields, titles = read_fields(keys, own), keys.read("title", in_languages(_LONGEST_TITLE), _DEFAULT.titles)
     form = Form(
         name=name,
@@ -71,7 +72,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         redirects=keys.read("redirects", several(page_origin), ()),
         deliver=_deliver(keys, destinations),
         window=window,
-        quiet=keys.read("quiet", duration("0s", "3650d"), min(_DEFAULT.quiet, window)),
+        quiet=quiet,
         repeat=keys.read("repeat", one_of(_REPEATS), _DEFAULT.repeat),
         allow_extra=keys.read("allow_extra", flag, _DEFAULT.allow_extra),
         honeypot=_honeypot(keys, fields),
@@ -88,11 +89,19 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         captcha=read_captcha(keys, environment),
         consent=read_consent(keys, fields),
         timezone=keys.read("timezone", timezone, _DEFAULT.timezone),
+        ways=read_ways(keys, environment),
     )
-    if form.quiet > form.window:
-        keys.add(f"must not be longer than `window`, which is {show(form.window)}", "quiet")
     keys.finish()
     return form
+
+
+def _times(keys: Table) -> tuple[int, int]:
+    """Return `window` and `quiet`."""
+    window = keys.read("window", duration("1s", "3650d"), _DEFAULT.window)
+    quiet = keys.read("quiet", duration("0s", "3650d"), min(_DEFAULT.quiet, window))
+    if quiet > window:
+        keys.add(f"must not be longer than `window`, which is {show(window)}", "quiet")
+    return window, quiet
 
 
 def _countries(keys: Table) -> tuple[str, Names]:

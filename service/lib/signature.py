@@ -1,18 +1,21 @@
-"""Signatures and keyed hashes: Standard Webhooks for what we send, Webflow's for what Webflow sends us.
+"""Signatures and keyed hashes: Standard Webhooks for what we send, the schemes of others for what they send us.
 
 Invariant: pure. Bytes and a secret go in, a signature or a yes or no comes out; the clock is an argument.
 
-Sources: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
-and https://developers.webflow.com/data/docs/working-with-webhooks
+Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from service.lib.secret import Secret
 
@@ -100,9 +103,76 @@ def fingerprint(secret: Secret) -> str:
     return keyed_hash(secret, "backup")
 
 
-def webflow_signature(secret: Secret, timestamp: str, raw: bytes) -> str:
-    """Return what Webflow puts into `x-webflow-signature` for `x-webflow-timestamp` and the raw body.
+MAX_AGE: Final = 5 * 60_000
+"""How old, in ms, what others signed may be, where they sign the time."""
+JWS: Final = "{jws}"
+_PLACEHOLDER: Final = re.compile(r"(\{[^{}]+\})")
+_GIVEN: Final = {"{hex}": "(?P<hex>[0-9a-f]{64})", "{base64}": "(?P<base64>[A-Za-z0-9+/]{43}=)", "{t}": "(?P<t>[0-9]+)"}
 
-    Compare it with `hmac.compare_digest`.
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How somebody signs what they send, by HMAC-SHA256 under the text of a secret.
+
+    `header` carries the signature as `form` shows: `{hex}` or `{base64}` is the digest, `{t}` the time in s. `of` is
+    what is signed: `{body}`, `{t}`, and `{Name}` for the header of that name. `time` is a header that has the time
+    in ms, where `form` has none. A `form` of `{jws}` is a JSON Web Signature by HS256, issued by `of`, whose claim
+    `sha256` is that of the body (RFC 7515).
     """
-    return hmac_hex(secret, timestamp.encode() + b":" + raw)
+
+    header: str
+    form: str = "{hex}"
+    of: str = "{body}"
+    time: str = ""
+
+
+def is_signed(scheme: Scheme, secret: Secret, headers: Mapping[str, str], raw: bytes, now: int) -> bool:
+    """Tell whether somebody who knows the secret signed these bytes; where the time is signed, in the last 5 minutes.
+
+    `headers` are by their names in lower case; `now` in ms.
+    """
+    given = headers.get(scheme.header.lower(), "")
+    if scheme.form == JWS:
+        return _is_jws_of(raw, given, secret, scheme.of)
+    found = re.fullmatch("".join(_GIVEN.get(piece, re.escape(piece)) for piece in _pieces(scheme.form)), given)
+    if found is None:
+        return False
+    said = found.groupdict()
+    time = headers.get(scheme.time.lower(), "") if scheme.time else said.get("t")
+    if time is not None and not _is_fresh(time, 1 if scheme.time else 1_000, now):
+        return False
+    known = {"{body}": raw, "{t}": (time or "").encode("latin-1")}
+    signed = b"".join(_signed(piece, known, headers) for piece in _pieces(scheme.of))
+    digest = hmac.digest(secret.reveal().encode(), signed, "sha256")
+    expected = base64.b64encode(digest).decode() if said.get("base64") else digest.hex()
+    return hmac.compare_digest(expected, said.get("base64") or said["hex"])
+
+
+def _pieces(pattern: str) -> list[str]:
+    return _PLACEHOLDER.split(pattern)
+
+
+def _signed(piece: str, known: Mapping[str, bytes], headers: Mapping[str, str]) -> bytes:
+    if piece in known:
+        return known[piece]
+    is_header = piece.startswith("{") and piece.endswith("}")
+    return (headers.get(piece[1:-1].lower(), "") if is_header else piece).encode("latin-1", "replace")
+
+
+def _is_fresh(time: str, unit: int, now: int) -> bool:
+    signed_at = timestamp_of(time)
+    return signed_at is not None and now - signed_at * unit <= MAX_AGE
+
+
+def _is_jws_of(raw: bytes, token: str, secret: Secret, issuer: str) -> bool:
+    """Tell whether a token speaks of these bytes. Its own word for the algorithm is never read (RFC 8725, 3.1)."""
+    signed, _, signature = token.rpartition(".")
+    digest = hmac.digest(secret.reveal().encode(), signed.encode("latin-1", "replace"), "sha256")
+    expected = urlsafe_b64encode(digest).rstrip(b"=")
+    if not hmac.compare_digest(expected, signature.encode("latin-1", "replace")):
+        return False
+    try:
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="), type=dict[str, object])
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        return False
+    return claims.get("iss") == issuer and claims.get("sha256") == hashlib.sha256(raw).hexdigest()

@@ -15,6 +15,7 @@ from service.lib.secret import Secret
 from service.lib.text import normalise, without_format
 from service.lib.times import UTC
 from service.model import languages
+from service.model.way import Way
 
 FieldType = Literal["text", "email", "phone", "choice", "choices", "number", "boolean", "date"]
 MAX_LENGTH = 5_000
@@ -184,6 +185,7 @@ class Form:
     captcha: Altcha | Turnstile | None = None
     consent: Agreement | None = None
     timezone: ZoneInfo = UTC
+    ways: Mapping[str, Way] = field(default_factory=dict)
 
     @property
     def takes_webflow(self) -> bool:

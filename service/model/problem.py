@@ -46,6 +46,7 @@ class Code(StrEnum):
     PHONE_INVALID_BUT_POSSIBLE = auto()
     PHONE_UNSUPPORTED_TYPE = auto()
     UNREADABLE_BODY = auto()
+    UNAUTHORIZED = auto()
     ORIGIN_NOT_ALLOWED = auto()
     WEBHOOK_NOT_ALLOWED = auto()
     FORM_NOT_FOUND = auto()
@@ -84,6 +85,7 @@ CATALOGUE: Final[Mapping[Code, int]] = MappingProxyType(
         Code.PHONE_INVALID_BUT_POSSIBLE: 422,
         Code.PHONE_UNSUPPORTED_TYPE: 422,
         Code.UNREADABLE_BODY: 400,
+        Code.UNAUTHORIZED: 401,
         Code.ORIGIN_NOT_ALLOWED: 403,
         Code.WEBHOOK_NOT_ALLOWED: 403,
         Code.FORM_NOT_FOUND: 404,

@@ -155,12 +155,12 @@ async def _lifespan(parts: _Parts, _: Starlette) -> AsyncIterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Notes:
-    """Notes what became of a submission, as `app.OnSubmission` has it: in the log and in the figures."""
+    """Notes what became of a submission, as `account.OnSubmission` has it: in the log and in the figures."""
 
     write: Any
     figures: WebFigures
 
-    def __call__(self, **what: Any) -> None:  # noqa: ANN401 -- `app.OnSubmission` says what is in it
+    def __call__(self, **what: Any) -> None:  # noqa: ANN401 -- `account.OnSubmission` says what is in it
         self.write(**what)
         self.figures.submission(what["form"], what["result"], what["codes"])
 

@@ -1,6 +1,6 @@
 """The HTTP surface as an OpenAPI 3.1 document, made from the catalogue and the configuration's forms.
 
-Invariant: pure; tells a form's fields and nothing else of the configuration.
+Invariant: pure; tells a form's fields and the names of its ways, and nothing else of the configuration.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,9 @@ from service.fields.types import TYPES
 from service.model.form import Altcha, Field, Form
 from service.model.languages import AUTO, codes
 from service.model.problem import CATALOGUE, Code
+from service.model.way import Way
 from service.submission.form_data import CONTROLS, HONEYPOT
+from service.submission.ways.message import KEY
 
 Json = dict[str, Any]
 
@@ -28,7 +30,7 @@ def document(forms: Iterable[Form], public_url: str | None = None) -> Json:
     """Return the whole document, its forms in the order given."""
     paths: Json = {}
     for form in forms:
-        paths |= _paths(form)
+        paths |= _paths(form) | {f"/f/{form.name}/from/{way.name}": _way(form, way) for way in form.ways.values()}
     described: Json = {
         "openapi": "3.1.0",
         "info": {"title": "Lead capture", "version": __version__},
@@ -77,6 +79,21 @@ def _paths(form: Form) -> Json:
             "get": {"summary": f"{title}: the page after success", "responses": {"200": _page("Thanks.")}},
         },
     } | ({f"{base}/challenge": _CHALLENGE} if isinstance(form.captcha, Altcha) else {})
+
+
+def _way(form: Form, way: Way) -> Json:
+    return {
+        "post": {
+            "summary": f"{form.title or form.name}: what is told by {way.name}",
+            "parameters": [{"name": KEY, "in": "query", "required": False, "schema": _TEXT}],
+            "requestBody": {"required": True, "content": {media_type: {"schema": {}} for media_type in _BODIES}},
+            "responses": {
+                "200": _json("It is kept.", "Kept"),
+                **_failures([400, 401, 413, 415, 429, 503]),
+                "500": _json("A fault of ours; the lead was not taken.", "Failure"),
+            },
+        },
+    }
 
 
 def _answers() -> Json:
@@ -155,6 +172,7 @@ _SCHEMAS: Final[Json] = {
         },
         "suggestions",
     ),
+    "Kept": _object({"ok": {"const": True}, "receipt": {"type": "string", "minLength": 24}}),
     "Suggestion": _object({"field": _TEXT, "suggestion": _TEXT, "message": _TEXT}),
     "FieldQuestion": {
         "type": "object",

@@ -30,6 +30,7 @@ NO_PAGE: Final = MappingProxyType(
 )
 """Headers of every answer that is no page and is not kept: opened as a page, it does nothing."""
 
+_UNAUTHORIZED: Final = 401
 _ASKS_TO_WAIT: Final = frozenset({429, 503})
 _WEBHOOK_HINTS: Final = {
     "webflow": "Add `webflow = true` to this form in leads.toml.",
@@ -66,6 +67,11 @@ def success(voice: Voice, receipt: str, next_url: str, suggestions: Sequence[tup
     return json(200, {**thanks, **({"suggestions": offered} if offered else {})}, voice.headers)
 
 
+def kept(receipt: str) -> Reply:
+    """Tell a form builder, an ad platform or a calendar that its event is kept; some take nothing but exactly 200."""
+    return json(200, {"ok": True, "receipt": receipt})
+
+
 def failure(problems: Problems, voice: Voice, *, status: int | None = None) -> Reply:
     """Tell every problem."""
     errors = [_item(problem, voice) for problem in problems.items]
@@ -90,7 +96,8 @@ def failure_headers(problems: Problems, status: int) -> dict[str, str]:
     values = problems.items[0].values
     waits = {"Retry-After": values.get("retry_after", str(RETRY_AFTER_S))} if status in _ASKS_TO_WAIT else {}
     allowed = values.get("allowed")
-    return waits | ({"Allow": allowed} if allowed else {})
+    asks = {"WWW-Authenticate": "Signature"} if status == _UNAUTHORIZED else {}  # RFC 9110, 15.5.2
+    return waits | asks | ({"Allow": allowed} if allowed else {})
 
 
 def hint_of(problems: Problems) -> str:
@@ -101,6 +108,8 @@ def hint_of(problems: Problems) -> str:
             return f'Add "{values["origin"]}" to `origins` of this form in leads.toml.'
         case Code.WEBHOOK_NOT_ALLOWED:
             return _WEBHOOK_HINTS[values["setting"]]
+        case Code.UNAUTHORIZED:
+            return "Compare what the sender has with the `secret` of this way in leads.toml."
         case _:
             return ""
 

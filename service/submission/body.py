@@ -25,6 +25,8 @@ MAX_FIELDS: Final = 64
 MAX_VALUES: Final = 1_000
 MOST_MEMBERS: Final = 5_000
 """So many names a JSON body may have, in all its depth, that those of fields are looked for below its top."""
+MOST_PAIRS: Final = 8 * MAX_VALUES
+"""So many pairs are read where one answer is told by several of them, as Elementor does by six."""
 
 UNREADABLE: Final = refuse(Code.UNREADABLE_BODY, why="form")
 _BROKEN_JSON: Final = refuse(Code.UNREADABLE_BODY, why="json")
@@ -63,6 +65,25 @@ def read(content_type: str, raw: bytes, form: Form | None = None) -> Posted | Pr
     return posted
 
 
+def pairs_of(content_type: str, raw: bytes) -> tuple[Pairs, Decoder] | None:
+    """Return the names and values of a body that has pairs, 8,000 at most and one more, and what read them.
+
+    None: it has none.
+    """
+    media_type, options = _media_type(content_type)
+    charset = options.get(b"charset", b"").decode("latin-1")
+    if media_type == b"multipart/form-data":
+        boundary = options.get(b"boundary", b"")
+        parts = read_parts(boundary, raw) if boundary else None
+        byte_pairs = None if parts is None else [(part.name, part.content) for part in parts if part.filename is None]
+    else:
+        byte_pairs = _byte_pairs(raw, MOST_PAIRS) if b"=" in raw and raw.lstrip()[:1] not in {b"{", b"["} else None
+    if byte_pairs is None:
+        return None
+    decoder = _decoder(byte_pairs, charset)
+    return _decoded(byte_pairs, decoder), decoder
+
+
 def is_json(content_type: str) -> bool:
     """Tell whether a content type names JSON: `application/json`, `application/…+json`, `text/json`."""
     return _names_json(_media_type(content_type)[0])
@@ -86,12 +107,16 @@ def _urlencoded(raw: bytes, charset: str, form: Form | None) -> Posted | Problem
             return _posted(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict"), form, is_url=True)
         except UnicodeDecodeError:
             pass  # percent-encoded, and no UTF-8
-    halves = [
-        pair.replace(b"+", b" ").partition(b"=") for pair in raw.removeprefix(b"\xef\xbb\xbf").split(b"&") if pair
-    ]
-    byte_pairs = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in halves]
+    byte_pairs = _byte_pairs(raw, MAX_VALUES)
     decoder = _decoder(byte_pairs, charset)
     return _flagged(_posted(_decoded(byte_pairs, decoder), form, is_url=True), decoder)
+
+
+def _byte_pairs(raw: bytes, most: int) -> list[tuple[bytes, bytes]]:
+    """Return the pairs of an urlencoded body, of more than `most` the first and one more."""
+    pairs = raw.removeprefix(b"\xef\xbb\xbf").split(b"&", most + 1)[: most + 1]
+    halves = [pair.replace(b"+", b" ").partition(b"=") for pair in pairs if pair]
+    return [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in halves]
 
 
 def _decoder(pairs: list[tuple[bytes, bytes]], charset: str) -> Decoder:

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPMethod
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,7 +21,7 @@ from service.intake.intake import Intake, Taken, Unavailable
 from service.lib import origin
 from service.lib.secret import Secret
 from service.model.form import Form
-from service.model.problem import Code, Problem, Problems, refuse
+from service.model.problem import Code, Problems, refuse
 from service.replies import assets, next_url, openapi, page, reply
 from service.replies.reply import Reply
 from service.replies.wording import Voice
@@ -29,41 +29,18 @@ from service.submission import body, source, spam
 from service.submission.body import MAX_FIELDS
 from service.submission.field_match import match
 from service.submission.form_data import Control, gather
+from service.web.account import UNAVAILABLE, Account, OnSubmission, note_nothing
 from service.web.challenge import Challenger
 from service.web.checks import verdict_on_field, verdict_on_number
 from service.web.limiter import Limiter
 from service.web.request import Visitor, may_inspect, read_body, read_visitor, respond
-from service.web.submit import Context, Said, Visit, may_check, submit
+from service.web.submit import Context, Said, Visit, may_check, submit, submit_by
 
 SEEN_FOR_S: Final = 1.0
 """A look at the store costs a write: strangers share what was seen so long ago."""
 _NOT_FOUND: Final = refuse(Code.FORM_NOT_FOUND)
-_UNAVAILABLE: Final = refuse(Code.UNAVAILABLE)
 
 _AtForm = Callable[[Request, Visitor, Form], Awaitable[Reply]]
-
-
-class OnSubmission(Protocol):
-    """Learns of every POST to a known form: what became of it, and how long that took."""
-
-    def __call__(
-        self,
-        *,
-        form: str,
-        result: str,
-        receipt: str,
-        lead: str,
-        version: int,
-        codes: tuple[str, ...],
-        reason: str,
-        duration_ms: int,
-    ) -> None:
-        """Note it.
-
-        `result` is "created", "updated", "repeated", "quarantined", "refused" or "unavailable"; `receipt` and
-        `lead` are "" and `version` 0 for one that was not taken; `codes` are the problems of one refused, `reason`
-        why there was nowhere to keep one, or which setting refused one.
-        """
 
 
 def create_app(
@@ -78,13 +55,14 @@ def create_app(
 ) -> Starlette:
     """Make the web application. `secret` signs what a page carries back to us; `clock` tells the time in ms."""
     context = Context(config, intake, challenger, secret, clock, Limiter())
-    site = _Site(context, on_submission or _note_nothing, is_script_readable)
+    site = _Site(context, Account(intake, clock, on_submission or note_nothing), is_script_readable)
     routes = [
         Route("/f/{form}", site.form, methods=["GET", "POST", "OPTIONS"]),
         Route("/f/{form}/phone", site.phone, methods=["POST", "OPTIONS"]),
         Route("/f/{form}/check", site.check, methods=["POST", "OPTIONS"]),
         Route("/f/{form}/thanks", site.thanks, methods=["GET", "OPTIONS"]),
         Route("/f/{form}/challenge", site.challenge, methods=["GET", "OPTIONS"]),
+        Route("/f/{form}/from/{way}", site.way, methods=["POST", "OPTIONS"]),
         Route("/lead-form.js", site.script),
         Route("/lead-form-altcha.js", site.script),
         Route("/healthz", site.healthz),
@@ -101,7 +79,7 @@ def create_app(
 @dataclass(frozen=True, slots=True)
 class _Site:
     context: Context
-    on_submission: OnSubmission
+    account: Account
     is_script_readable: bool
 
     async def form(self, request: Request) -> Response:
@@ -118,6 +96,9 @@ class _Site:
 
     async def challenge(self, request: Request) -> Response:
         return await self._at_form(request, self._challenge)
+
+    async def way(self, request: Request) -> Response:
+        return await self._at_form(request, self._post_by)
 
     async def script(self, request: Request) -> Response:
         known, name = request.headers.get("if-none-match", ""), request.url.path.removeprefix("/")
@@ -146,7 +127,7 @@ class _Site:
         return respond(request, _refusal(self._visitor(request), problems, self._form_at(request)))
 
     async def broken(self, request: Request, _: Exception) -> Response:
-        return respond(request, _refusal(self._visitor(request), _UNAVAILABLE, self._form_at(request), status=500))
+        return respond(request, _refusal(self._visitor(request), UNAVAILABLE, self._form_at(request), status=500))
 
     def _visitor(self, request: Request) -> Visitor:
         return read_visitor(request, self.context.config.service)
@@ -201,17 +182,18 @@ class _Site:
         return reply.field_check(visitor.voice(form, posted.control.language), *verdict_on_field(form, asked, name))
 
     async def _post(self, request: Request, visitor: Visitor, form: Form) -> Reply:
-        started = self.context.clock()
-        try:
-            visit = await submit(self.context, visitor, form, functools.partial(read_body, request))
-        except Exception:
-            self.context.intake.count_refusal(form, "unavailable")
-            self._note(form, _UNAVAILABLE, started)
-            raise
-        if visit.refusal:
-            self.context.intake.count_refusal(form, visit.refusal)
-        self._note(form, visit.came_of, started)
-        return self._answer(visitor, visit)
+        visiting = submit(self.context, visitor, form, functools.partial(read_body, request))
+        return self._answer(visitor, await self.account.enter(form, visiting))
+
+    async def _post_by(self, request: Request, visitor: Visitor, form: Form) -> Reply:
+        way, voice = form.ways.get(request.path_params["way"]), visitor.voice(form)
+        if way is None:
+            return reply.failure(_NOT_FOUND, voice)
+        visiting = submit_by(way, self.context, visitor, form, functools.partial(read_body, request))
+        came_of = (await self.account.enter(form, visiting)).came_of
+        if isinstance(came_of, Taken):
+            return reply.kept(came_of.receipt)
+        return reply.failure(UNAVAILABLE if isinstance(came_of, Unavailable) else came_of, voice)
 
     def _answer(self, visitor: Visitor, visit: Visit) -> Reply:
         form, came_of = visit.form, visit.came_of
@@ -222,7 +204,7 @@ class _Site:
             if visitor.wants_page:
                 return reply.see_other(goes_to or next_url.thanks_path(form, control.language))
             return reply.success(voice, came_of.receipt, goes_to, visit.suggestions)
-        problems = _UNAVAILABLE if isinstance(came_of, Unavailable) else came_of
+        problems = UNAVAILABLE if isinstance(came_of, Unavailable) else came_of
         if visit.said is None or not visitor.wants_page:
             return _refusal(visitor, problems, form, voice)
         return self._again(form, voice, visit.said, problems, goes_to)
@@ -240,33 +222,6 @@ class _Site:
             token=token,
         )
         return _page(problems.status, html, form, voice, reply.failure_headers(problems, problems.status))
-
-    def _note(self, form: Form, came_of: Taken | Unavailable | Problems, started: int) -> None:
-        taken = came_of if isinstance(came_of, Taken) else None
-        codes = tuple(str(problem.code) for problem in came_of.items) if isinstance(came_of, Problems) else ()
-        self.on_submission(
-            form=form.name,
-            result=taken.result if taken else "refused" if isinstance(came_of, Problems) else "unavailable",
-            receipt=taken.receipt if taken else "",
-            lead=taken.lead if taken else "",
-            version=taken.version if taken else 0,
-            codes=codes,
-            reason=_reason(came_of),
-            duration_ms=self.context.clock() - started,
-        )
-
-
-def _reason(came_of: Taken | Unavailable | Problems) -> str:
-    """Return what the owner has to change, for the log: nothing that a stranger sent, so no origin either."""
-    match came_of:
-        case Unavailable():
-            return came_of.reason
-        case Problems(items=(Problem(code=Code.ORIGIN_NOT_ALLOWED), *_)):
-            return "The page's origin is not in `origins` of this form in leads.toml."
-        case Problems():
-            return reply.hint_of(came_of)
-        case _:
-            return ""
 
 
 def _refusal(
@@ -286,7 +241,3 @@ def _refusal(
 
 def _page(status: int, html: str, form: Form | None, voice: Voice, headers: Mapping[str, str] | None = None) -> Reply:
     return reply.page(status, html, assets.policy_of(form), {**voice.headers, **(headers or {})})
-
-
-def _note_nothing(**_: object) -> None:
-    """Note nothing."""

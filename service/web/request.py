@@ -4,7 +4,8 @@ Invariant: reads what a request says and sends what a reply says; decides nothin
 into a request.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from service.model.problem import Code, Problems, refuse
 from service.replies import reply, wording
 from service.replies.reply import Reply
 from service.replies.wording import Voice
-from service.submission import body, webflow
+from service.submission import body
 
 _HANDED_ON: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 """Headers that proxies add."""
@@ -30,8 +31,8 @@ class Visitor:
 
     `address` is the one that the request counts for; `origin` None: none was sent; `own_origins` are those of the
     service itself, the best first. `query` are the pairs of the address, `language` is the one that it asks for,
-    `accepted` the browser's choice. `session` is what Formspree's clients tell of their page; `timestamp` and
-    `signature` are Webflow's.
+    `accepted` the browser's choice. `session` is what Formspree's clients tell of their page; `headers` are all of
+    them by their names in lower case, for the signatures of webhooks.
     """
 
     method: str = "POST"
@@ -46,8 +47,7 @@ class Visitor:
     accepted: str = ""
     session: str = ""
     idempotency_key: str = ""
-    timestamp: str = ""
-    signature: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     __repr__ = unshown
 
@@ -85,8 +85,7 @@ def read_visitor(request: Request, service: Service) -> Visitor:
         accepted=", ".join(request.headers.getlist("accept-language")) if "accept-language" in headers else "",
         session=headers.get("formspree-session-data", ""),
         idempotency_key=headers.get("idempotency-key", "").strip(),
-        timestamp=headers.get(webflow.TIMESTAMP, ""),
-        signature=headers.get(webflow.SIGNATURE, ""),
+        headers=headers,
     )
 
 

@@ -18,11 +18,15 @@ from service.model import languages
 from service.model.form import Form
 from service.model.lead import Source
 from service.model.problem import Code, Problems, refuse
+from service.model.way import Way
 from service.store.records import Limited, Refusal
-from service.submission import body, captcha, check, source, spam, webflow
+from service.submission import body, captcha, check, source, spam
 from service.submission.check import Checked
 from service.submission.field_match import Matched, match
 from service.submission.form_data import Posted
+from service.submission.ways.event import Event, of_webflow, read
+from service.submission.ways.message import Message, is_proved
+from service.submission.ways.table import WAYS
 from service.web.challenge import Challenger
 from service.web.limiter import Limiter
 from service.web.request import Visitor
@@ -80,10 +84,25 @@ async def submit(
     raw = await read_body()
     if isinstance(raw, Problems):
         return Visit(form, raw)
-    event = webflow.read(raw, form) if body.is_json(visitor.content_type) else None
+    event = of_webflow(raw, form) if body.is_json(visitor.content_type) else None
     if event:
-        return await _submit_event(context, visitor, form, event, raw)
+        return await _submit_webflow(context, visitor, form, event, raw)
     return await _submit_form(context, visitor, form, raw)
+
+
+async def submit_by(
+    way: Way, context: Context, visitor: Visitor, form: Form, read_body: Callable[[], Awaitable[bytes | Problems]]
+) -> Visit:
+    """Take what a sender tells by a way of the form, once it is proved; who cannot prove it is limited as anybody."""
+    raw = await read_body()
+    if isinstance(raw, Problems):
+        return Visit(form, raw)
+    message = Message(visitor.content_type, raw, visitor.headers, visitor.query)
+    if not is_proved(way, message, context.clock()):
+        wait = context.limiter.post(form, context.address(visitor, form), context.clock())
+        return Visit(form, _too_many(wait) if wait else refuse(Code.UNAUTHORIZED))
+    event = read(way, message, form)
+    return await _keep_event(context, form, event, doubts=(event.held,) if event.held else (), caller=None)
 
 
 def may_check(context: Context, visitor: Visitor, form: Form) -> Problems | None:
@@ -124,20 +143,28 @@ async def _submit_form(context: Context, visitor: Visitor, form: Form, raw: byte
     return await _keep(context, form, said, shown, key=key, caller=caller)
 
 
-async def _submit_event(context: Context, visitor: Visitor, form: Form, event: webflow.Event, raw: bytes) -> Visit:
+async def _submit_webflow(context: Context, visitor: Visitor, form: Form, event: Event, raw: bytes) -> Visit:
+    """Take Webflow's event at the form's own address, where it may come unsigned."""
     now, secret = context.clock(), form.webflow_secret
-    if not form.takes_webflow or (secret and not visitor.signature):
+    if not form.takes_webflow or (secret and not visitor.headers.get("x-webflow-signature")):
         return Visit(form, refuse(Code.WEBHOOK_NOT_ALLOWED, setting="webflow_secret" if secret else "webflow"))
-    is_webflow = secret and webflow.is_authentic(secret, visitor.timestamp, visitor.signature, raw, now)
+    way = replace(WAYS["webflow"], secret=secret)
+    is_webflow = is_proved(way, Message(visitor.content_type, raw, visitor.headers), now)
     caller = None if is_webflow else Caller(context.address(visitor, form))
     if caller and (wait := context.limiter.post(form, caller.address, now)):
         return Visit(form, _too_many(wait))
+    return await _keep_event(context, form, event, doubts=() if is_webflow else _doubts(form), caller=caller)
+
+
+async def _keep_event(
+    context: Context, form: Form, event: Event, *, doubts: tuple[str, ...], caller: Caller | None
+) -> Visit:
+    """Keep what somebody told of a visitor who was thanked already: nothing is refused for what it says."""
     said = _said(form, event.posted, event.page)
     checked = check.check(form, event.posted, said.matched, lenient=True)
     if isinstance(checked, Problems):
         return Visit(form, checked, said)
-    checked = _with_consent(form, checked, languages.own(form.language), now)
-    doubts = () if is_webflow else _doubts(form)
+    checked = _with_consent(form, checked, languages.own(form.language), context.clock())
     shown = captcha.Shown(replace(checked, quarantine=(*checked.quarantine, *doubts)))
     return await _keep(context, form, said, shown, key=event.id, caller=caller)
 

@@ -180,6 +180,7 @@ def test_check_refuses_a_secret_that_anybody_could_guess(leads: Leads, variable:
 @pytest.mark.parametrize(
     ("setting", "value", "told"),
     [
+        ('ways.a = { type = "custom", secret = "$THEIRS" }', "test", "ways.a.secret: what it names is shorter"),
         ('webflow_secret = "$THEIRS"', "test", "webflow_secret: what it names is shorter than 16 characters."),
         (
             'captcha = { type = "turnstile", sitekey = "x", secret = "$THEIRS" }',
@@ -196,6 +197,26 @@ def test_check_looks_at_the_secrets_of_others_too(leads: Leads, setting: str, va
     assert (said.status, told in said.err) == (1, True), said
     leads.environ(THEIRS="0x4AAAAAAAbCdEfGhIjKlMnOpQrStUv")
     assert leads("check").status == 0
+
+
+def test_ways_prints_what_to_paste_and_a_key_only_where_it_is_asked_for(leads: Leads) -> None:
+    assert "add a table `[forms.NAME.ways.WAY]`" in leads("ways").err
+    text = (leads.folder / "leads.toml").read_text()
+    ways = ('a = { type = "custom", secret = "$THEIRS" }', 'b = { type = "typeform", secret = "$THEIRS" }')
+    leads.config(
+        text.replace("[forms.get-in-touch]", "\n".join(["[forms.get-in-touch]", *(f"ways.{each}" for each in ways)]))
+    )
+    leads.environ(THEIRS="0x4AAA&AAAbCdEfGhIjKlMnOpQrStUv")
+    hidden, shown = leads("ways"), leads("ways", "--reveal")
+    assert (hidden.status, shown.status) == (0, 0)
+    assert hidden.out.splitlines()[::2] == [
+        "/f/get-in-touch/from/a?key=***",
+        "/f/get-in-touch/from/b",
+        "Before each belongs the address of the service: name it as `public_url` in `[service]`.",
+    ]
+    assert "/f/get-in-touch/from/a?key=0x4AAA%26AAAbCdEfGhIjKlMnOpQrStUv\n" in shown.out
+    leads.config((leads.folder / "leads.toml").read_text() + '\n[service]\npublic_url = "https://leads.example.com"\n')
+    assert leads("ways").out.startswith("https://leads.example.com/f/get-in-touch/from/a?key=***\n")
 
 
 def test_check_tells_a_weak_secret_together_with_the_mistakes_of_the_file(leads: Leads) -> None:

@@ -23,6 +23,8 @@ from service.model.form import MAX_LENGTH, SIGNALS, Form, Messages, Spam, Theme,
 
 SIGNING = "whsec_" + base64.b64encode(b"k" * 32).decode()
 ENVIRON = {"CRM": SIGNING, "KEY": "s3cret-key", "URL": "https://hooks.example.com/catch/s3cret", "EMPTY": " "}
+CUSTOM = 'type = "custom", secret = "$KEY"'
+X = 'header = "X"'
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 SMALLEST = """
@@ -242,6 +244,32 @@ FORM_MISTAKES = [
     ('webflow_secret = "abc123"', "forms.contact.webflow_secret", "must be a `$NAME`"),
     ('webflow_secret = "$NOT_THERE"', "forms.contact.webflow_secret", "`$NOT_THERE` is not set"),
     ('webflow_secret = "$EMPTY"', "forms.contact.webflow_secret", "`$EMPTY` is empty"),
+    ("ways = 1", "forms.contact.ways", "must be a table, not a number"),
+    ("ways.a = 1", "forms.contact.ways.a", "must be a table, not a number"),
+    ('ways.A = { type = "custom", secret = "$KEY" }', "forms.contact.ways.A", "is no name: use 1 to 64"),
+    ('ways.a = { secret = "$KEY" }', "forms.contact.ways.a.type", "is missing: one of `custom`"),
+    ('ways.a = { type = "typefrm", secret = "$KEY" }', "forms.contact.ways.a.type", "Did you mean `typeform`?"),
+    ('ways.a = { type = "typeform" }', "forms.contact.ways.a.secret", "is missing: a `$NAME`"),
+    ('ways.a = { type = "typeform", secret = "s3" }', "forms.contact.ways.a.secret", "must be a `$NAME`"),
+    (f"ways.a = {{ {CUSTOM}, answers = [] }}", "forms.contact.ways.a.answers", "must not be empty"),
+    (f"ways.a = {{ {CUSTOM}, names = [1] }}", "forms.contact.ways.a.names", "item 1: must be a text"),
+    (f'ways.a = {{ {CUSTOM}, page = "p" }}', "forms.contact.ways.a.page", "must be a list, not a text"),
+    (f'ways.a = {{ {CUSTOM}, tests = "drop" }}', "forms.contact.ways.a.tests", "`quarantine`, `accept`"),
+    (f"ways.a = {{ {CUSTOM}, signature = 1 }}", "forms.contact.ways.a.signature", "must be a table, not a number"),
+    (f"ways.a = {{ {CUSTOM}, signature = {{}} }}", "forms.contact.ways.a.signature.header", "is missing: the name"),
+    (f'ways.a = {{ {CUSTOM}, signature = {{ header = "a b" }} }}', "forms.contact.ways.a.signature.header", "a header"),
+    (
+        f"ways.a = {{ {CUSTOM}, signature = {{ {X}, form = 1 }} }}",
+        "forms.contact.ways.a.signature.form",
+        "not a number",
+    ),
+    (f'ways.a = {{ {CUSTOM}, signature = {{ {X}, form = "v" }} }}', "forms.contact.ways.a.signature.form", "`{hex}`"),
+    (f'ways.a = {{ {CUSTOM}, signature = {{ {X}, of = "v" }} }}', "forms.contact.ways.a.signature.of", "`{body}`"),
+    (
+        f'ways.a = {{ {CUSTOM}, signature = {{ {X}, of = "{{t}}{{body}}" }} }}',
+        "forms.contact.ways.a.signature",
+        "a time",
+    ),
     ('messages.succes = "Yes"', "forms.contact.messages.succes", "Did you mean `success`?"),
     ('messages.ta.success = "Aam"', "forms.contact.messages.ta", "is no language here. Allowed are `en`"),
     ('messages.Hi.success = "Haan"', "forms.contact.messages.Hi", "Did you mean `hi`?"),

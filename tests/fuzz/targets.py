@@ -23,9 +23,13 @@ from service.model.problem import Problems
 from service.replies import next_url, page, reply, wording
 from service.store.cipher import Cipher, UnreadableError
 from service.store.records import Line
-from service.submission import body, captcha, check, field_match, source, spam, webflow
+from service.submission import body, captcha, check, field_match, source, spam
 from service.submission.check import Checked
 from service.submission.form_data import Posted, gather
+from service.submission.ways.event import of_webflow
+from service.submission.ways.event import read as read_event
+from service.submission.ways.message import Message, is_proved
+from service.submission.ways.table import WAYS
 
 if TYPE_CHECKING:
     from service.intake.spool import Spool
@@ -137,10 +141,20 @@ def read_webflow(data: bytes) -> None:
     """An event of Webflow is never refused."""
     raw = grow(data)
     for each in (raw, b'{"triggerType":"form_submission","payload":{"id":"1","data":{' + raw + b"}}}"):
-        event = webflow.read(each, FORM)
+        event = of_webflow(each, FORM)
         if event:
             answer(FORM, event.posted)
             assert isinstance(check.check(FORM, event.posted, lenient=True), Checked)
+
+
+def read_way(data: bytes) -> None:
+    """Whatever a builder sends by a way is never refused, nor proved by chance."""
+    raw = grow(data)
+    for way in WAYS.values():
+        for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"):
+            message = Message(kind, raw, {})
+            answer(FORM, read_event(way, message, FORM).posted)
+            assert not is_proved(replace(way, secret=Secret("hush")), message, 0)
 
 
 def read_configuration(data: bytes) -> None:
@@ -259,6 +273,16 @@ TARGETS: Final[Mapping[str, Target]] = {
             b'\x01{"triggerType":"form_submission","payload":{"data":{"A":"b"},"id":"1","pageUrl":"https://x/"}}',
             b'\x01"A":"b"},"schema":[{"fieldName":"A","fieldElementId":"element-1"}],"x":{',
             b'\x00"a":[',
+        ),
+    ),
+    "ways": Target(
+        read_way,
+        (
+            b'\x01{"form_response":{"token":"t","answers":[{"type":"choices","choices":{"labels":["a"]},"field":{}}]}}',
+            b'\x01{"user_column_data":[{"column_id":"A","string_value":"b","options":[{"id":"b","text":"c"}]}]}',
+            b"\x01fields[name][value]=A&fields[][x]=1&fields[name]=2&meta[page_url][value]=x&a[b][c][d]=e&a=1",
+            b'\x01{"payload":{"data":{"A":{"b":[1]}},"schema":[{"fieldName":"A","fieldElementId":"element-1"}]}}',
+            b'--b\r\nContent-Disposition: form-data; name="a[0]"\r\n\r\n{"b":1}\r\n--b--\r\n',
         ),
     ),
     "configuration": Target(

@@ -1,4 +1,4 @@
-"""Signatures are those of Standard Webhooks and of Webflow, and hold only for what was signed."""
+"""Signatures are those of Standard Webhooks, and hold only for what was signed."""
 
 import base64
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Reference
 
 from service.lib.secret import Secret
-from service.lib.signature import hmac_hex, key_of, sign, timestamp_of, verify, webflow_signature
+from service.lib.signature import hmac_hex, key_of, sign, timestamp_of, verify
 
 KNOWN = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 ID, AT, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'
@@ -89,11 +89,6 @@ def test_any_other_key_is_refused_without_being_repeated(text: str, why: str) ->
         key_of(Secret(text))
     assert text.removeprefix("whsec_") not in str(refusal.value) or text == "whsec_"
     assert refusal.value.__cause__ is None
-
-
-def test_webflow_signs_timestamp_colon_body_in_hexadecimal() -> None:
-    signature = webflow_signature(Secret("key"), "1722370035529", b'{"a": 1}')
-    assert signature == hmac_hex(Secret("key"), b'1722370035529:{"a": 1}')
 
 
 def test_a_hexadecimal_hmac_has_the_answer_of_rfc_4231() -> None:

@@ -11,11 +11,12 @@ from service.lib.secret import Secret
 from service.model.form import Field, Form
 from service.model.problem import Problems
 from service.replies import page, wording
-from service.submission import body, check, source, webflow
+from service.submission import body, check, source
 from service.submission.body import MAX_BYTES
 from service.submission.facts import facts
 from service.submission.field_match import match
 from service.submission.person import identities, person_keys, text_hash
+from service.submission.ways.event import of_webflow
 
 SECRET = Secret("a secret of the tests, 32 and more")
 CHOICES = tuple(f"choice {number}" for number in range(200))
@@ -90,7 +91,7 @@ BODIES: dict[str, tuple[str, str | bytes]] = {
 
 def read(content_type: str, raw: bytes) -> None:
     """Do all that is done about a submission before it is kept, or its page when it is refused."""
-    told = webflow.read(raw, FORM) if content_type == JSON else None
+    told = of_webflow(raw, FORM) if content_type == JSON else None
     posted = told.posted if told else body.read(content_type, raw, FORM)
     if isinstance(posted, Problems):
         return

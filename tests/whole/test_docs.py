@@ -43,11 +43,13 @@ from service.model import languages
 from service.model.form import SIGNALS, Agreement, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
 from service.model.lead import Answer, Content, Delivery, Lead
 from service.model.problem import CATALOGUE
+from service.model.way import Way
 from service.process.settings import SUPPORTED_URLS
 from service.replies.reply import preflight
 from service.submission import body
 from service.submission.form_data import CONTROLS
 from service.submission.multipart import MAX_PARTS
+from service.submission.ways.table import WAYS
 from service.web import phases, protocol
 
 ROOT = Path(__file__).parents[2]
@@ -161,6 +163,7 @@ def test_the_table_of_codes_is_the_catalogue() -> None:
             Turnstile("", Secret("")),
         ),
         ("`consent`", "[forms.a.consent]\nzzz = 1", Agreement("", "", "")),
+        ("`ways.WAY`", '[forms.a.ways.b]\ntype = "custom"\nzzz = 1', Way()),
         ("`theme`", "[forms.a.theme]\nzzz = 1", Theme()),
         ("`spam`", "[forms.a.spam]\nzzz = 1", Spam()),
         ("`[destinations.NAME]`", '[destinations.a]\ntype = "webhook"\nzzz = 1', Webhook("", ())),
@@ -199,6 +202,13 @@ def test_every_language_is_told() -> None:
 def test_every_type_of_field_is_told() -> None:
     means = next(means for name, *_, means in rows("`fields.NAME`") if name == "`type`")
     assert {each.strip('"') for each in spans(means)} >= {*TYPES}
+
+
+def test_every_type_of_way_is_told_with_its_own_part() -> None:
+    means = next(means for name, *_, means in rows("`ways.WAY`") if name == "`type`")
+    assert {each.strip('"') for each in spans(means)} == {*WAYS}
+    page = (ROOT / "docs" / "ways-in.md").read_text("utf-8")
+    assert {name for name in WAYS if f'type = "{name}"' in page} == {*WAYS}
 
 
 def test_every_kind_of_destination_is_told() -> None:
@@ -334,9 +344,14 @@ def anchors(text: str) -> set[str]:
 )
 def test_every_piece_of_configuration_is_one(page: str, block: str) -> None:
     named = re.search(r"^\[destinations\.([a-z0-9-]+)\]", block, re.MULTILINE)
-    whole = block if "[forms." in block else FORM.replace('"crm"', f'"{named[1] if named else "crm"}"') + block
+    whole = (
+        block
+        if re.search(r"^\[forms\.[a-z0-9-]+\]", block, re.MULTILINE)
+        else FORM.replace('"crm"', f'"{named[1] if named else "crm"}"') + block
+    )
     whole = whole if "[destinations." in whole else whole + DESTINATION
-    assert isinstance(parse(whole, {**SECRETS, **ENVIRON}, lambda _: ""), Config), page
+    keys = dict.fromkeys(re.findall(r'"\$(\w+)"', block), "key") if page == "ways-in.md" else {}
+    assert isinstance(parse(whole, {**keys, **SECRETS, **ENVIRON}, lambda _: ""), Config), page
 
 
 def test_every_piece_of_json_is_json() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from crm import Answer, Crm, Received
-from processes import Process, Processes, request, until
+from processes import ENVIRON, Process, Processes, request, until
 from redis import Redis
 from workshop import QUICK, destination, form
 
@@ -28,10 +28,11 @@ from service.model.form import Field, Form
 from service.model.lead import Delivery, Lead
 from service.replies import reply, wording
 from service.store.records import Attempt, Claim, Line, Version
-from service.submission import body, check, field_match, source, webflow
+from service.submission import body, check, field_match, source
 from service.submission.check import Checked
 from service.submission.facts import facts
 from service.submission.form_data import Posted, gather
+from service.submission.ways.event import of_webflow
 from service.up.embedded import Embedded
 
 MARK = "Zq7Marked"
@@ -48,7 +49,14 @@ limits = { address = "600/m", person = "100/h" }
 spam = { limit = 10 }
 captcha = { type = "altcha" }
 """
-) + form("open", deliver=("crm", "strict"), more='limits = { address = "600/m" }\norigins = ["https://site.example"]')
+) + form(
+    "open",
+    deliver=("crm", "strict"),
+    more="""limits = { address = "600/m" }
+origins = ["https://site.example"]
+ways.any = { type = "custom", secret = "$CRM_SECRET" }
+""",
+)
 
 
 def echo(received: Received) -> Answer:
@@ -105,6 +113,9 @@ def requests() -> Iterator[tuple[str, str, bytes | None, dict[str, str]]]:
     yield "POST", "/f/open", MARK.encode(), {"Content-Type": f"text/{MARK}"}
     event = {"triggerType": "form_submission", "payload": {"id": MARK, "data": {"Name": MARK, "Phone": NUMBERS[4]}}}
     yield "POST", "/f/get-in-touch", json.dumps(event).encode(), JSON_TYPE
+    for raw in (json.dumps(visitor(4)).encode(), f'{{"{MARK}'.encode(), json.dumps([visitor(4)]).encode()):
+        yield "POST", f"/f/open/from/any?key={ENVIRON['CRM_SECRET']}", raw, {**JSON_TYPE, "X-Any": MARK}
+        yield "POST", f"/f/open/from/any?key={MARK}", raw, JSON_TYPE
     part = f'--b\r\nContent-Disposition: form-data; name="{MARK}"; filename="{MARK}.txt"\r\n\r\n{MARK}\r\n--b--\r\n'
     yield "POST", "/f/open", part.encode(), {"Content-Type": "multipart/form-data; boundary=b"}
     yield "DELETE", f"/f/open?{MARK}", None, {}
@@ -216,7 +227,7 @@ def test_no_repr_of_what_carries_a_visitors_words_tells_them() -> None:
     lead = Lead("lead_1", "open", 1, content, 0, 0, 0, 1)
     delivery = Delivery(lead, "lead.created")
     sent = {"triggerType": "form_submission", "payload": {"id": MARK, "data": {"Name": MARK}}}
-    event = webflow.read(json.dumps(sent).encode(), form_of)
+    event = of_webflow(json.dumps(sent).encode(), form_of)
     carriers: list[object] = [
         posted, checked, refused, content, line, lead, delivery, event, field_match.match(form_of, posted),
         phone.read(NUMBERS[0], country="IN", countries=("IN",)), phone.read(f"{MARK}", country="IN", countries=("IN",)),

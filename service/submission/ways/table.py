@@ -1,0 +1,80 @@
+"""The form builders, ad platforms and calendars that are known by name, a row each.
+
+Invariant: data. Where a shape comes from stands above its row; `docs/ways-in.md` says how sure that is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from service.lib.signature import Scheme
+from service.model.way import Labels, Way
+
+_PASTE: Final = "paste the address, which carries the key"
+
+_ROWS: Final = {
+    "custom": Way(title="Any other", setup=_PASTE),
+    # Webflow's Data API v2, "form_submission" and "Webhook signatures".
+    "webflow": Way(
+        title="Webflow",
+        setup="a webhook for form_submission that an app made: `secret` is the app's client secret",
+        answers=("payload.data",),
+        names=("@", ""),
+        labels=Labels("payload.schema", "fieldName", "fieldElementId"),
+        id="payload.id",
+        page=("payload.pageUrl",),
+        signature=Scheme("x-webflow-signature", of="{x-webflow-timestamp}:{body}", time="x-webflow-timestamp"),
+    ),
+    # Elementor Pro, modules/forms/actions/webhook.php and classes/form-record.php.
+    "elementor": Way(
+        title="Elementor Pro",
+        setup=f"Actions After Submit, Webhook: {_PASTE}; switch on Advanced Data",
+        answers=("fields", ""),
+        names=("", "title"),
+        leave=frozenset({"form", "form_id", "form_name", "meta", "Page URL", "User Agent", "Remote IP"}),
+        page=("meta.page_url.value", "Page URL"),
+    ),
+    # Typeform's webhooks, "Example payload" and "Secure your webhooks".
+    "typeform": Way(
+        title="Typeform",
+        setup="Connect, Webhooks: paste the address, set `secret` as its secret, and switch it on",
+        answers=("form_response.answers", "form_response.hidden"),
+        names=("", "field.ref", "@"),
+        value="{type}",
+        labels=Labels("form_response.definition.fields", "id", "title", "field.id"),
+        text=("label", "labels", "other"),
+        id="form_response.token",
+        signature=Scheme("Typeform-Signature", "sha256={base64}"),
+    ),
+    # developers.google.com/google-ads/webhook/docs/implementation
+    "google-ads": Way(
+        title="Google Ads lead forms",
+        setup="the lead form's Lead delivery, Webhook: paste the address as URL, and `secret` as Key",
+        answers=("user_column_data",),
+        names=("column_id", "column_name"),
+        value="string_value",
+        beside={
+            "_gclid": "gcl_id", "campaign_id": "campaign_id", "adgroup_id": "adgroup_id",
+            "creative_id": "creative_id", "asset_group_id": "asset_group_id", "form_id": "form_id",
+        },
+        id="lead_id",
+        test="is_test",
+        key="google_key",
+    ),
+    # Calendly's webhooks, "Webhook payload" and "Webhook signatures".
+    "calendly": Way(
+        title="Calendly",
+        setup="a webhook subscription for invitee.created and invitee.canceled: `secret` is its signing_key",
+        answers=("payload.questions_and_answers", "payload.tracking"),
+        names=("", "question"),
+        value="answer",
+        beside={"name": "payload.name", "email": "payload.email", "phone": "payload.text_reminder_number"},
+        id="payload.uri",
+        event="event",
+        cancels=frozenset({"invitee.canceled"}),
+        signature=Scheme("Calendly-Webhook-Signature", "t={t},v1={hex}", "{t}.{body}"),
+    ),
+}  # fmt: skip
+
+WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
+"""Each by the name that `type` has in leads.toml."""

@@ -1,0 +1,261 @@
+"""What each way sends becomes the fields of a form: bodies as their senders' own pages and sources have them."""
+
+import hmac
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.config.config import Config
+from service.config.read import parse
+from service.lib.secret import Secret
+from service.model.form import Field, Form
+from service.model.lead import Source
+from service.model.way import Way
+from service.submission import check, source
+from service.submission.check import Checked
+from service.submission.field_match import match
+from service.submission.ways.event import Event, read
+from service.submission.ways.message import Message, is_proved
+from service.submission.ways.table import WAYS
+
+FORM = Form(
+    "get-in-touch",
+    {
+        "name": Field("name", required=True, aliases=("your name", "full name", "names")),
+        "phone": Field("phone", "phone", required=True, aliases=("your phone", "tel")),
+        "email": Field("email", "email", aliases=("your email",)),
+        "message": Field("message", multiline=True, aliases=("your message", "what hurts?")),
+        "topic": Field("topic", "choices", choices=("Knee", "Back"), other=True, aliases=("topics",)),
+        "agreed": Field("agreed", "boolean", aliases=("i agree", "acceptance 1", "consent 1")),
+    },
+    ("crm",),
+)
+URLENCODED, JSON = "application/x-www-form-urlencoded", "application/json"
+ASHA = {"name": "Asha Rao", "phone": "+918951047001"}
+PAGE = "https://www.example.com/?utm_source=google"
+
+
+def json_of(body: object, **headers: str) -> Message:
+    return Message(JSON, json.dumps(body).encode(), {name.replace("_", "-"): text for name, text in headers.items()})
+
+
+def form_of(**fields: str) -> Message:
+    return Message(URLENCODED, urlencode(fields).encode(), {})
+
+
+def told(event: Event) -> tuple[dict[str, Any], dict[str, str], Source]:
+    """Return what a CRM would get of an event: fields, extras, and where it came from."""
+    matched = match(FORM, event.posted)
+    checked = check.check(FORM, event.posted, matched, lenient=True)
+    assert isinstance(checked, Checked)
+    fields = {name: answer.value for name, answer in checked.content.fields.items()}
+    return fields, dict(checked.content.extra), source.of(event.posted, event.page)
+
+
+ELEMENTOR = {
+    "form[id]": "a1b2c3d", "form[name]": "Get in touch", "fields[name][id]": "name", "fields[name][type]": "text",
+    "fields[name][title]": "Your Name", "fields[name][value]": "Asha Rao", "fields[name][raw_value]": "Asha Rao",
+    "fields[field_7][title]": "Phone", "fields[field_7][value]": "089510 47001",
+    "fields[topics][title]": "Topics", "fields[topics][value]": "Knee, Back",
+    "fields[topics][raw_value][0]": "Knee", "fields[topics][raw_value][1]": "Back",
+    "meta[page_url][title]": "Page URL", "meta[page_url][value]": PAGE, "meta[remote_ip][value]": "203.0.113.9",
+}  # fmt: skip
+TYPEFORM = {
+    "event_id": "01H", "event_type": "form_response",
+    "form_response": {
+        "token": "a7f", "hidden": {"utm_source": "google"},
+        "definition": {"fields": [{"id": "x1", "title": "Phone", "ref": "0f1e"}, {"id": "x2", "title": "Topics*"}]},
+        "answers": [
+            {"type": "phone_number", "phone_number": "+918951047001", "field": {"id": "x1", "ref": "0f1e"}},
+            {"type": "text", "text": "Asha Rao", "field": {"id": "x0", "ref": "name"}},
+            {"type": "choices", "choices": {"labels": ["Knee"], "other": "Neck"}, "field": {"id": "x2", "ref": "9a"}},
+            {"type": "choice", "choice": {"id": "c", "label": "Morning"}, "field": {"id": "x9", "ref": "when"}},
+            {"type": "boolean", "boolean": True, "field": {"id": "x3", "ref": "i_agree"}},
+        ],
+    },
+}  # fmt: skip
+GOOGLE = {
+    "lead_id": "Cj0", "api_version": "1.0", "form_id": 12345678901234567890, "campaign_id": 456,
+    "google_key": "the-key", "is_test": False, "gcl_id": "Cj0K",
+    "user_column_data": [
+        {"column_id": "FULL_NAME", "string_value": "Asha Rao"},
+        {"column_id": "PHONE_NUMBER", "string_value": "+918951047001", "column_name": ""},
+        {"column_id": "Q1", "column_name": "Which knee?", "string_value": "Left"},
+    ],
+}  # fmt: skip
+CALENDLY = {
+    "event": "invitee.created",
+    "payload": {
+        "uri": "https://api.calendly.com/scheduled_events/E1/invitees/C1", "name": "Asha Rao",
+        "email": "asha@example.com", "text_reminder_number": "+918951047001",
+        "tracking": {"utm_source": "google", "utm_campaign": None},
+        "questions_and_answers": [{"question": "What hurts?", "answer": "Knee"}],
+    },
+}  # fmt: skip
+WEBFLOW = {
+    "triggerType": "form_submission",
+    "payload": {"id": "w1", "pageUrl": PAGE, "data": {"Your Name": "Asha Rao", "Phone": "089510 47001"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "message", "fields", "extra", "told_beside"),
+    [
+        pytest.param(
+            "elementor",
+            form_of(**{"Your Name": "Asha Rao", "Phone": "089510 47001", "Date": "Friday", "I agree": "on",
+                       "Page URL": PAGE, "Remote IP": "203.0.113.9", "form_id": "a1", "form_name": "Get in touch"}),
+            {**ASHA, "agreed": True}, {"Date": "Friday"}, ("", "google"), id="elementor, simple",
+        ),
+        pytest.param(
+            "elementor", form_of(**ELEMENTOR), {**ASHA, "topic": ("Knee", "Back")}, {}, ("", "google"),
+            id="elementor, advanced data",
+        ),
+        pytest.param(
+            "typeform", json_of(TYPEFORM), {**ASHA, "topic": ("Knee", "Neck"), "agreed": True},
+            {"when": "Morning", "utm_source": "google"}, ("a7f", "google"), id="typeform",
+        ),
+        pytest.param(
+            "google-ads", json_of(GOOGLE), ASHA,
+            {"Which knee?": "Left", "campaign_id": "456", "form_id": "12345678901234567890"}, ("Cj0", ""),
+            id="google ads",
+        ),
+        pytest.param(
+            "calendly", json_of(CALENDLY), {**ASHA, "email": "asha@example.com", "message": "Knee"},
+            {"utm_source": "google"}, ("https://api.calendly.com/scheduled_events/E1/invitees/C1", "google"),
+            id="calendly",
+        ),
+        pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
+        pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
+        pytest.param(
+            "custom", json_of([{"name": "name", "value": "Asha Rao"}, {"name": "phone", "value": "089510 47001"}]),
+            ASHA, {}, ("", ""), id="custom, a list",
+        ),
+    ],
+)  # fmt: skip
+def test_every_answer_of_a_way_is_its_field_or_an_extra(
+    way: str, message: Message, fields: dict[str, Any], extra: dict[str, str], told_beside: tuple[str, str]
+) -> None:
+    event = read(WAYS[way], message, FORM)
+    seen, left, came_from = told(event)
+    assert (seen, left) == (fields, extra)
+    assert (event.id, came_from.utm.get("source", ""), event.held) == (*told_beside, "")
+    assert not {"UNREADABLE_BODY", "test", "cancelled"} & set(event.posted.flags)
+
+
+def test_the_click_of_a_google_ad_is_known() -> None:
+    assert told(read(WAYS["google-ads"], json_of(GOOGLE), FORM))[2].click_ids == {"gclid": "Cj0K"}
+
+
+def test_a_test_and_a_cancelled_booking_are_held_unless_the_file_asks_for_them() -> None:
+    test, cancelled = json_of({**GOOGLE, "is_test": True}), json_of({**CALENDLY, "event": "invitee.canceled"})
+    for name, message, flag in (("google-ads", test, "test"), ("calendly", cancelled, "cancelled")):
+        asked = replace(WAYS[name], tests="accept", cancelled="accept")
+        held, kept = read(WAYS[name], message, FORM), read(asked, message, FORM)
+        assert (held.held, kept.held) == (flag, "")
+        assert flag in held.posted.flags
+        assert flag in kept.posted.flags
+    assert told(kept)[1]["event"] == "invitee.canceled"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_body_that_is_not_as_its_way_says_is_kept_and_flagged(way: str) -> None:
+    if "" not in WAYS[way].answers:
+        event = read(WAYS[way], json_of({"phone": "089510 47001", "deep": {"a": [1]}}), FORM)
+        assert told(event)[:2] == ({"phone": "+918951047001"}, {"deep": '{"a": [1]}'})
+        assert "UNREADABLE_BODY" in event.posted.flags
+    broken = read(WAYS[way], Message(JSON, b'{"phone": "089510 47001', {}), FORM)
+    assert told(broken)[1] == {"body": '{"phone": "089510 47001'}
+    assert "UNREADABLE_BODY" in broken.posted.flags
+    nothing = read(WAYS[way], Message(JSON, b"", {}), FORM)
+    assert told(nothing)[:2] == ({}, {})
+    assert "EMPTY" in nothing.posted.flags
+
+
+def test_a_key_is_the_whole_secret_in_the_address_or_where_the_body_has_it() -> None:
+    way = Way(key="google_key", secret=Secret("the-key"))
+    assert is_proved(way, json_of(GOOGLE), 0)
+    assert is_proved(way, Message(JSON, b"", {}, (("key", "x"), ("key", "the-key"))), 0)
+    for key in ("", "the-ke", "the-key ", "é"):
+        assert not is_proved(way, Message(JSON, json.dumps({"google_key": key}).encode(), {}, (("key", key),)), 0)
+    assert not is_proved(Way(), Message(JSON, b"", {}, (("key", ""),)), 0)
+
+
+def documented() -> dict[str, Way]:
+    """Return the ways of the page about them, each made of its piece as it stands."""
+    page = (Path(__file__).parents[2] / "docs" / "ways-in.md").read_text("utf-8")
+    first, *others = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    whole = first + "".join(others)
+    environ = dict.fromkeys(re.findall(r'"\$(\w+)"', whole), "the-key") | {"CRM_WEBHOOK_SECRET": "whsec_" + "QUJD" * 10}
+    config = parse(whole, environ, lambda _: "")
+    assert isinstance(config, Config), config
+    return dict(config.forms["get-in-touch"].ways)
+
+
+def test_the_pieces_of_the_page_about_ways_are_what_was_tried_here() -> None:
+    ways = documented()
+    assert {way.type for way in ways.values()} == {*WAYS}
+    for way in ways.values():
+        if way.name != "other":
+            assert replace(way, name="", secret=None) == WAYS[way.type]
+
+
+def test_a_way_that_the_file_describes_is_read_and_proved_as_it_says() -> None:
+    questions = [{"id": "q1", "label": "Phone", "answer": "089510 47001"}, {"id": "name", "answer": "Asha Rao"}]
+    body = {"submission": {"id": "s1", "page": PAGE, "questions": questions}}
+    raw = json.dumps(body).encode()
+    proof = hmac.digest(b"the-key", b"5." + raw, "sha256").hex()
+    message = Message(JSON, raw, {"x-signature": f"t=5,v1={proof}", "x-test": "true"})
+    way = documented()["other"]
+    event = read(way, message, FORM)
+    assert (told(event)[0], event.id, event.page, event.held) == (ASHA, "s1", PAGE, "test")
+    assert is_proved(way, message, 5_000)
+    assert not is_proved(way, replace(message, raw=raw + b" "), 5_000)
+
+
+def test_of_more_answers_than_a_form_takes_its_own_are_kept() -> None:
+    many = {f"n{number}": "x" for number in range(70)} | {"phone": "089510 47001"}
+    event = read(WAYS["custom"], json_of(many), FORM)
+    assert len(event.posted.fields) == 64
+    assert "phone" in event.posted.fields
+    assert event.posted.flags == ("TOO_MANY_FIELDS",)
+
+
+def test_two_questions_of_one_title_stay_two() -> None:
+    answers = [
+        {"type": "text", "text": text, "field": {"id": text, "ref": ref}}
+        for text, ref in (("Asha", "name"), ("Rao", "r2"))
+    ]
+    titles = [{"id": text, "title": "Name please"} for text in ("Asha", "Rao")]
+    body = {"form_response": {"answers": answers, "definition": {"fields": titles}}}
+    assert told(read(WAYS["typeform"], json_of(body), FORM))[:2] == ({"name": "Asha"}, {"r2": "Rao"})
+
+
+@given(
+    st.binary(max_size=200), st.sampled_from([*WAYS]), st.sampled_from([JSON, URLENCODED, "", "multipart/form-data"])
+)
+def test_any_bytes_are_an_event(raw: bytes, way: str, content_type: str) -> None:
+    told(read(WAYS[way], Message(content_type, raw, {}), FORM))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+        max_leaves=12,
+    ),
+    st.sampled_from([*WAYS]),
+)
+def test_any_document_in_the_place_of_the_answers_is_an_event(document: object, name: str) -> None:
+    way = WAYS[name]
+    body: object = document
+    for part in reversed(way.answers[0].split(".") if way.answers[0] else []):
+        body = {part: body}
+    told(read(way, json_of(body), FORM))
