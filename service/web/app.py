@@ -6,7 +6,7 @@ submission by the intake. It never logs what a visitor typed.
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Final
 
@@ -176,10 +176,7 @@ class _Site:
         posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw, form)
         if isinstance(posted, Problems):
             return reply.field_check(visitor.voice(form), posted.items[0])
-        fields = dict(posted.fields)
-        name, value = fields.pop("name", ""), fields.pop("value", "")
-        asked = replace(posted, fields={**fields, name: value}) if name else posted
-        return reply.field_check(visitor.voice(form, posted.control.language), *verdict_on_field(form, asked, name))
+        return reply.field_check(visitor.voice(form, posted.control.language), *verdict_on_field(form, posted))
 
     async def _post(self, request: Request, visitor: Visitor, form: Form) -> Reply:
         visiting = submit(self.context, visitor, form, functools.partial(read_body, request))

@@ -768,10 +768,20 @@ def test_what_is_not_ours_is_left_alone(site: Site, visit: Visit) -> None:
     assert not [url for url in asked if "/f/" in url]
 
 
-def test_a_problem_in_a_hidden_step_is_told_in_the_message_which_gets_the_focus(site: Site, visit: Visit) -> None:
+@pytest.mark.parametrize(
+    "hide",
+    [
+        "(label) => label.style.display = 'none'",
+        "(label) => label.style.visibility = 'hidden'",
+        "(label) => { const more = document.createElement('details'); label.replaceWith(more); more.append(label); }",
+    ],
+)
+def test_a_problem_in_a_hidden_step_is_told_in_the_message_which_gets_the_focus(
+    site: Site, visit: Visit, hide: str
+) -> None:
     visitor = visit(site.page(PLAIN, form="novalidate"))
     fill(visitor, "895")
-    visitor.page.locator("[name=phone]").evaluate("(field) => field.closest('label').style.display = 'none'")
+    visitor.page.locator("label:has([name=phone])").evaluate(hide)
     visitor.page.locator("form > button").click()
     fail = visitor.page.locator(".lead-form-fail")
     expect(fail).to_contain_text("Please check what is marked below.")

@@ -142,3 +142,20 @@ def test_htmx_and_axios_with_credentials_post_from_another_origin(
     beacon = f'navigator.sendBeacon("{service}/f/guarded", JSON.stringify({said}))'
     assert visitor.page.evaluate(beacon) is True
     assert visitor.leads(crm, 3)[2]["fields"]["name"] == "Meera"
+
+
+def test_a_country_of_its_own_beside_the_number_is_asked_about_with_it(site: Site, visit: Visit) -> None:
+    select = '<select name="phone_code"><option value="+91">India<option value="+1">United States</select>'
+    visitor = visit(site.page(PLAIN.replace("<input", f"{select}<input", 1)))
+    visitor.page.select_option("select", "+1")
+    note = visitor.page.locator("[data-state]")
+    visitor.fill(name="Asha Rao", phone="89510 47001")
+    visitor.page.locator("[name=phone]").blur()
+    expect(note).to_contain_text("We couldn't recognise this number.")
+    visitor.page.select_option("select", "+91")
+    expect(note).to_have_text("Valid number")
+    visitor.page.select_option("select", "+1")
+    expect(note).to_contain_text("We couldn't recognise this number.")
+    visitor.fill(phone="(415) 555-2671")
+    visitor.page.locator("[name=phone]").blur()
+    expect(note).to_have_text("Valid number")

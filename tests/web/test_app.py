@@ -941,6 +941,31 @@ async def test_any_field_can_be_asked_about(
     assert kept.taken == []
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"countryCode": "GB", "number": "07911 234567"},
+        {"nationalNumber": "07911 234567", "e164Number": "+447911234567"},
+        {"number": "07911 234567", "country": {"iso2": "gb"}},
+    ],
+)
+async def test_what_a_widget_says_of_its_field_can_be_asked_about(
+    browser: httpx.AsyncClient, value: dict[str, object]
+) -> None:
+    told = (await browser.post("/f/get-in-touch/check", json={"name": "phone", "value": value})).json()
+    assert (told["valid"], told["code"]) == (True, "VALID")
+
+
+@pytest.mark.parametrize("beside", [{"phone_code": "+44"}, {"country": "England"}, {"callingCode": "44"}])
+async def test_a_phone_check_reads_the_country_that_a_submission_would(
+    browser: httpx.AsyncClient, beside: dict[str, str]
+) -> None:
+    told = (await browser.post("/f/get-in-touch/phone", data={"number": "07911 234567", **beside})).json()
+    assert told["e164"] == "+447911234567"
+    told = (await browser.post("/f/get-in-touch/phone", data={"number": "89510 47001", **beside})).json()
+    assert not told["valid"]
+
+
 async def test_a_mistyped_address_is_taken_and_its_right_spelling_offered(browser: httpx.AsyncClient) -> None:
     answer = await browser.post("/f/get-in-touch", data={**GOOD, "email": "asha@gmail.con"})
     assert answer.json()["ok"] is True

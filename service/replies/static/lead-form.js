@@ -76,6 +76,10 @@
 
   const isPhone = (field) => field.type == "tel" || (field.type == "text" && /phone|mobile/i.test(field.name));
 
+  // What says which country a number is of: its name and value are sent along.
+  const isCountry = ({ name, value }) =>
+    value && /country|dial|calling|isd|prefix|(phone|mobile).*c(c|ode)/i.test(name);
+
   // What a phone widget (intl-tel-input) says about its field: { number, country }; null: it keeps that to itself.
   const ask = (field) => {
     const number = field.value;
@@ -178,6 +182,8 @@
     try {
       const body = new URLSearchParams({ _language: root.lang });
       for (const [name, value] of Object.entries(asked)) if (value) body.set(name, value);
+      const beside = asked.country ? [] : [...bare(form).elements].filter(isCountry);
+      beside.forEach(({ name, value }) => body.append(name, value));
       const told = await (await fetch(place + (phone ? "/phone" : "/check"), { method: "POST", body })).json();
       await pressed;
       if (of(form).turn != turn) of(field).checked = ""; // sent meanwhile: that answer decides
@@ -282,8 +288,9 @@
 
   const find = (form, test) => [...bare(form).elements].find((field) => field.type != "hidden" && test(field));
 
-  // Whether somebody sees it now: an earlier step or another tab may hide it.
-  const isShown = (field) => field.getClientRects().length > 0;
+  // Whether somebody sees it now: an earlier step, another tab or closed details may hide it.
+  const isShown = (field) =>
+    field.getClientRects().length > 0 && field.checkVisibility?.({ visibilityProperty: true }) !== false;
 
   const complain = (form, { errors = [], check, message }, pairs) => {
     const problems = [];
@@ -356,7 +363,11 @@
   };
   addEventListener("mousedown", () => (pressed = new Promise(press)));
   addEventListener("focusout", (event) => check(event.target));
-  addEventListener("change", (event) => check(event.target));
+  addEventListener("change", ({ target: field }) => {
+    check(field);
+    if (!field.form || !isCountry(field)) return;
+    for (const phone of bare(field.form).elements) if (isPhone(phone)) check(phone, (of(phone).checked = ""));
+  });
   addEventListener("input", ({ target: field }) => {
     const state = of(field);
     if (!field.form || !target(field.form)) return;
