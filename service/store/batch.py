@@ -68,9 +68,9 @@ class Batches:
         return await call.answer
 
     async def close(self) -> None:
-        """Wait for what is under way."""
-        while self._lanes:
-            await asyncio.wait(self._lanes)
+        """Wait for what is under way, and for what was called just now, which would open a connection afterwards."""
+        while self._lanes or self._is_called:
+            await (asyncio.wait(self._lanes) if self._lanes else asyncio.sleep(0))
 
     def _send(self, lane: asyncio.Task[None] | None = None) -> None:
         """Send what waits as one more pipeline; also called when `lane` has come to its end."""

@@ -110,3 +110,28 @@ def test_a_crm_gone_for_long_is_asked_rarely_and_gets_everything_without_a_stamp
         site.quiet()
         assert audit(site, load) == [], summary(site, load)
         assert crm.most_at_once <= 8
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("is_killed", [False, True], ids=["no kill", "a kill as it opens"])
+def test_five_hundred_leads_of_half_a_minutes_outage_are_there_half_a_minute_after_it(
+    tmp_path: Path, is_killed: bool
+) -> None:
+    """By the usual `retry` list, whose second pause is five minutes."""
+    count = 500
+    with Crm() as crm, Installation(tmp_path, crm, more="") as site:
+        crm.answer(503)
+        began = time.monotonic()
+        for number in range(count):
+            assert post(site.web.port, {"name": "Asha", "phone": f"+9189510{number:05d}"}) == 200
+            time.sleep(max(0.0, began + 30 * (number + 1) / count - time.monotonic()))
+        crm.answer(200)
+        back, before = time.monotonic(), len(crm.requests)
+        if is_killed:
+            until(lambda: len(crm.requests) > before, "the first comes")
+            site.worker.kill()
+            site.worker.start()
+        site.quiet(30.0)
+        took = time.monotonic() - back
+        assert site.counts()["crm:delivered"] == count
+        assert took < 30, took

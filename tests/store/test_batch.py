@@ -13,7 +13,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from service.store.batch import LANES, LONGEST, Batches
+from service.store.breaker import Gate, Pace
 from service.store.connection import connect
+from service.store.server import Server
 from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
@@ -157,3 +159,15 @@ async def test_everybody_hears_that_the_server_is_gone(own_redis: Embedded) -> N
     answers = await asyncio.gather(*(run(batches, COUNT, "key") for _ in range(5)), return_exceptions=True)
     assert [type(each) for each in answers] == [RedisConnectionError] * 5
     await client.aclose(close_connection_pool=True)
+
+
+async def test_what_was_called_just_before_the_end_is_answered_and_leaves_no_connection_behind(
+    redis_url: str, client: Redis
+) -> None:
+    before = len(await client.client_list())
+    server = Server(connect(redis_url), clock=lambda: 0)
+    probe = asyncio.create_task(Gate(server, "crm", Pace(1, 0, 0)).probe_now())
+    await asyncio.sleep(0)  # it has called, and nothing is under way yet
+    await server.close()
+    await probe
+    assert len(await client.client_list()) == before
