@@ -170,7 +170,10 @@ def test(destination: str) -> None:
     target = _destination(config, destination)
 
     async def send() -> Outcome:
-        async with Sender(concurrency=1, timeout=target.timeout, allow_private=target.allow_private) as sender:
+        async with Sender(
+            concurrency=1, timeout=target.timeout, allow_private=target.allow_private, ca=target.ca,
+            proxy=config.proxy_to(target),
+        ) as sender:  # fmt: skip
             return await attempt(target, sender, _sample(config, target), clock)
 
     outcome = asyncio.run(send())

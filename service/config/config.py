@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from service.config.table import Mistake
 from service.destinations.destination import Destination
 from service.lib.network import PRIVATE, Network
+from service.lib.secret import Secret
 from service.lib.times import UTC
 from service.model.form import Form
 
@@ -29,7 +30,7 @@ class Service:
     `public_url` is the origin under which visitors find the service, None if the request's `Host` tells it.
     `trusted_proxies` may say whose request they hand on. Requests from `monitoring` may read how the service is, and
     nobody else's. `retention` (ms): how long what is settled is kept, None: for good. `durable` False: visitors are
-    thanked on the word of a server that may lose what it confirms.
+    thanked on the word of a server that may lose what it confirms. `proxy` leads to destinations that name none.
     """
 
     replicas: int = 0
@@ -38,6 +39,7 @@ class Service:
     monitoring: tuple[Network, ...] = PRIVATE
     retention: int | None = None
     durable: bool = True
+    proxy: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Config:
         """For each destination the forms that deliver to it; none for one that nobody uses."""
         forms = self.forms.values()
         return {name: tuple(form for form in forms if name in form.deliver) for name in self.destinations}
+
+    def proxy_to(self, destination: Destination) -> Secret | None:
+        """Return the address of the proxy that leads to a destination, None if it is reached directly."""
+        proxy = self.service.proxy if destination.proxy is None else destination.proxy
+        return proxy if proxy and proxy.reveal() else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@ Invariant: the environment and the reading of files are passed in. No message ev
 """
 
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from service.config.table import Wrong, what, wrong
+from service.lib.network import host_of
 from service.lib.secret import Secret, Text
 from service.lib.signature import key_of
 from service.lib.text import is_unicode
@@ -70,6 +73,32 @@ class Environment:
         except ValueError as reason:
             return wrong(f"{value} is no signing secret: {reason}. Make one with: {RANDOM_WHSEC}")
         return secret
+
+    def proxy(self, value: object) -> Secret | Wrong:
+        """Take a `$NAME` that holds the address of a proxy."""
+        secret = self.secret(value)
+        if isinstance(secret, Wrong):
+            return secret
+        try:
+            parts = urlsplit(secret.reveal())
+            fits = parts.scheme == "http" and bool(parts.port and host_of(parts)) and parts.path in {"", "/"}
+        except ValueError:
+            fits = False
+        return secret if fits else wrong(f"{value} is no proxy: it must be as `http://user:password@host:3128`")
+
+    def authorities(self, value: object) -> str | Wrong:
+        """Take the name of a file with certificates; returns what it holds, PEM."""
+        if not isinstance(value, str):
+            return wrong(f"must be the name of a file, not {what(value)}")
+        try:
+            pem = self.read_file(value)
+        except (OSError, ValueError):
+            return wrong("names a file that cannot be read")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        except (ssl.SSLError, ValueError):
+            return wrong("names a file without a certificate in it: it must hold `-----BEGIN CERTIFICATE-----`")
+        return pem
 
     def text(self, value: object) -> Text | Wrong:
         """Take a text with any number of `$NAME` in it; `$$` is a dollar sign. Braces mean nothing here."""

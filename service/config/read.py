@@ -56,7 +56,7 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     report = Report(tree)
     top = Table((), tree, report)
     forms, destinations = _tables(top, "forms"), _tables(top, "destinations")
-    service = _service(top.below("service"))
+    service = _service(top.below("service"), environment)
     desk = _desk(top.below("desk"))
     top.finish()
     given = tree.get("destinations")
@@ -106,7 +106,7 @@ def _forms_to(destination: str, tree: Keys) -> Iterator[object]:
             yield form
 
 
-def _service(keys: Table) -> Service:
+def _service(keys: Table, environment: Environment) -> Service:
     """Return the service at `keys`."""
     no_url: str | None = None
     no_end: int | None = None
@@ -117,6 +117,7 @@ def _service(keys: Table) -> Service:
         monitoring=keys.read("monitoring", several(_network), PRIVATE),
         retention=keys.read("retention", duration("1s", "3650d"), no_end),
         durable=keys.read("durable", flag, True),  # noqa: FBT003 -- the default of a setting
+        proxy=keys.read("proxy", environment.proxy, Service().proxy),
     )
     keys.finish()
     return service

@@ -21,7 +21,8 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from service.destinations.failure import LoneCertificateError
-from service.lib.network import is_public
+from service.lib.network import is_private, is_public
+from service.lib.secret import Secret
 
 KEPT_IDLE_S: Final = 5.0
 LONGEST_LINE: Final = 64 * 1024
@@ -39,6 +40,8 @@ class NotHttpError(httpx.DecodingError):
 _KINDS: Final[tuple[tuple[type[BaseException], type[httpx.RequestError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
     (aiohttp.ClientConnectorCertificateError, httpx.ConnectError),
     (aiohttp.ClientConnectorSSLError, httpx.ConnectError),
@@ -90,12 +93,21 @@ class _Reading(ResponseHandler):
 class Connections:
     """Connections to one destination, `most` at once; each is kept for the next request."""
 
-    def __init__(self, *, most: int, connect_within_s: float, allow_private: bool) -> None:
+    def __init__(
+        self, *, most: int, connect_within_s: float, allow_private: bool, ca: str = "", proxy: Secret | None = None
+    ) -> None:
+        """Trust what `ca` holds (PEM) too; send by way of `proxy`, an http:// address with its user and password."""
         self._most = most
         self._connect_within_s = connect_within_s
         self._allow_private = allow_private
         self._tls = ssl.create_default_context()
         self._tls.sslobject_class = _Handshake
+        if ca:
+            self._tls.load_verify_locations(cadata=ca)
+            self._tls.verify_flags |= (
+                ssl.VERIFY_X509_PARTIAL_CHAIN
+            )  # an intermediate one, or the server's own, is enough
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: httpx.Request) -> aiohttp.ClientResponse:
@@ -103,14 +115,17 @@ class Connections:
 
         Raises an httpx.RequestError.
         """
+        if self._proxy and not self._allow_private and is_private(request.url.host):
+            raise PrivateAddressError("the address is private")  # what a name leads to, the proxy alone knows
         headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
-        with failures_in_httpx_words():
+        with failures_in_httpx_words(is_proxied=self._proxy is not None):
             return await self._opened().request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 data=request.content or None,
                 headers=headers,
                 allow_redirects=False,
+                proxy=self._proxy.reveal() if self._proxy else None,
             )
 
     async def close(self) -> None:
@@ -122,7 +137,7 @@ class Connections:
         if self._session is None:  # only where a loop runs can one be made
             connector = aiohttp.TCPConnector(
                 limit=self._most, ssl=self._tls, use_dns_cache=False, keepalive_timeout=KEPT_IDLE_S,
-                socket_factory=socket_to if self._allow_private else socket_to_public,
+                socket_factory=socket_to if self._allow_private or self._proxy else socket_to_public,
             )  # fmt: skip
             handler = functools.partial(cast("type[ResponseHandler]", _Reading), loop=asyncio.get_running_loop())
             connector._factory = handler  # noqa: SLF001 -- aiohttp 3.14 has no other way to see bytes before its parser
@@ -138,13 +153,15 @@ class Connections:
 
 
 @contextlib.contextmanager
-def failures_in_httpx_words() -> Iterator[None]:
+def failures_in_httpx_words(*, is_proxied: bool = False) -> Iterator[None]:
     """Raise what the client library raises as what httpx would have called it."""
     try:
         yield
     except aiohttp.ClientError as error:
         if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _PrivateError):
             raise PrivateAddressError("the address is private") from None
+        if is_proxied and isinstance(error, aiohttp.ClientConnectorDNSError):
+            raise httpx.ProxyError(type(error).__name__) from error
         failure = next(words for own, words in _KINDS if isinstance(error, own))
         raise failure(type(error).__name__) from error
 

@@ -16,6 +16,7 @@ import httpx
 
 from service.delivery.connections import Connections, failures_in_httpx_words
 from service.destinations.rules import Response
+from service.lib.secret import Secret
 
 READ_AT_MOST = 64 * 1024
 _WINDOWS: Final[Mapping[str, Sequence[int]]] = MappingProxyType({"gzip": (47,), "x-gzip": (47,), "deflate": (47, -15)})
@@ -25,12 +26,17 @@ _WINDOWS: Final[Mapping[str, Sequence[int]]] = MappingProxyType({"gzip": (47,), 
 class Sender:
     """Sends to one destination; holds its connections. Used by a fixed number of tasks, `concurrency`."""
 
-    def __init__(self, *, concurrency: int, timeout: int, allow_private: bool) -> None:
-        """Allow each request `timeout` ms in all, from the first look-up to the last byte read."""
+    def __init__(
+        self, *, concurrency: int, timeout: int, allow_private: bool, ca: str = "", proxy: Secret | None = None
+    ) -> None:
+        """Allow each request `timeout` ms in all, from the first look-up to the last byte read.
+
+        `ca` (PEM) is trusted beside what the system trusts; `proxy` is an http:// address that all goes by.
+        """
         self._timeout_s = timeout / 1000
         # Less than all of it, so that a connection that is not made in time differs from an answer that does not come.
         self._connections = Connections(
-            most=concurrency, connect_within_s=0.9 * self._timeout_s, allow_private=allow_private
+            most=concurrency, connect_within_s=0.9 * self._timeout_s, allow_private=allow_private, ca=ca, proxy=proxy
         )
 
     async def __aenter__(self) -> Self:

@@ -29,6 +29,8 @@ class Destination(Protocol):
 
     `retry` is the pause after each failed try; a destination with `updates` False gets the first version of a
     lead that reaches it and no later one; `allow_private` says that its address may be a private one;
+    `ca` holds certificates (PEM) that are trusted there beside the system's, "" for none; `proxy` is the address of the
+    proxy that leads there, None for that of `[service]`, an empty secret for none;
     `is_told_of_erasure`, that it understands a delivery of type `lead.erased`.
     """
 
@@ -44,6 +46,10 @@ class Destination(Protocol):
     def concurrency(self) -> int: ...  # noqa: D102  the class says it
     @property
     def allow_private(self) -> bool: ...  # noqa: D102  the class says it
+    @property
+    def ca(self) -> str: ...  # noqa: D102  the class says it
+    @property
+    def proxy(self) -> Secret | None: ...  # noqa: D102  the class says it
     @property
     def updates(self) -> bool: ...  # noqa: D102  the class says it
     @property

@@ -48,6 +48,7 @@ def judge_failure(error: BaseException) -> Retry:
     for kinds, retry in (
         ((ssl.SSLCertVerificationError,), Retry(_about_certificate(chain), scope="setup")),
         ((httpx.UnsupportedProtocol, httpx.InvalidURL), Retry("the address of the CRM cannot be used", scope="setup")),
+        ((httpx.ProxyError,), _about_proxy(chain)),
         ((socket.gaierror,), Retry("the name of the CRM's host could not be looked up")),
         ((httpx.ConnectTimeout,), Retry("no connection to the CRM could be made in time")),
         ((httpx.PoolTimeout,), Retry("no connection to the CRM was free in time")),
@@ -64,6 +65,19 @@ def judge_failure(error: BaseException) -> Retry:
         if any(isinstance(cause, kinds) for cause in chain):
             return retry
     return Retry("the request to the CRM failed")
+
+
+def _about_proxy(chain: Sequence[BaseException]) -> Retry:
+    status = next((found for cause in chain if (found := getattr(cause, "status", None))), None)
+    match status:
+        case None:
+            return Retry("no connection to the proxy could be made")
+        case 407:
+            return Retry("the proxy does not accept our user and password", scope="setup")
+        case _ if status in range(400, 500):
+            return Retry(f"the proxy answered {status}: it does not let us through to the CRM", scope="setup")
+        case _:
+            return Retry(f"the proxy answered {status}: it has no connection to the CRM")
 
 
 def _about_certificate(chain: Sequence[BaseException]) -> str:

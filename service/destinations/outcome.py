@@ -71,6 +71,7 @@ _MEANINGS: Final[Mapping[int, tuple[Scope, str]]] = MappingProxyType(
         403: ("setup", "our key may not do this there, or a firewall stands before it"),
         404: ("setup", "nothing is at this address"),
         405: ("setup", "this address takes no POST"),
+        407: ("setup", "the proxy before it does not accept our user and password"),
         408: ("delivery", "it waited too long for our request"),
         409: ("delivery", "it says that it already has this or is still busy with it"),
         410: ("setup", "this address is gone for good"),

@@ -75,6 +75,8 @@ class Webhook:
     rate: Rate | None = None
     concurrency: int = 8
     allow_private: bool = False
+    ca: str = ""
+    proxy: Secret | None = None
     updates: bool = True
     delivered: frozenset[int] = frozenset()
     rejected: frozenset[int] = frozenset()

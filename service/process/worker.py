@@ -119,6 +119,8 @@ class Worker:
                 concurrency=destination.concurrency,
                 timeout=destination.timeout,
                 allow_private=destination.allow_private,
+                ca=destination.ca,
+                proxy=self._config.proxy_to(destination),
             )
         )
         gate = gate_of(self._server, destination)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from authority import Authority
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -663,6 +664,66 @@ def test_a_secret_comes_from_a_file_that_the_environment_names() -> None:
     assert webhook(found).secrets == (Secret(SIGNING), Secret(SIGNING))
     [(path, message)] = mistakes(text, {"NEW_FILE": "/run/secrets/gone", "CRM": SIGNING})
     assert (path, message) == ("destinations.crm.secret", "item 1: the file that NEW_FILE names cannot be read")
+
+
+def with_files(line: str, environ: Mapping[str, str], files: Mapping[str, str]) -> Config | list[tuple[str, str]]:
+    found = parse(with_webhook(line), environ, files.__getitem__)
+    return found if isinstance(found, Config) else [(each.path, each.message) for each in found.items]
+
+
+def test_the_authorities_of_a_destination_come_from_a_file() -> None:
+    pem = Authority().pem.decode()
+    found = with_files('ca = "ca.pem"', {}, {"ca.pem": f"of the CRM\n{pem}{pem}"})
+    assert isinstance(found, Config)
+    assert pem in webhook(found).ca
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ca = 7", "must be the name of a file, not a number"),
+        ('ca = "gone.pem"', "names a file that cannot be read"),
+        ('ca = "key.pem"', "names a file without a certificate in it: it must hold `-----BEGIN CERTIFICATE-----`"),
+        ('ca = "cut.pem"', "names a file without a certificate in it: it must hold `-----BEGIN CERTIFICATE-----`"),
+    ],
+)
+def test_a_file_that_holds_no_authority_is_a_mistake(line: str, message: str) -> None:
+    cut = Authority().pem.decode()[:200]
+    key = "-----BEGIN PRIVATE KEY-----\nczNjcmV0\n-----END PRIVATE KEY-----\n"
+    files = {"key.pem": key, "cut.pem": cut}
+
+    def read_file(name: str) -> str:
+        return files[name] if name in files else no_files(name)
+
+    found = parse(with_webhook(line), {}, read_file)
+    assert isinstance(found, Mistakes)
+    assert [(each.path, each.message) for each in found.items] == [("destinations.crm.ca", message)]
+
+
+def test_a_destination_has_a_proxy_of_its_own_or_that_of_the_service_or_none() -> None:
+    environ = {"OWN": "http://127.0.0.1:3128", "ALL": "http://leads:s3cret@proxy.example:8080/"}
+    for line, expected in (('proxy = "$OWN"', environ["OWN"]), ("", environ["ALL"]), ('proxy = ""', None)):
+        found = read(with_webhook(line) + '\n[service]\nproxy = "$ALL"', environ)
+        assert isinstance(found, Config)
+        proxy = found.proxy_to(found.destinations["crm"])
+        assert (proxy and proxy.reveal()) == expected
+        assert "s3cret" not in repr(found)
+    found = config(SMALLEST)
+    assert found.proxy_to(found.destinations["crm"]) is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3cret", "https://u:s3cret@proxy:3128", "socks5://u:s3cret@proxy:1080", "http://u:s3cret@proxy",
+        "http://u:s3cret@:3128", "http://u:s3cret@proxy:99999", "http://u:s3cret@proxy:3128/path", "http://[s3cret",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("of", ["destinations.crm", "service"])
+def test_a_proxy_that_is_none_is_a_mistake_and_not_repeated(address: str, of: str) -> None:
+    text = with_webhook('proxy = "$P"') if of == "destinations.crm" else SMALLEST + '[service]\nproxy = "$P"'
+    [(path, message)] = mistakes(text, {"P": address})
+    assert (path, message) == (f"{of}.proxy", "$P is no proxy: it must be as `http://user:password@host:3128`")
 
 
 def test_a_secret_is_in_no_repr_of_the_configuration() -> None:

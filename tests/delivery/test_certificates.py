@@ -37,8 +37,8 @@ def trusted(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
 
 
-async def send(url: str) -> Response | httpx.RequestError | TimeoutError:
-    async with Sender(concurrency=1, timeout=5_000, allow_private=True) as sender:
+async def send(url: str, ca: str = "") -> Response | httpx.RequestError | TimeoutError:
+    async with Sender(concurrency=1, timeout=5_000, allow_private=True, ca=ca) as sender:
         return await sender.send(httpx.Request("POST", url, content=b'{"a": 1}'))
 
 
@@ -114,3 +114,25 @@ async def test_what_python_3_13_refuses_is_told_as_that(
 def test_no_two_kinds_of_refusal_share_a_sentence() -> None:
     kinds = [CERTIFICATES[number] for number in (9, 10, 18, 20, 62, 66, 85)]
     assert len({*kinds, ALONE}) == 8
+
+
+async def test_an_authority_that_a_destination_names_is_trusted_there(authority: Authority, tmp_path: Path) -> None:
+    with Crm(tls=authority.server(tmp_path)) as crm:
+        assert isinstance(await send(crm.url, ca=authority.pem.decode()), Response)
+        assert not isinstance(await send(crm.url, ca=Authority().pem.decode()), Response)
+
+
+@pytest.mark.parametrize("about_it", [{"signs_itself": True, "sends": ()}, {"sends": ()}])
+async def test_a_servers_own_certificate_may_be_named_as_the_authority(
+    about_it: dict[str, Any], authority: Authority, tmp_path: Path
+) -> None:
+    tls = authority.server(tmp_path, **about_it)
+    [own, *_] = (tmp_path / "server.pem").read_text().split("-----BEGIN PRIVATE KEY-----")
+    with Crm(tls=tls) as crm:
+        assert isinstance(await send(crm.url, ca=own), Response)
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_who_names_an_authority_still_trusts_the_systems(authority: Authority, tmp_path: Path) -> None:
+    with Crm(tls=authority.server(tmp_path)) as crm:
+        assert isinstance(await send(crm.url, ca=Authority().pem.decode()), Response)

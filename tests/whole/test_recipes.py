@@ -53,6 +53,8 @@ class Line:
     rate: Rate | None = None
     concurrency: int = 1
     allow_private: bool = True
+    ca: str = ""
+    proxy: Secret | None = None
     updates: bool = False
     is_told_of_erasure: bool = False
 
