@@ -132,6 +132,12 @@ WEBFLOW = {
             {"utm_source": "google"}, ("https://api.calendly.com/scheduled_events/E1/invitees/C1", "google"),
             id="calendly",
         ),
+        pytest.param(
+            "cf7",
+            json_of({"your-name": "Asha Rao", "your-phone": "089510 47001", "topics": ["Knee", "Back"],
+                     "acceptance-1": "1", "_url": PAGE, "_remote_ip": "203.0.113.9"}),
+            {**ASHA, "topic": ("Knee", "Back"), "agreed": True}, {}, ("", "google"), id="contact form 7",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

@@ -74,6 +74,13 @@ _ROWS: Final = {
         cancels=frozenset({"invitee.canceled"}),
         signature=Scheme("Calendly-Webhook-Signature", "t={t},v1={hex}", "{t}.{body}"),
     ),
+    # mariovalney/cf7-to-zapier 4.1.0, "CF7 to Webhook".
+    "cf7": Way(
+        title="Contact Form 7, CF7 to Webhook",
+        setup=f"the form's Webhook tab: {_PASTE}; list _url among the special mail tags",
+        leave=frozenset({"_url", "_post_url", "_remote_ip", "_user_agent"}),
+        page=("_url", "_post_url"),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
