@@ -138,6 +138,10 @@ WEBFLOW = {
                      "acceptance-1": "1", "_url": PAGE, "_remote_ip": "203.0.113.9"}),
             {**ASHA, "topic": ("Knee", "Back"), "agreed": True}, {}, ("", "google"), id="contact form 7",
         ),
+        pytest.param(
+            "wpforms", json_of({"name": "Asha Rao", "phone": "089510 47001", "topics": "Knee||Back", "entry_id": "7"}),
+            {**ASHA, "topic": ("Knee", "Back")}, {}, ("7", ""), id="wpforms",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

@@ -81,6 +81,15 @@ _ROWS: Final = {
         leave=frozenset({"_url", "_post_url", "_remote_ip", "_user_agent"}),
         page=("_url", "_post_url"),
     ),
+    # WPForms Webhooks, Process.php.
+    "wpforms": Way(
+        title="WPForms",
+        setup="Settings, Webhooks: paste the address, format JSON, `secret` as its Secret",
+        leave=frozenset({"entry_id"}),
+        separator="||",
+        id="entry_id",
+        signature=Scheme("X-WPForms-Webhook-Signature", "t={t},v={hex}", "{t}.{body}"),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
