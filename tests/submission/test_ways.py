@@ -142,6 +142,18 @@ WEBFLOW = {
             "wpforms", json_of({"name": "Asha Rao", "phone": "089510 47001", "topics": "Knee||Back", "entry_id": "7"}),
             {**ASHA, "topic": ("Knee", "Back")}, {}, ("7", ""), id="wpforms",
         ),
+        pytest.param(
+            "fluent",
+            json_of({"names": {"first_name": "Asha", "last_name": "Rao"}, "phone": "089510 47001", "topic": ["Knee"],
+                     "__submission": {"id": "17", "source_url": PAGE}}),
+            {**ASHA, "topic": ("Knee",)}, {}, ("17", "google"), id="fluent forms",
+        ),
+        pytest.param(
+            "fluent",
+            form_of(**{"names[first_name]": "Asha", "names[last_name]": "Rao", "phone": "089510 47001",
+                       "topic[0]": "Knee", "topic[1]": "Back", "__submission[source_url]": PAGE}),
+            {**ASHA, "topic": ("Knee", "Back")}, {}, ("", "google"), id="fluent forms, not JSON",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

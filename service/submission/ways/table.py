@@ -90,6 +90,14 @@ _ROWS: Final = {
         id="entry_id",
         signature=Scheme("X-WPForms-Webhook-Signature", "t={t},v={hex}", "{t}.{body}"),
     ),
+    # Fluent Forms Pro, NotifyTrait.php.
+    "fluent": Way(
+        title="Fluent Forms Pro",
+        setup=f"the form's Settings, WebHook: {_PASTE}; JSON, all fields",
+        leave=frozenset({"__submission", "_wp_http_referer"}),
+        id="__submission.id",
+        page=("__submission.source_url",),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
