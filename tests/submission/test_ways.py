@@ -154,6 +154,12 @@ WEBFLOW = {
                        "topic[0]": "Knee", "topic[1]": "Back", "__submission[source_url]": PAGE}),
             {**ASHA, "topic": ("Knee", "Back")}, {}, ("", "google"), id="fluent forms, not JSON",
         ),
+        pytest.param(
+            "forminator",
+            json_of({"name": "Asha Rao", "phone": "089510 47001", "checkbox_1": ["Knee", "Back"], "consent_1": "true",
+                     "form_title": "Get in touch", "entry_time": "2026-11-27 15:30:00"}),
+            {**ASHA, "agreed": True}, {"checkbox_1": "Knee, Back"}, ("", ""), id="forminator",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

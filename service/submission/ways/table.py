@@ -98,6 +98,13 @@ _ROWS: Final = {
         id="__submission.id",
         page=("__submission.source_url",),
     ),
+    # Forminator, class-forminator-webhook-form-hooks.php.
+    "forminator": Way(
+        title="Forminator",
+        setup=f"Integrations, Webhook: {_PASTE}",
+        leave=frozenset({"form_title", "entry_time"}),
+        test="{X-Hook-Test}",
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
