@@ -105,6 +105,8 @@ _ROWS: Final = {
         leave=frozenset({"form_title", "entry_time"}),
         test="{X-Hook-Test}",
     ),
+    # Ninja Forms Webhooks, SotWebhooks.
+    "ninja": Way(title="Ninja Forms", setup=f"Emails & Actions, Webhooks: {_PASTE}; name each key as a field here"),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
