@@ -161,6 +161,7 @@ WEBFLOW = {
             {**ASHA, "agreed": True}, {"checkbox_1": "Knee, Back"}, ("", ""), id="forminator",
         ),
         pytest.param("ninja", form_of(name="Asha Rao", phone="089510 47001"), ASHA, {}, ("", ""), id="ninja forms"),
+        pytest.param("formidable", json_of(ASHA), ASHA, {}, ("", ""), id="formidable"),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

@@ -107,6 +107,12 @@ _ROWS: Final = {
     ),
     # Ninja Forms Webhooks, SotWebhooks.
     "ninja": Way(title="Ninja Forms", setup=f"Emails & Actions, Webhooks: {_PASTE}; name each key as a field here"),
+    # Formidable API, FrmAPIAppController.php.
+    "formidable": Way(
+        title="Formidable Forms",
+        setup=f"Settings, Actions & Notifications, Send API data: {_PASTE}; name each key as a field here",
+        test="{X-Hook-Test}",
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
