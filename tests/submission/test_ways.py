@@ -162,6 +162,12 @@ WEBFLOW = {
         ),
         pytest.param("ninja", form_of(name="Asha Rao", phone="089510 47001"), ASHA, {}, ("", ""), id="ninja forms"),
         pytest.param("formidable", json_of(ASHA), ASHA, {}, ("", ""), id="formidable"),
+        pytest.param(
+            "gravity",
+            json_of({"id": "41", "form_id": "1", "source_url": PAGE, "ip": "203.0.113.9", "name": "Asha Rao",
+                     "3": "089510 47001", "phone": "089510 47001", "6.1": "1"}),
+            ASHA, {"3": "089510 47001", "6.1": "1"}, ("41", "google"), id="gravity forms",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

@@ -113,6 +113,18 @@ _ROWS: Final = {
         setup=f"Settings, Actions & Notifications, Send API data: {_PASTE}; name each key as a field here",
         test="{X-Hook-Test}",
     ),
+    # Gravity Forms Webhooks 1.4, and the entry object.
+    "gravity": Way(
+        title="Gravity Forms",
+        setup=f"the form's Settings, Webhooks: {_PASTE}; JSON, and select fields to name their keys",
+        leave=frozenset({
+            "id", "form_id", "post_id", "date_created", "date_updated", "is_starred", "is_read", "ip", "source_url",
+            "user_agent", "currency", "payment_status", "payment_date", "payment_amount", "payment_method",
+            "transaction_id", "transaction_type", "is_fulfilled", "created_by",
+        }),
+        id="id",
+        page=("source_url",),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
