@@ -168,6 +168,15 @@ WEBFLOW = {
                      "3": "089510 47001", "phone": "089510 47001", "6.1": "1"}),
             ASHA, {"3": "089510 47001", "6.1": "1"}, ("41", "google"), id="gravity forms",
         ),
+        pytest.param(
+            "jotform",
+            form_of(formID="24", submissionID="60", pretty="Name:Asha Rao", rawRequest=json.dumps({
+                "slug": "submit/24", "q3_name": {"first": "Asha", "last": "Rao"}, "q4_email": "asha@example.com",
+                "q5_phone": {"full": "089510 47001"}, "q6_topics": ["Knee"], "q9_utm_source": "google",
+            })),
+            {**ASHA, "email": "asha@example.com", "topic": ("Knee",)}, {"utm_source": "google"}, ("60", "google"),
+            id="jotform",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

@@ -125,6 +125,14 @@ _ROWS: Final = {
         id="id",
         page=("source_url",),
     ),
+    # Public receivers of Jotform's webhook.
+    "jotform": Way(
+        title="Jotform",
+        setup=f"Settings, Integrations, WebHooks: {_PASTE}",
+        answers=("rawRequest",),
+        pattern="q[0-9]+_(.+)",
+        id="submissionID",
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
