@@ -177,6 +177,12 @@ WEBFLOW = {
             {**ASHA, "email": "asha@example.com", "topic": ("Knee",)}, {"utm_source": "google"}, ("60", "google"),
             id="jotform",
         ),
+        pytest.param(
+            "framer",
+            json_of({"Name": "Asha Rao", "Phone": "089510 47001", "Email": "asha@example.com", "I agree": "on"},
+                    framer_webhook_submission_id="0fbbb90e"),
+            {**ASHA, "email": "asha@example.com", "agreed": True}, {}, ("0fbbb90e", ""), id="framer",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

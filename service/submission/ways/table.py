@@ -133,6 +133,13 @@ _ROWS: Final = {
         pattern="q[0-9]+_(.+)",
         id="submissionID",
     ),
+    # framer.com/help/articles/framer-form-webhook-setup
+    "framer": Way(
+        title="Framer",
+        setup="the form's Send To, Webhook: paste the address, and `secret` (32 characters or more) as its secret",
+        id="{Framer-Webhook-Submission-Id}",
+        signature=Scheme("Framer-Signature", "sha256={hex}", "{body}{Framer-Webhook-Submission-Id}"),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
