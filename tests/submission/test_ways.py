@@ -183,6 +183,14 @@ WEBFLOW = {
                     framer_webhook_submission_id="0fbbb90e"),
             {**ASHA, "email": "asha@example.com", "agreed": True}, {}, ("0fbbb90e", ""), id="framer",
         ),
+        pytest.param(
+            "netlify",
+            json_of({"id": "5f", "form_name": "contact", "email": "asha@example.com",
+                     "data": {"name": "Asha Rao", "phone": "089510 47001", "topics": ["Knee"], "referrer": PAGE,
+                              "ip": "203.0.113.9", "user_agent": "Mozilla"},
+                     "ordered_human_fields": [{"title": "Phone", "name": "phone", "value": "089510 47001"}]}),
+            {**ASHA, "topic": ("Knee",)}, {}, ("5f", "google"), id="netlify",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

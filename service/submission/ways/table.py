@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from service.lib.signature import Scheme
+from service.lib.signature import JWS, Scheme
 from service.model.way import Labels, Way
 
 _PASTE: Final = "paste the address, which carries the key"
@@ -139,6 +139,16 @@ _ROWS: Final = {
         setup="the form's Send To, Webhook: paste the address, and `secret` (32 characters or more) as its secret",
         id="{Framer-Webhook-Submission-Id}",
         signature=Scheme("Framer-Signature", "sha256={hex}", "{body}{Framer-Webhook-Submission-Id}"),
+    ),
+    # Public Netlify payloads; the signature as n8n checks it.
+    "netlify": Way(
+        title="Netlify Forms",
+        setup="Forms, Form notifications, HTTP POST request: paste the address, and `secret` as JWS secret token",
+        answers=("data",),
+        pattern="(?!(?:ip|user_agent|referrer)$).*",
+        id="id",
+        page=("data.referrer",),
+        signature=Scheme("X-Webhook-Signature", JWS, "netlify"),
     ),
 }  # fmt: skip
 
