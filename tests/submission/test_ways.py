@@ -191,6 +191,12 @@ WEBFLOW = {
                      "ordered_human_fields": [{"title": "Phone", "name": "phone", "value": "089510 47001"}]}),
             {**ASHA, "topic": ("Knee",)}, {}, ("5f", "google"), id="netlify",
         ),
+        pytest.param(
+            "unbounce",
+            form_of(page_name="Knee", variant="a", page_url=PAGE, **{"data.json": json.dumps(
+                {"name": ["Asha Rao"], "phone": ["089510 47001"], "topics": ["Knee", "Back"], "branch": ["Pune"]})}),
+            {**ASHA, "topic": ("Knee", "Back")}, {"branch": "Pune"}, ("", "google"), id="unbounce",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

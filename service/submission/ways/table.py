@@ -150,6 +150,13 @@ _ROWS: Final = {
         page=("data.referrer",),
         signature=Scheme("X-Webhook-Signature", JWS, "netlify"),
     ),
+    # Public receivers of Unbounce's webhook.
+    "unbounce": Way(
+        title="Unbounce",
+        setup=f"the page's Integrations, Webhooks: {_PASTE}",
+        answers=("data.json",),
+        page=("page_url",),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
