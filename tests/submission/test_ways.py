@@ -197,6 +197,15 @@ WEBFLOW = {
                 {"name": ["Asha Rao"], "phone": ["089510 47001"], "topics": ["Knee", "Back"], "branch": ["Pune"]})}),
             {**ASHA, "topic": ("Knee", "Back")}, {"branch": "Pune"}, ("", "google"), id="unbounce",
         ),
+        pytest.param(
+            "cal",
+            json_of({"triggerEvent": "BOOKING_CREATED", "payload": {
+                "uid": "u1", "startTime": "2026-11-28T04:30:00Z",
+                "attendees": [{"name": "Asha Rao", "email": "asha@example.com"}],
+                "responses": {"phone": {"label": "phone_number", "value": "+918951047001"}},
+            }}),
+            {**ASHA, "email": "asha@example.com"}, {"start_time": "2026-11-28T04:30:00Z"}, ("u1", ""), id="cal.com",
+        ),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

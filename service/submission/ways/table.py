@@ -157,6 +157,20 @@ _ROWS: Final = {
         answers=("data.json",),
         page=("page_url",),
     ),
+    # Cal.com's webhooks; the signature as n8n checks it.
+    "cal": Way(
+        title="Cal.com",
+        setup="Settings, Webhooks: paste the address, and `secret` as Secret; leave the payload template as it is",
+        answers=("payload.responses",),
+        names=("", "label"),
+        beside={
+            "name": "payload.attendees.0.name", "email": "payload.attendees.0.email", "start_time": "payload.startTime",
+        },
+        id="payload.uid",
+        event="triggerEvent",
+        cancels=frozenset({"BOOKING_CANCELLED", "BOOKING_REJECTED"}),
+        signature=Scheme("X-Cal-Signature-256"),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
