@@ -99,6 +99,23 @@ CALENDLY = {
         "questions_and_answers": [{"question": "What hurts?", "answer": "Knee"}],
     },
 }  # fmt: skip
+TALLY = {
+    "eventId": "e1", "eventType": "FORM_RESPONSE",
+    "data": {
+        "submissionId": "s1",
+        "fields": [
+            {"key": "question_1", "label": "Phone", "type": "INPUT_PHONE_NUMBER", "value": "+918951047001"},
+            {"key": "question_0", "label": "Your name", "type": "INPUT_TEXT", "value": "Asha Rao"},
+            {"key": "question_2", "label": "Topic", "type": "CHECKBOXES", "value": ["id-a"],
+             "options": [{"id": "id-a", "text": "Knee"}, {"id": "id-b", "text": "Back"}]},
+            {"key": "question_2_id-a", "label": "Topic (Knee)", "type": "CHECKBOXES", "value": True},
+            {"key": "question_2_id-b", "label": "Topic (Back)", "type": "CHECKBOXES", "value": False},
+            {"key": "question_3", "label": "I agree", "type": "CHECKBOXES", "value": ["id-c"],
+             "options": [{"id": "id-c", "text": "I agree to be called"}]},
+            {"key": "question_4", "label": "utm_source", "type": "HIDDEN_FIELDS", "value": "google"},
+        ],
+    },
+}  # fmt: skip
 WEBFLOW = {
     "triggerType": "form_submission",
     "payload": {"id": "w1", "pageUrl": PAGE, "data": {"Your Name": "Asha Rao", "Phone": "089510 47001"}},
@@ -206,6 +223,8 @@ WEBFLOW = {
             }}),
             {**ASHA, "email": "asha@example.com"}, {"start_time": "2026-11-28T04:30:00Z"}, ("u1", ""), id="cal.com",
         ),
+        pytest.param("tally", json_of(TALLY), {**ASHA, "topic": ("Knee",), "agreed": True}, {"utm_source": "google"},
+                     ("s1", "google"), id="tally"),
         pytest.param("webflow", json_of(WEBFLOW), ASHA, {}, ("w1", "google"), id="webflow"),
         pytest.param("custom", json_of(ASHA), ASHA, {}, ("", ""), id="custom, an object"),
         pytest.param(

@@ -129,11 +129,15 @@ def _holder(node: Node) -> _Holder | None:
 
 
 def _answers(way: Way, document: Node) -> Iterator[_Answer]:
-    labels = _labels(way, document)
+    labels, lists = _labels(way, document), set[str]()
     for place in _places(way, document):
         for key, item in place.members if isinstance(place, Object) else [("", item) for item in place]:
-            if names := _names(way, item, key, labels, left=way.leave if place is document else ()):
-                yield _Answer(names, _value(way, item), item)
+            names = _names(way, item, key, labels, left=way.leave if place is document else ())
+            value = _value(way, item)
+            if names and not (isinstance(value, bool) and names[0].rpartition("_")[0] in lists):
+                yield _Answer(names, value, item)
+            if names and isinstance(value, list):  # Each of its choices may stand again beside it, ticked or not.
+                lists.add(names[0])
     for name, where in way.beside.items():
         yield _Answer((name,), node := at(document, where), node)
 

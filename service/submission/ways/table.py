@@ -171,6 +171,15 @@ _ROWS: Final = {
         cancels=frozenset({"BOOKING_CANCELLED", "BOOKING_REJECTED"}),
         signature=Scheme("X-Cal-Signature-256"),
     ),
+    # tally.so/help/webhooks, and public receivers.
+    "tally": Way(
+        title="Tally",
+        setup="Integrations, Webhooks: paste the address, and `secret` as Signing secret",
+        answers=("data.fields",),
+        names=("key", "label"),
+        id="data.submissionId",
+        signature=Scheme("Tally-Signature", "{base64}"),
+    ),
 }  # fmt: skip
 
 WAYS: Final[Mapping[str, Way]] = {name: replace(row, type=name) for name, row in _ROWS.items()}
