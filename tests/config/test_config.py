@@ -271,6 +271,11 @@ FORM_MISTAKES = [
         "forms.contact.ways.a.signature",
         "a time",
     ),
+    (
+        'ways.zapier-form = { type = "forminator", secret = "$KEY" }',
+        "forms.contact.ways.zapier-form",
+        "for which Forminator gives its answers other names",
+    ),
     ('messages.succes = "Yes"', "forms.contact.messages.succes", "Did you mean `success`?"),
     ('messages.ta.success = "Aam"', "forms.contact.messages.ta", "is no language here. Allowed are `en`"),
     ('messages.Hi.success = "Haan"', "forms.contact.messages.Hi", "Did you mean `hi`?"),

@@ -313,6 +313,38 @@ def test_a_way_that_the_file_describes_is_read_and_proved_as_it_says() -> None:
     assert not is_proved(way, replace(message, raw=raw + b" "), 5_000)
 
 
+DIGEST = "aa9e2e3575f5d7098b6caccd790888c36d5fdb63342a73bada2d6a51747a8494"
+TIMED = "7900dcfa0dd8e32ee0ef71db511fc5d7b91ed98221ea7eb400f3072f0d7dd39d"
+BASE64 = "qp4uNXX11wmLbKzNeQiIw21f22M0KnO62i1qUXR6hJQ="
+FRAMER = "83930e31b86753d9da282346b3f595228ab02ed2b1fcafede9eb8968a907feb4"
+
+
+@pytest.mark.parametrize(
+    ("way", "headers"),
+    [
+        ("typeform", {"typeform-signature": f"sha256={BASE64}"}),
+        ("tally", {"tally-signature": BASE64}),
+        ("cal", {"x-cal-signature-256": DIGEST}),
+        ("framer", {"framer-signature": f"sha256={FRAMER}", "framer-webhook-submission-id": "0fbbb90e"}),
+        ("calendly", {"calendly-webhook-signature": f"t=1,v1={TIMED}"}),
+        ("wpforms", {"x-wpforms-webhook-signature": f"t=1,v={TIMED}"}),
+    ],
+)
+def test_a_sender_is_known_by_the_signature_that_it_documents(way: str, headers: dict[str, str]) -> None:
+    message = Message(JSON, b'{"a":1}', headers)
+    assert is_proved(replace(WAYS[way], secret=Secret("secret")), message, 1_000)
+    assert not is_proved(replace(WAYS[way], secret=Secret("other")), message, 1_000)
+
+
+def test_a_whole_entry_of_gravity_forms_is_known_by_the_numbers_of_its_inputs() -> None:
+    entry = {"id": "41", "form_id": "1", "source_url": PAGE, "1.3": "Asha", "1.6": "Rao", "3": "089510 47001"}
+    fields = {"name": Field("name", aliases=("1.3",)), "phone": Field("phone", "phone", aliases=("3",))}
+    posted = read(WAYS["gravity"], json_of(entry), replace(FORM, fields=fields)).posted
+    matched = match(replace(FORM, fields=fields), posted)
+    assert {name: found.text for name, found in matched.fields.items()} == {"name": "Asha", "phone": "089510 47001"}
+    assert dict(matched.extra) == {"1.6": "Rao"}
+
+
 def test_of_more_answers_than_a_form_takes_its_own_are_kept() -> None:
     many = {f"n{number}": "x" for number in range(70)} | {"phone": "089510 47001"}
     event = read(WAYS["custom"], json_of(many), FORM)
