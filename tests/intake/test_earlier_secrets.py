@@ -78,6 +78,7 @@ async def test_a_person_is_found_under_each_secret_and_what_was_on_its_way_when_
     change_secret(shop)
     await shop.submit(**ASHA | {"message": "And my neck."})
     late = shop.intake._line(shop.config.forms[FORM], shop.check(FORM, **ASHA).content, None, (), {})
+    late = msgspec.structs.replace(late, at=late.at - 1)  # not in the millisecond of what follows
     eraser = Eraser(shop.server)
     for secret in (NOW, THEN):
         assert len(await eraser.find(FORM, [person_hash(secret, FORM, "phone", "+918951047001")])) == 1
