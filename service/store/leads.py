@@ -82,6 +82,8 @@ class Store:
     async def _take(self, form: Form, line: bytes, limits: Sequence[Limit], asked: str) -> Sequence[Any]:
         said = (line, _policy(form), self.server.now(), asked, msgspec.json.encode(limits))
         key = base_of(form.name)
+        if self.server.risk is None:
+            await self.server.look()
         self._refuse_risk()
         answer = await self.server.run("accept", key, *said, replicas=self._replicas)
         self._refuse_risk()  # It may have gone down a new connection, to a server that came in the place of another.

@@ -81,8 +81,8 @@ class Server:
         self.offset = 0
         """So many ms is the server's clock ahead of ours, as far as the last measurement tells."""
         self._batches: dict[int, Batches] = {}
-        self.risk = ""
-        """What may lose a lead that the server has confirmed, in sentences, as far as the last look tells."""
+        self.risk: str | None = None
+        """What may lose a lead that the server has confirmed, in sentences, by the last look; None: before the first."""
         client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
 
     def now(self) -> int:
@@ -98,8 +98,11 @@ class Server:
             self._note(info, await _settings(self.client, connection))
 
     async def look(self) -> None:
-        """Look whether the server keeps what it confirms."""
-        self._note(await self.client.info("default"), await _settings(self.client))
+        """Look whether the server keeps what it confirms; one that does not tell is taken as it was."""
+        try:
+            self._note(await self.client.info("default"), await _settings(self.client))
+        except ResponseError:
+            self.risk = self.risk or ""
 
     def _note(self, info: dict[str, Any], settings: dict[str, str] | None) -> None:
         unsafe = [each.sentence for each in durability_of(info, settings) if each.level == "unsafe"]
@@ -111,7 +114,7 @@ class Server:
         while True:
             with contextlib.suppress(*FAILURES):
                 await self.look()
-            if self.risk != heard:
+            if self.risk is not None and self.risk != heard:
                 heard = self.risk
                 changed(heard)
             await asyncio.sleep(LOOK_EVERY_S)

@@ -187,6 +187,14 @@ async def test_nobody_is_thanked_on_the_word_of_a_redis_that_is_not_durable(
         assert await ledger.counts() == {}
 
 
+async def test_a_redis_is_looked_at_before_the_first_visitor_is_taken(own_redis: Embedded) -> None:
+    async with open_ledger(own_redis.url) as before:
+        await before.server.client.config_set("appendonly", "no")
+        async with open_ledger(own_redis.url) as ledger:
+            assert await Intake(ledger.store, SECRET).submit(FORM, ASHA) == Unavailable(NOT_DURABLE[0][2])
+        assert await before.counts() == {}
+
+
 async def test_what_comes_to_a_redis_that_is_not_durable_stays_in_the_spool_until_it_is(
     own_redis: Embedded, spool: Spool
 ) -> None:
