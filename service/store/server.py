@@ -82,7 +82,7 @@ class Server:
         """So many ms is the server's clock ahead of ours, as far as the last measurement tells."""
         self._batches: dict[int, Batches] = {}
         self.risk: str | None = None
-        """What may lose a lead that the server has confirmed, in sentences, by the last look; None: before the first."""
+        """What may lose a lead that the server has confirmed, in sentences, by the last look; None: before any."""
         client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
 
     def now(self) -> int:
