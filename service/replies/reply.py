@@ -109,7 +109,7 @@ def hint_of(problems: Problems) -> str:
         case Code.WEBHOOK_NOT_ALLOWED:
             return _WEBHOOK_HINTS[values["setting"]]
         case Code.UNAUTHORIZED:
-            return "Compare what the sender has with the `secret` of this way in leads.toml."
+            return f'Compare what the sender has with the `secret` of the way "{values["way"]}" in leads.toml.'
         case _:
             return ""
 

@@ -100,7 +100,7 @@ async def submit_by(
     message = Message(visitor.content_type, raw, visitor.headers, visitor.query)
     if not is_proved(way, message, context.clock()):
         wait = context.limiter.post(form, context.address(visitor, form), context.clock())
-        return Visit(form, _too_many(wait) if wait else refuse(Code.UNAUTHORIZED))
+        return Visit(form, _too_many(wait) if wait else refuse(Code.UNAUTHORIZED, way=way.name))
     event = read(way, message, form)
     return await _keep_event(context, form, event, doubts=(event.held,) if event.held else (), caller=None)
 
