@@ -11,7 +11,6 @@ from service.fields.types import TYPES
 from service.model.form import Altcha, Field, Form
 from service.model.languages import AUTO, codes
 from service.model.problem import CATALOGUE, Code
-from service.model.way import Way
 from service.submission.form_data import CONTROLS, HONEYPOT
 from service.submission.ways.message import KEY
 
@@ -30,7 +29,7 @@ def document(forms: Iterable[Form], public_url: str | None = None) -> Json:
     """Return the whole document, its forms in the order given."""
     paths: Json = {}
     for form in forms:
-        paths |= _paths(form) | {f"/f/{form.name}/from/{way.name}": _way(form, way) for way in form.ways.values()}
+        paths |= _paths(form) | {f"/f/{form.name}/from/{way}": _way(form, way) for way in form.ways}
     described: Json = {
         "openapi": "3.1.0",
         "info": {"title": "Lead capture", "version": __version__},
@@ -81,10 +80,10 @@ def _paths(form: Form) -> Json:
     } | ({f"{base}/challenge": _CHALLENGE} if isinstance(form.captcha, Altcha) else {})
 
 
-def _way(form: Form, way: Way) -> Json:
+def _way(form: Form, way: str) -> Json:
     return {
         "post": {
-            "summary": f"{form.title or form.name}: what is told by {way.name}",
+            "summary": f"{form.title or form.name}: what is told by {way}",
             "parameters": [{"name": KEY, "in": "query", "required": False, "schema": _TEXT}],
             "requestBody": {"required": True, "content": {media_type: {"schema": {}} for media_type in _BODIES}},
             "responses": {
@@ -99,7 +98,7 @@ def _way(form: Form, way: Way) -> Json:
 def _answers() -> Json:
     taken = _json(_TAKEN, "Success")
     sent_on: Json = {"description": "The same for a browser without script: on to `_next`, or to the page of thanks."}
-    refused = _failures(sorted(set(CATALOGUE.values()) - {200}))
+    refused = _failures(sorted(set(CATALOGUE.values()) - {200, CATALOGUE[Code.UNAUTHORIZED]}))
     for response in (*refused.values(), broken := _json("A fault of ours; the lead was not taken.", "Failure")):
         response["content"] |= _page("")["content"]  # A browser without script gets a page.
     return {"200": taken, "303": sent_on, **refused, "500": broken}

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from service.model.languages import load
 from service.model.problem import Code, Problem, Problems, refuse
 from service.replies import assets, openapi, reply, wording
 from service.replies.wording import country_name, sentence
+from service.submission.ways.table import WAYS
 
 FORM = Form(
     "get-in-touch",
@@ -239,7 +241,8 @@ def test_the_openapi_document_names_every_form_status_and_code() -> None:
 
 
 def test_every_reference_in_the_openapi_document_leads_somewhere() -> None:
-    told = openapi.document([FORM])
+    told = openapi.document([replace(FORM, ways={"builder": WAYS["typeform"]})])
+    assert "401" in told["paths"]["/f/get-in-touch/from/builder"]["post"]["responses"]
     text = json.dumps(told)
     names = set(re.findall(r'"#/components/schemas/(\w+)"', text))
     assert names == set(told["components"]["schemas"])
