@@ -81,3 +81,12 @@ def parts_of(sent: str) -> tuple[str, ...]:
         return ()
     parts = tuple(part for part in _PARTS.split(sent) if part.strip() and not part.isdigit())
     return parts[:-1] if parts[-1:] == ("value",) else parts
+
+
+def wrapper_of(fields: Mapping[str, Field], sent: str) -> tuple[str, str]:
+    """Return what stands before and behind the name of a field in its wrapper, such as `lead[` and `]`."""
+    parts = parts_of(sent)
+    if not parts[1:] or meaning(names_of(fields), sent):
+        return "", ""
+    before, _, behind = sent.rpartition(parts[-1])
+    return before, behind

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from service.fields.choices import choices_of
+from service.fields.field_name import wrapper_of
 from service.fields.types import TYPES, is_yes, shown
 from service.lib.secret import unshown
 from service.lib.text import clean
@@ -144,7 +145,7 @@ def thanks(form: Form, voice: Voice) -> str:
         title=_title(form, voice),
         heading=voice.success,
         lines=lines,
-        back=own_path(form),
+        back=own_path(form) + (f"?language={voice.language.code}" if form.language == AUTO else ""),
         kind="thanks",
     )
 
@@ -159,11 +160,16 @@ def refusal(problems: Problems, voice: Voice, form: Form | None = None, *, is_su
 def _form(
     form: Form, voice: Voice, matched: Matched, problems: Sequence[Problem], *, hidden: Pairs, **more: object
 ) -> str:
+    # What is filled in only now must stand in the same wrapper as what was.
+    wrappers = (wrapper_of(form.fields, found.sent) for found in matched.fields.values())
+    before, behind = next(filter(any, wrappers), ("", ""))
+    given = {name: Match(f"{before}{name}{behind}", "") for name in form.fields} | dict(matched.fields)
     inputs = [
-        _input(form, field, matched.fields.get(field.name), problems, voice, number=number)
+        _input(form, field, given[field.name], problems, voice, number=number)
         for number, field in enumerate(_labelled(form, voice), start=1)
     ]
-    by_name, title = {entry.name: entry for entry in inputs}, _title(form, voice)
+    by_name = {**dict(zip(form.fields, inputs, strict=True)), **{entry.name: entry for entry in inputs}}
+    title = _title(form, voice)
     listed = [_listed(problem, by_name.get(problem.field), voice) for problem in problems]
     language = [("_language", voice.language.code)] if form.language == AUTO else []
     return _render(
@@ -191,13 +197,11 @@ def _labelled(form: Form, voice: Voice) -> Sequence[Field]:
     return [replace(field, label=text, labels={}) if field.name == name else field for field in form.fields.values()]
 
 
-def _input(
-    form: Form, field: Field, given: Match | None, problems: Sequence[Problem], voice: Voice, *, number: int
-) -> _Input:
+def _input(form: Form, field: Field, given: Match, problems: Sequence[Problem], voice: Voice, *, number: int) -> _Input:
     row, code = TYPES[field.type], voice.language.code
-    name, value = (given.sent, shown(form, field, given.text)) if given else (field.name, "")
-    chosen = _chosen(field, given) if given and field.type == "choices" else [value] if value else []
-    wrong = next((problem for problem in problems if problem.field == name), None)
+    name, value = given.sent, shown(form, field, given.text)
+    chosen = _chosen(field, given) if field.type == "choices" else [value] if value else []
+    wrong = next((problem for problem in problems if problem.field in {name, field.name}), None)
     return _Input(
         id=f"field-{number}",
         name=name,

@@ -144,6 +144,31 @@ def test_a_doubtful_number_is_asked_for_once() -> None:
     assert "_confirm" not in Inputs(again(FORM, VOICE, posted, refuse(Code.EMPTY), next_url="")).inputs
 
 
+@pytest.mark.parametrize("wrapped", ["lead[{}]", "Lead.{}", "fields[{}][value]", "form-0-{}"])
+def test_what_is_filled_in_only_on_the_page_stands_in_the_same_wrapper(wrapped: str) -> None:
+    names = {name: wrapped.format(name) for name in FORM.fields}
+    posted = gather({names["phone"]: "895", wrapped.format("country"): "GB"}.items())
+    problems = Problems(
+        (Problem(Code.PHONE_NOT_A_NUMBER, names["phone"]), Problem(Code.REQUIRED_FIELD_MISSING, "name"))
+    )
+    shown = Inputs(again(FORM, VOICE, posted, problems, next_url=""))
+    assert set(names.values()) <= set(shown.inputs)
+    assert [shown.inputs[names[name]].get("aria-invalid") for name in ("name", "phone", "email")] == [
+        "true",
+        "true",
+        None,
+    ]
+    sent_again = {names["email"]: "a@example.com", names["phone"]: "07911 234567", wrapped.format("country"): "GB"}
+    matched = match(FORM, gather(sent_again.items())).fields
+    assert (matched["email"].text, matched["phone"].country) == ("a@example.com", "GB")
+
+
+def test_the_page_of_thanks_leads_back_in_its_own_language() -> None:
+    auto = replace(FORM, language="auto")
+    assert 'href="/f/get-in-touch?language=hi"' in page.thanks(auto, wording.of(auto, asked="hi"))
+    assert 'href="/f/get-in-touch"' in page.thanks(FORM, VOICE)
+
+
 def test_a_corrected_number_is_not_beaten_by_the_hidden_one() -> None:
     posted = gather({"name": "A", "phone": "895", "phone_full": "+91895"}.items())
     inputs = Inputs(
