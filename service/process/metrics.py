@@ -112,7 +112,9 @@ class _Standing(Collector):
         oldest = GaugeMetricFamily(
             "leads_oldest_waiting_seconds", "Age of the oldest waiting version.", labels=["form", "destination"]
         )
-        paused = GaugeMetricFamily("leads_destination_paused", "1: nothing but probes is sent.", labels=["destination"])
+        paused = GaugeMetricFamily(
+            "leads_destination_paused", "1: only probes and what was never tried are sent.", labels=["destination"]
+        )
         balanced = GaugeMetricFamily("leads_account_balanced", "1: the form's account adds up.", labels=["form"])
         is_paused: dict[str, bool] = {}
         for form, account in self._accounts.forms.items():

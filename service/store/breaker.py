@@ -39,7 +39,7 @@ Admitted = Literal["open", "probe", "untried"]
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """Why nothing but probes is sent to a destination: since when, the reason, and the next probe (ms).
+    """Why what failed at a destination waits there: since when, the reason, and the next probe (ms).
 
     "refused": it refuses everybody until somebody changes something; "failing": it may be back by itself.
     """
