@@ -28,6 +28,8 @@ SIGNALS: Final = {
     "junk_phone": "the phone number is made up",
     "stale_token": "the page had been open for more than a day",
     "rate": "too many came from there at once",
+    "test": "whoever sent it says that it is a test",
+    "cancelled": "a booking was cancelled",
     "signature": "it is not signed as it should be",
     "junk": "the phone number is made up",
 }  # fmt: skip
