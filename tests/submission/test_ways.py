@@ -345,6 +345,25 @@ def test_a_whole_entry_of_gravity_forms_is_known_by_the_numbers_of_its_inputs() 
     assert dict(matched.extra) == {"1.6": "Rao"}
 
 
+@pytest.mark.parametrize("place", ["google_key", "auth.key"])
+def test_a_secret_in_the_body_is_no_answer(place: str) -> None:
+    body = {**ASHA, "google_key": "the-key", "auth": {"key": "the-key", "by": "us"}}
+    for row in (WAYS["custom"], WAYS["google-ads"]):
+        way = replace(row, key=place, secret=Secret("the-key"))
+        assert is_proved(way, json_of(body), 0)
+        assert "auth" in (extra := told(read(way, json_of(body), FORM))[1])
+        packed = json_of({**body, "auth": json.dumps(body["auth"])})
+        assert is_proved(way, packed, 0)
+        assert told(read(way, packed, FORM))[1].get("google_key") == extra.get("google_key")
+        assert ("the-key" in told(read(way, packed, FORM))[1]["auth"]) == (place != "auth.key")
+        assert ("google_key" in extra, "the-key" in extra["auth"]) == (place != "google_key", place != "auth.key")
+
+
+def test_a_box_beside_a_list_of_choices_is_an_answer_of_its_own() -> None:
+    body = json_of({"topic": ["Knee"], "topic_urgent": True})
+    assert told(read(WAYS["custom"], body, FORM))[:2] == ({"topic": ("Knee",)}, {"topic_urgent": "true"})
+
+
 def test_of_more_answers_than_a_form_takes_its_own_are_kept() -> None:
     many = {f"n{number}": "x" for number in range(70)} | {"phone": "089510 47001"}
     event = read(WAYS["custom"], json_of(many), FORM)

@@ -20,7 +20,7 @@ from service.model.problem import Code
 from service.model.way import Way
 from service.submission.body import MAX_FIELDS, MAX_VALUES
 from service.submission.form_data import Posted, gather
-from service.submission.ways.message import NAMED, Message, at, find, read_document, text_of
+from service.submission.ways.message import NAMED, Message, at, find, read_document, text_of, without
 from service.submission.ways.table import WAYS
 
 UNREAD: Final = "body"
@@ -72,6 +72,7 @@ class _Named:
 def read(way: Way, message: Message, form: Form) -> Event:
     """Return what a message tells; what it says elsewhere than its way knows is kept under the names it has."""
     document, flags = read_document(message)
+    document = without(document, way.key)
     answers = list(_answers(way, document))
     if not _places(way, document):
         answers += _unforeseen(document, message.raw)
@@ -136,7 +137,7 @@ def _answers(way: Way, document: Node) -> Iterator[_Answer]:
             value = _value(way, item)
             if names and not (isinstance(value, bool) and names[0].rpartition("_")[0] in lists):
                 yield _Answer(names, value, item)
-            if names and isinstance(value, list):  # Each of its choices may stand again beside it, ticked or not.
+            if names and _options(item):  # Each of its choices stands again beside it, ticked or not.
                 lists.add(names[0])
     for name, where in way.beside.items():
         yield _Answer((name,), node := at(document, where), node)

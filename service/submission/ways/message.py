@@ -89,8 +89,7 @@ def at(node: Node, place: str) -> Node:
     """Return what stands at a place, None for nothing."""
     if not place:
         return node
-    if isinstance(node, str) and node[:1] in {"{", "["}:
-        node = json_text.parse(node)
+    node = _opened(node)
     head, _, rest = place.partition(".")
     if isinstance(node, list):
         return at(node[int(head)], rest) if head.isdecimal() and int(head) < len(node) else None
@@ -98,6 +97,20 @@ def at(node: Node, place: str) -> Node:
         return None
     members = dict(node.members)
     return members[place] if place in members else at(members.get(head), rest) if rest else None
+
+
+def _opened(node: Node) -> Node:
+    return json_text.parse(node) if isinstance(node, str) and node[:1] in {"{", "["} else node
+
+
+def without(node: Node, place: str) -> Node:
+    """Return a document without what stands at a place: a secret there is no answer."""
+    node = _opened(node) if place else node
+    if not place or not isinstance(node, Object):
+        return node
+    head, _, rest = place.partition(".")
+    kept = ((name, without(child, rest) if name == head else child) for name, child in node.members)
+    return Object([(name, child) for name, child in kept if name != place])
 
 
 def find(place: str, document: Node, headers: Mapping[str, str]) -> Node:
