@@ -3,7 +3,7 @@
 Invariant: what stands here was checked by `read`, and is never checked again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -64,6 +64,8 @@ class Config:
     service: Service = field(default_factory=Service)
     desk: Desk | None = None
     """None: nobody looks at leads in a browser."""
+    again: "Callable[[], Config | Mistakes] | None" = field(default=None, repr=False, compare=False)
+    """Reads the same text again, with what the files of its secrets hold by then."""
 
     @property
     def forms_by_destination(self) -> dict[str, tuple[Form, ...]]:

@@ -7,6 +7,8 @@ it, and no message repeats what may be a secret. A value is checked here, once, 
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from service.config.advice import remarks
@@ -42,7 +44,8 @@ def parse(text: str, environ: Mapping[str, str], read_file: Callable[[str], str]
         broken = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number is too long"
         broken = broken.replace("at end of document", f"at line {text.count(chr(10)) + 1}, the end of the file")
         return Mistakes((Mistake("", f"this is not TOML: {broken}{_about_quotes(text, broken)}"),))
-    return _read(tree, Environment(environ, read_file))
+    found = _read(tree, Environment(environ, read_file))
+    return replace(found, again=partial(parse, text, environ, read_file)) if isinstance(found, Config) else found
 
 
 def _about_quotes(text: str, broken: str) -> str:

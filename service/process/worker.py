@@ -21,6 +21,7 @@ from service.delivery.attempt import LEASE_BEYOND_TIMEOUT
 from service.delivery.courier import Attempted, Courier
 from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.heartbeat import BEAT_EVERY_S
+from service.delivery.renewal import renewing
 from service.delivery.sender import Sender
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
@@ -87,7 +88,7 @@ class Worker:
         """Deliver until `stop`; then finish what is in flight, for 20 s at most: the rest is decided by its lease."""
         async with AsyncExitStack() as stack:
             dispatchers = {
-                name: await self._dispatcher(destination, stack)
+                name: await self._dispatcher(renewing(self._config, destination), stack)
                 for name, destination in self._config.destinations.items()
             }
             background = [

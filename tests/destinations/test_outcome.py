@@ -27,7 +27,7 @@ def test_2xx_is_delivered(status: int) -> None:
     [
         *[(status, "delivery") for status in (408, 409, 425, 500, 501, 502, 504, 520, 599, 999)],
         *[(status, "load") for status in (429, 503)],
-        *[(status, "setup") for status in (300, 301, 302, 304, 307, 308, 401, 403, 404, 405, 410)],
+        *[(status, "setup") for status in (300, 301, 302, 304, 307, 308, 401, 403, 404, 405, 407, 410)],
     ],
 )
 def test_these_are_tried_again_and_say_whom_they_are_about(status: int, scope: str) -> None:
