@@ -65,7 +65,11 @@ def _apart(name: str, field: Field | None, node: Node, form: Form | None) -> _Me
     if isinstance(node, Object) and ((field and field.type == "phone") or _is_country(name, node)):
         return node.members
     members = node.members if isinstance(node, Object) else _named(node, form)
-    return members if not field and members and _holds_person(members, form) else None
+    if field or not members:
+        return None
+    # axios made `Full Name` of a FormData into {"Full": {"Name": …}} (1.x up to 1.13).
+    is_split = any(_field(form, f"{name} {key}") for key, _ in members)
+    return members if is_split or _holds_person(members, form) else None
 
 
 def _is_country(name: str, node: Object) -> bool:

@@ -194,6 +194,13 @@ def test_json_is_taken_apart_where_a_number_or_an_address_is_inside(raw: str) ->
     assert {name: answer.value for name, answer in fields.items()} == {"name": "A", "phone": "+918951047001"}
 
 
+def test_a_name_that_its_client_split_is_put_together() -> None:
+    fields = {**FORM.fields, "name": Field("name", aliases=("full name",))}
+    raw = '{"phone": {"number": "8951047001"}, "Full": {"Name": "A"}, "Report": {"Name": "B"}}'
+    content = said(raw, replace(FORM, fields=fields), "application/json")
+    assert (content.fields["name"].value, content.extra) == ("A", {"Report": '{"Name": "B"}'})
+
+
 def test_pairs_may_spell_a_list_of_names_and_values() -> None:
     raw = "data[0][name]=phone&data[0][value]=8951047001&data[1][name]=name&data[1][value]=A&action=send"
     content = said(raw)
