@@ -97,6 +97,23 @@ ROWS = {
         "phone=8951047001&email=asha%C2%AD%40example.com%E2%80%8E&part=%E2%80%8BKnee",
         INDIA | {"email": "asha@example.com", "part": "Knee"},
     ),
+    "a code of the page's own": Row("phone=07911+234567&phone_prefix=%2B44", BRITAIN, {"phone_prefix": "+44"}),
+    "a country by its other name": Row("phone=07911+234567&country=England", BRITAIN, {"country": "England"}),
+    "a hidden number of another": Row(
+        "phone=8951047001&phone_full=%2B447911234567", INDIA, {"phone_full": "+447911234567"}
+    ),
+    "names in a wrapper": Row(
+        "lead[phone]=8951047001&lead[name]=A&commit=Send", INDIA | {"name": "A"}, {"commit": "Send"}
+    ),
+    "a form's values beside its state": Row(
+        '{"touched": {"phone": true}, "values": {"phone": "8951047001", "part": {"value": "sh", "label": "Shoulder"}}}',
+        INDIA | {"part": "sh"}, {"touched": '{"phone": true}'}, content_type=JSON_TYPE,
+    ),
+    "a FormData called urlencoded": Row(
+        '--X\r\nContent-Disposition: form-data; name="phone"\r\n\r\n8951047001\r\n--X--\r\n', INDIA
+    ),
+    "a box of words": Row("phone=8951047001&ok=I+agree+to+the+terms", INDIA | {"ok": True}),
+    "nothing, as scripts say it": Row("phone=8951047001&email=undefined&part=null&ok=null", INDIA),
     "a slip": Row(
         "phone=8951047001&email=asha%40gmial.com", INDIA | {"email": "asha@gmial.com"}, flags=("email.typo",)
     ),
