@@ -184,7 +184,8 @@ class Webhook:
         """Return what a CRM said with `***` where it repeats a secret of this destination."""
         said = {secret.reveal() for secret in self._secrets()}
         # What stands behind the host of an address that is secret as a whole may come back by itself.
-        said |= {part for one in said for part in one.partition("://")[2].partition("/")[2].split("?")}
+        parts = {part for one in said for part in re.split("[?&]", one.partition("://")[2].partition("/")[2])}
+        said |= parts | {part.partition("=")[2] for part in parts}
         said |= {unquote(one) for one in said} | {quote(one, safe="") for one in said}
         for one in sorted((one for one in said if len(one) >= _SHORTEST_SECRET), key=len, reverse=True):
             text = text.replace(one, MASK)
