@@ -33,7 +33,8 @@ _OF_LEVEL: Final = {
 TAKEN_ON_PURPOSE: Final = "RISK_TAKEN"
 """Told, but nobody need come."""
 CODES: Final = (
-    "NO_WORKER", "PAUSED", "DEAD", "OVERDUE", "SPOOL_WAITS", "SET_ASIDE", "MEMORY_NEARLY_FULL", "DISK_NEARLY_FULL",
+    "NO_WORKER", "PAUSED", "REFUSED_ALONE", "DEAD", "OVERDUE", "SPOOL_WAITS", "SET_ASIDE", "MEMORY_NEARLY_FULL",
+    "DISK_NEARLY_FULL",
     *_OF_LEVEL.values(), TAKEN_ON_PURPOSE,
 )  # fmt: skip
 
@@ -56,6 +57,8 @@ async def read_troubles(
         gate = gate_at(server, name)
         pause, not_before = await gate.pause(), await gate.not_before()
         due = await Store(server).due([form.name for form in forms], name)
+        if not pause and (alone := await gate.alone()):
+            found.append(_refused_alone(name, *alone, now))
         found += _of_destination(name, dead, pause, {} if not_before > now else due, now)
     return alive, [*found, *_of_disks(await _folders(server, spool)), *(_of_spool(spool) if spool else ())]
 
@@ -88,6 +91,14 @@ def _of_memory(info: Mapping[str, Any]) -> Iterator[Trouble]:
             f"Redis uses {_percent(used / limit)} of {what}; when it is full, nobody can be thanked by it.",
             f"{do}, or let what is settled go by itself: `[service] retention`.",
         )
+
+
+def _refused_alone(name: str, since: int, reason: str, now: int) -> Trouble:
+    return Trouble(
+        "REFUSED_ALONE",
+        f"{name} refuses the only lead that was sent lately, for {length(now - since)}: {reason}.",
+        f"Nothing else was sent that would show whether it is the lead or the setup: `leads test {name}` does.",
+    )
 
 
 def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str, Due], now: int) -> Iterator[Trouble]:

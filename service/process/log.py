@@ -146,6 +146,8 @@ def log_attempt(log: Log, attempted: "Attempted") -> None:
         log.warning("attempt", **said, reason=attempt.reason)
     if attempted.state == "paused":
         log.error("destination paused", destination=claim.destination, reason=attempt.reason)
+    elif attempted.state == "alone":
+        log.error("destination refuses the only lead", destination=claim.destination, reason=attempt.reason)
     elif attempted.state == "opened":
         log.info("destination open again", destination=claim.destination)
 

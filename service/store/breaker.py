@@ -7,8 +7,9 @@ Invariant: what belongs to the destination as a whole (rate, slots in flight, no
                                    delivered_at (the last time), of failures in a row: failing (the first few leads)
                                    and failing_since, and failing_from, when the first such attempt began; of a pause:
                                    paused ("refused" or "failing"), paused_since, reason, pause (its length), probe_at,
-                                   untried_at; alone_from, when one was refused alone; opened_at; back_from and
-                                   back_till, what was attempted then is to be given back; all times in ms
+                                   untried_at; alone_from and alone_reason, when and why one was refused alone;
+                                   opened_at; back_from and back_till, what was attempted then is to be given
+                                   back; all times in ms
 
 A pause is for what failed: a lead that was never tried is tried soon, whatever others were refused for.
 """
@@ -142,6 +143,11 @@ class Gate:
     async def not_before(self) -> int:
         """Return until when everybody is to wait because the destination asked for it (ms), 0 if it did not."""
         return int(await self._server.client.hget(f"{self._base}state", "not_before") or 0)
+
+    async def alone(self) -> tuple[int, str] | None:
+        """Return since when (ms) the only lead that was sent lately is refused, and why; None if none is."""
+        since, reason = await self._server.client.hmget(f"{self._base}state", "alone_from", "alone_reason")
+        return (int(since), str(reason or "")) if since else None
 
     async def pause(self) -> Pause | None:
         """Return why nothing is sent there, None if it is open."""

@@ -88,6 +88,22 @@ async def test_what_was_due_long_ago_is_overdue(redis_url: str) -> None:
         assert await told(shop) == [("OVERDUE", "1 is due at crm; the next try was due 3 min ago.")]
 
 
+async def test_a_lead_that_is_refused_as_the_only_one_is_told(redis_url: str) -> None:
+    with Crm() as crm:
+        crm.answer(401)
+        async with Workshop(redis_url, one_crm(crm)) as shop:
+            async with shop.worker():
+                await shop.submit(**ASHA)
+                await until(lambda: shop.events("destination refuses the only lead"))
+            [alone] = [each for each in (await look(shop))[1] if each.code != "NO_WORKER"]
+            assert (alone.code, "does not accept our key" in alone.message) == ("REFUSED_ALONE", True)
+            crm.answer(200)
+            await shop.submit(name="Ravi", phone="089510 47002")
+            async with shop.worker():
+                await shop.settled()
+            assert [each.code for each in (await look(shop))[1]] == ["NO_WORKER"]
+
+
 async def test_a_pause_and_the_dead_are_told_with_what_to_do(redis_url: str) -> None:
     with Crm() as crm:
         crm.answer(422, times=1)

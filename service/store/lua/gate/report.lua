@@ -66,7 +66,7 @@ local function open()
     give_back(tonumber(redis.call('HGET', state_key, since) or now))
   end
   redis.call('HDEL', state_key, 'paused', 'paused_since', 'reason', 'pause', 'probe_at', 'failing', 'failing_since',
-    'failing_from', 'alone_from')
+    'failing_from', 'alone_from', 'alone_reason')
   redis.call('HSET', state_key, 'opened_at', now)
   redis.pcall('PUBLISH', 'leads:wake', string.match(base, '{destination:(.*)}'))
   return 'opened'
@@ -114,7 +114,7 @@ elseif result == 'delivered' or result == 'answered' then
     local alone_from = result == 'delivered' and redis.call('HGET', state_key, 'alone_from')
     if alone_from then
       give_back(tonumber(alone_from))
-      redis.call('HDEL', state_key, 'alone_from')
+      redis.call('HDEL', state_key, 'alone_from', 'alone_reason')
     end
   end
 elseif result == 'unused' or result == 'unclaimed' then
@@ -137,6 +137,7 @@ local is_enough, since = note_failure()
 if result == 'refused' then
   if not is_enough then
     redis.call('HSETNX', state_key, 'alone_from', began)
+    redis.call('HSET', state_key, 'alone_reason', reason)
     return 'alone'
   end
 elseif not is_enough or now - since < tonumber(ARGV[11]) then
