@@ -60,20 +60,27 @@ def _texts_of(node: Node) -> Iterator[str]:
 
 def _apart(name: str, field: Field | None, node: Node, form: Form | None) -> _Members | None:
     """Return the members of an object or a list that is taken apart: none of one with more than a form takes."""
-    if len(node.members if isinstance(node, Object) else node if isinstance(node, list) else ()) > _MOST:
+    members = _few_members(node, form)
+    if not members:
         return None
-    if isinstance(node, Object) and ((field and field.type == "phone") or _is_country(name, node)):
-        return node.members
-    members = node.members if isinstance(node, Object) else _named(node, form)
-    if field or not members:
-        return None
-    # axios made `Full Name` of a FormData into {"Full": {"Name": …}} (1.x up to 1.13).
-    is_split = any(_field(form, f"{name} {key}") for key, _ in members)
-    return members if is_split or _holds_person(members, form) else None
+    if isinstance(node, Object) and ((field and field.type == "phone") or _is_country(name, members)):
+        return members
+    return members if not field and (_is_split(name, members, form) or _holds_person(members, form)) else None
 
 
-def _is_country(name: str, node: Object) -> bool:
-    return "country" in fold(name) or any(key.isascii() and fold(key) in _OF_COUNTRY for key, _ in node.members)
+def _few_members(node: Node, form: Form | None) -> _Members | None:
+    if isinstance(node, Object):
+        return node.members if len(node.members) <= _MOST else None
+    return _named(node, form) if isinstance(node, list) and len(node) <= _MOST else None
+
+
+def _is_split(name: str, members: _Members, form: Form | None) -> bool:
+    """Tell whether a name was split: axios makes `Full Name` of a FormData {"Full": {"Name": …}} (1.x up to 1.13)."""
+    return any(_field(form, f"{name} {key}") for key, _ in members)
+
+
+def _is_country(name: str, members: _Members) -> bool:
+    return "country" in fold(name) or any(key.isascii() and fold(key) in _OF_COUNTRY for key, _ in members)
 
 
 def _holds_person(members: _Members, form: Form | None, deeper: int = _DEEPEST) -> bool:
