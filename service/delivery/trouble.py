@@ -54,12 +54,7 @@ async def read_troubles(
     found += _of_memory(await server.client.info("memory"))
     for name, forms in config.forms_by_destination.items():
         dead = sum(accounts.forms[form.name].destinations[name].dead for form in forms)
-        gate = gate_at(server, name)
-        pause, not_before = await gate.pause(), await gate.not_before()
-        due = await Store(server).due([form.name for form in forms], name)
-        if not pause and (alone := await gate.alone()):
-            found.append(_refused_alone(name, *alone, now))
-        found += _of_destination(name, dead, pause, {} if not_before > now else due, now)
+        found += await _of_gate(server, name, [form.name for form in forms], dead)
     return alive, [*found, *_of_disks(await _folders(server, spool)), *(_of_spool(spool) if spool else ())]
 
 
@@ -91,6 +86,16 @@ def _of_memory(info: Mapping[str, Any]) -> Iterator[Trouble]:
             f"Redis uses {_percent(used / limit)} of {what}; when it is full, nobody can be thanked by it.",
             f"{do}, or let what is settled go by itself: `[service] retention`.",
         )
+
+
+async def _of_gate(server: Server, name: str, forms: Sequence[str], dead: int) -> list[Trouble]:
+    """Return what is wrong at one destination, which these forms deliver to."""
+    gate, now = gate_at(server, name), server.now()
+    pause, not_before = await gate.pause(), await gate.not_before()
+    due = await Store(server).due(forms, name)
+    alone = None if pause else await gate.alone()
+    found = [_refused_alone(name, *alone, now)] if alone else []
+    return [*found, *_of_destination(name, dead, pause, {} if not_before > now else due, now)]
 
 
 def _refused_alone(name: str, since: int, reason: str, now: int) -> Trouble:
