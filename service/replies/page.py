@@ -150,11 +150,18 @@ def thanks(form: Form, voice: Voice) -> str:
     )
 
 
-def refusal(problems: Problems, voice: Voice, form: Form | None = None, *, is_submission: bool = True) -> str:
-    """Return a small page that tells why a request was refused; back to the form it goes, where there is one."""
-    lines, back = [voice.say(problem) for problem in problems.items], own_path(form) if form else ""
+def refusal(
+    problems: Problems, voice: Voice, form: Form | None = None, *, is_submission: bool = True, came_from: str = ""
+) -> str:
+    """Return a small page that tells why a request was refused, with a way back.
+
+    It leads to the form, where there is one, else to the page that led here (`came_from`), "" for none.
+    """
+    lines = [voice.say(problem) for problem in problems.items]
     heading = voice.failure if is_submission else lines.pop(0)
-    return _render("notice.html", form, voice, title=heading, heading=heading, lines=lines, back=back)
+    way = {"back": own_path(form)} if form else {"back": came_from, "back_text": voice.language.page["back_there"]}
+    name = _title(form, voice) if form else heading
+    return _render("notice.html", form, voice, title=name, heading=heading, lines=lines, **way)
 
 
 def _form(

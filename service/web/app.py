@@ -232,7 +232,8 @@ def _refusal(
     voice, code = voice or visitor.voice(form), status or problems.status
     if not visitor.wants_page:
         return reply.failure(problems, voice, status=code)
-    html = page.refusal(problems, voice, form, is_submission=visitor.is_submission)
+    came_from = visitor.referer if origin.of_url(visitor.referer) else ""
+    html = page.refusal(problems, voice, form, is_submission=visitor.is_submission, came_from=came_from)
     return _page(code, html, form, voice, reply.failure_headers(problems, code))
 
 

@@ -322,6 +322,12 @@ def test_the_page_of_a_form_of_several_languages_leads_to_each_and_keeps_what_wa
     assert "hreflang" not in page.hosted(FORM, VOICE)
 
 
+def test_a_page_of_an_unknown_form_leads_back_where_its_visitor_came_from() -> None:
+    html = page.refusal(refuse(Code.FORM_NOT_FOUND), wording.of(), is_submission=False, came_from="https://a.example/")
+    assert '<a href="https://a.example/">Back to the page before</a>' in html
+    assert "<a " not in page.refusal(refuse(Code.FORM_NOT_FOUND), wording.of(), is_submission=False)
+
+
 def test_the_origins_of_a_form_may_frame_it() -> None:
     assert "; frame-ancestors *" in assets.policy_of(FORM)
     guarded = replace(FORM, origins=("https://www.example.com", "https://b.example:8443"))

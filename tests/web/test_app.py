@@ -361,6 +361,15 @@ async def test_every_answer_may_be_read_by_the_page_that_asked(browser: httpx.As
     assert "access-control-allow-origin" not in (await browser.post("/f/get-in-touch", data=GOOD)).headers
 
 
+@pytest.mark.parametrize("came_from", ["https://a.example/contact", "javascript:alert(1)", "about:blank", ""])
+async def test_a_page_that_is_not_there_has_a_way_back_to_a_page_alone(
+    browser: httpx.AsyncClient, came_from: str
+) -> None:
+    answer = await browser.get("/f/unknown", headers={**HTML, "Referer": came_from})
+    assert answer.status_code == 404
+    assert (f'href="{came_from}"' in answer.text) is came_from.startswith("https")
+
+
 async def test_a_page_that_is_not_listed_is_told_which_setting_is_meant(browser: httpx.AsyncClient, kept: Kept) -> None:
     answer = await browser.post("/f/guarded", data=GOOD, headers={"Origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "ORIGIN_NOT_ALLOWED")
