@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 KEPT = 3
 SHOWN = 60
-SLOW_S = 1.0
+SLOW_S = 2.0
 """No input may take longer, measured in time of the processor and with all that a fuzzer adds."""
 
 
