@@ -86,7 +86,7 @@ def _wrong(accounts: Accounts, check: What | None) -> list[str]:
     """Return what makes a check fail, in sentences."""
     troubles = accounts.trouble if check is What.ALL else ()
     gaps = accounts.gaps() if check else []
-    return [*gaps, *(one_line(each.message) for each in troubles if each.code != TAKEN_ON_PURPOSE)]
+    return [*gaps, *(one_line(trouble.message) for trouble in troubles if trouble.code != TAKEN_ON_PURPOSE)]
 
 
 def _accounts_as_text(accounts: Accounts, waits: Mapping[str, int]) -> str:

@@ -120,12 +120,12 @@ def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str,
             f"{_many(dead, 'is', 'are')} dead at {name}: refused, or no try was left.",
             f"`leads dead` says why; `leads replay --destination {name}` sends them again.",
         )
-    late = max((now - each.at for each in due.values()), default=0)
+    late = max((now - waiting.at for waiting in due.values()), default=0)
     if late > OVERDUE_AFTER_MS and not pause:
         yield Trouble(
             "OVERDUE",
-            f"{_many(sum(each.number for each in due.values()), 'is', 'are')} due at {name}; the next try was due "
-            f"{length(late)} ago.",
+            f"{_many(sum(waiting.number for waiting in due.values()), 'is', 'are')} due at {name}; the next try was "
+            f"due {length(late)} ago.",
             "If a worker is alive, its log says what it meets; `rate` and `concurrency` may be too low.",
         )
 

@@ -136,7 +136,7 @@ class Workbook:
 
 def _known(lead: KeptLead, zone: ZoneInfo) -> dict[str, Cell]:
     """Return what is known of any lead, of an erased one too."""
-    states: dict[str, Cell] = {f"destinations.{each.destination}": each.state for each in lead.deliveries}
+    states: dict[str, Cell] = {f"destinations.{delivery.destination}": delivery.state for delivery in lead.deliveries}
     return states | {
         "first_seen_at": at(lead.first_seen_at, zone), "timezone": str(zone), "form": lead.form, "id": lead.id,
         "version": lead.version,

@@ -105,7 +105,7 @@ class Server:
             self.risk = self.risk or ""
 
     def _note(self, info: dict[str, Any], settings: dict[str, str] | None) -> None:
-        unsafe = [each.sentence for each in durability_of(info, settings) if each.level == "unsafe"]
+        unsafe = [finding.sentence for finding in durability_of(info, settings) if finding.level == "unsafe"]
         self.risk = " ".join(unsafe)
 
     async def keep_looking(self, changed: Callable[[str], None]) -> None:
@@ -166,12 +166,12 @@ class Server:
         to keep what the visitor is thanked for.
         """
         found = await self._survey(replicas)
-        if any(each.level in {"away", "unusable"} for each in found):
+        if any(finding.level in {"away", "unusable"} for finding in found):
             return found
         refusal = await self._prove_write(replicas)
         return (
             found
-            if refusal is None or refusal in [each.sentence for each in found]
+            if refusal is None or refusal in [finding.sentence for finding in found]
             else (*found, Finding("away", refusal))
         )
 

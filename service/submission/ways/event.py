@@ -107,11 +107,11 @@ def of_webflow(raw: bytes, form: Form) -> Event | None:
 
 def _posted(way: Way, form: Form, answers: list[_Answer]) -> Posted:
     named = list(_named(form, answers[:MAX_VALUES]))
-    taken = _within_limits(named, {each.name for each in named if each.owner})
-    pairs = ((each.name, text) for each in taken for text in _texts(way, form, each))
+    taken = _within_limits(named, {one.name for one in named if one.owner})
+    pairs = ((one.name, text) for one in taken for text in _texts(way, form, one))
     sent = list(islice(pairs, MAX_VALUES + 1))
     is_cut = len(taken) < len(answers) or len(sent) > MAX_VALUES
-    known = {each.name: each.owner for each in taken if each.owner and not each.is_spelled}
+    known = {one.name: one.owner for one in taken if one.owner and not one.is_spelled}
     posted = gather(sent[:MAX_VALUES], known=known, honeypot=form.honeypot)
     return replace(posted, flags=(str(Code.TOO_MANY_FIELDS),) if is_cut else ())
 
@@ -193,9 +193,9 @@ def _named(form: Form, answers: Iterable[_Answer]) -> Iterator[_Named]:
 
 def _within_limits(named: list[_Named], own: Container[str]) -> list[_Named]:
     """Return the answers under as many names as a form takes, the form's `own` first."""
-    ranked = sorted(named, key=lambda each: each.name not in own)
-    names = frozenset(islice(dict.fromkeys(each.name for each in ranked), MAX_FIELDS))
-    return [each for each in ranked if each.name in names]
+    ranked = sorted(named, key=lambda one: one.name not in own)
+    names = frozenset(islice(dict.fromkeys(one.name for one in ranked), MAX_FIELDS))
+    return [one for one in ranked if one.name in names]
 
 
 def _texts(way: Way, form: Form, named: _Named) -> Iterator[str]:
