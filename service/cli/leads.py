@@ -100,7 +100,7 @@ def _accounts_as_text(accounts: Accounts, waits: Mapping[str, int]) -> str:
     if accounts.spooled:
         lines += [f"{accounts.spooled} submissions lie in the spool, to be decided when Redis is back"]
     for worker in accounts.workers:
-        lines += [f"worker on {worker.host}, {worker.version}: heard of {length(worker.seen_s * 1000)} ago"]
+        lines += [f"worker on {worker.host}, {worker.version}: last seen {length(worker.seen_s * 1000)} ago"]
     for trouble in accounts.trouble:
         lines += [f"{trouble.code}: {one_line(trouble.message)}", f"    {trouble.do}"]
     return "\n".join(lines)

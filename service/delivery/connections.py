@@ -104,9 +104,8 @@ class Connections:
         self._tls.sslobject_class = _Handshake
         if ca:
             self._tls.load_verify_locations(cadata=ca)
-            self._tls.verify_flags |= (
-                ssl.VERIFY_X509_PARTIAL_CHAIN
-            )  # an intermediate one, or the server's own, is enough
+            # An intermediate certificate, or the server's own, is enough.
+            self._tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 

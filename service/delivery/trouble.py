@@ -59,7 +59,7 @@ async def read_troubles(
 
 
 def _no_worker(beats: Sequence[Beat], now: int) -> Trouble:
-    last = f" The last was heard of {length(now - beats[0].at)} ago, on {beats[0].host}." if beats else ""
+    last = f" The last was seen {length(now - beats[0].at)} ago, on {beats[0].host}." if beats else ""
     return Trouble(
         "NO_WORKER", f"No worker is alive: nothing is delivered.{last}", "Start `leads work`, or `leads up`."
     )

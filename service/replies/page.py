@@ -190,6 +190,7 @@ def _form(
         **more,
         honeypot=form.honeypot,
         failure=voice.check if listed and all(entry.id for entry in listed) else voice.failure,
+        next_steps=voice.messages.next_steps,
         listed=listed,
         altcha=isinstance(form.captcha, Altcha),
         turnstile=form.captcha if isinstance(form.captcha, Turnstile) else None,

@@ -89,7 +89,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, crm: Crm, verifier: C
         FORM.format(name="get-in-touch", more=f'redirects = ["{site.url}"]')
         + FORM.format(name="guarded", more=origins)
         + FORM.format(name="elsewhere", more='origins = ["https://www.example.com"]')
-        + FORM.format(name="auto", more='language = "auto"')
+        + FORM.format(name="auto", more='language = "auto"\nmessages.next_steps = "We call you today."')
         + FORM.format(name="two-phones", more='fields.other = { type = "phone" }')
         + FORM.format(name="choosy", more=CHOICES)
         + FORM.format(name="puzzled", more='captcha = { type = "altcha" }')
@@ -156,7 +156,12 @@ class Visitor:
         self.posts: list[dict[str, str]] = []
         self.broken: list[str] = []
         self.page.on("pageerror", lambda error: self.broken.append(str(error)))
+        self.page.on("console", self._note_what_a_policy_stops)
         self.page.on("request", self._note)
+
+    def _note_what_a_policy_stops(self, message: Any) -> None:
+        if "Content Security Policy" in message.text:
+            self.broken.append(message.text)
 
     def _note(self, request: Any) -> None:
         if request.method == "POST" and not request.url.endswith(("/phone", "/check")):

@@ -246,6 +246,7 @@ def test_a_plain_page_gets_the_services_texts_in_elements_made_for_them(site: Si
     fill(visitor, "123")
     send(visitor)
     expect(visitor.page.locator(".lead-form-fail")).to_contain_text("Please check what is marked below.")
+    expect(visitor.page.locator(".lead-form-fail + form")).to_be_visible()  # what it speaks of is below it
     expect(visitor.page.locator("[name=phone]")).to_be_focused()
     visitor.fill(phone=visitor.phone)
     send(visitor)

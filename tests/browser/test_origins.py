@@ -94,3 +94,6 @@ def test_only_listed_pages_may_frame_the_hosted_form(site: Site, visit: Visit, s
     visitor = visit(site.put("/frames", frames))
     shown = [frame.locator("form").count() for frame in visitor.page.frames[1:]]
     assert shown == [1, 0]
+    [stopped] = visitor.broken
+    assert "frame-ancestors 'self' https://www.example.com" in stopped
+    visitor.broken.clear()

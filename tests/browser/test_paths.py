@@ -105,6 +105,15 @@ def test_a_hosted_form_that_reaches_nobody_says_so_in_its_own_language(site: Sit
     expect(visitor.page.locator(".lead-form-fail")).to_have_text(re.compile("[\u0900-\u097f]{3}"))
 
 
+def test_who_was_thanked_on_the_hosted_form_reads_what_happens_next(site: Site, visit: Visit) -> None:
+    visitor = visit(f"{site.service}/f/auto")
+    visitor.fill(name="Asha Rao", phone=visitor.phone)
+    submit(visitor)
+    expect(visitor.page.locator(".lead-form-done")).to_have_text(
+        "Thank you! Your submission has been received!We call you today."
+    )
+
+
 def test_two_phone_fields_are_told_each_what_concerns_it(site: Site, visit: Visit) -> None:
     visitor = visit(f"{site.service}/f/two-phones")
     visitor.fill(phone="98450 1234", other=visitor.phone)

@@ -75,7 +75,7 @@ async def test_when_the_last_worker_was_heard_of_is_told(redis_url: str) -> None
             hands.ahead = 23 * MINUTE
             workers, [wrong] = await look(shop)
     assert workers == []
-    assert wrong.message.endswith(f"nothing is delivered. The last was heard of 23 min ago, on {gethostname()}.")
+    assert wrong.message.endswith(f"nothing is delivered. The last was seen 23 min ago, on {gethostname()}.")
 
 
 async def test_what_was_due_long_ago_is_overdue(redis_url: str) -> None:

@@ -152,7 +152,7 @@
     state[kind] ||= bare(form).querySelector(".lead-form-" + kind) || make("div", kind);
     const block = bare(form).closest(".w-form")?.querySelector(".w-form-" + kind) || state[kind];
     if (block == state[kind]) block.textContent = text;
-    if (!block.isConnected) bare(form).after(block);
+    if (!block.isConnected) bare(form)[kind == "fail" ? "before" : "after"](block); // it heads what it speaks of
     block.append((state.more ||= make("div", "more")));
     state.more.textContent = more;
     block.style.display = text ? "block" : "none";
@@ -245,7 +245,7 @@
       if (next) return location.assign(next); // until "pagehide" the button is held
       bare(form).reset();
       bare(form).style.display = "none";
-      show(form, "done", told.message).focus();
+      show(form, "done", told.message, bare(form).dataset.nextSteps).focus();
       for (const offer of told.suggestions || []) propose(form, lead, offer);
     } else complain(form, told, lead.pairs);
     free(form);
