@@ -20,7 +20,7 @@ def _run() -> None:
 
     from service.cli.main import app  # noqa: PLC0415 -- imported where Ctrl-C is caught
     from service.lib.errors import CannotStart  # noqa: PLC0415 -- imported where Ctrl-C is caught
-    from service.store.health import sentence_of  # noqa: PLC0415 -- imported where Ctrl-C is caught
+    from service.store.server.health import sentence_of  # noqa: PLC0415 -- imported where Ctrl-C is caught
 
     try:
         app()

@@ -13,7 +13,7 @@ import msgspec
 from service.backup.file import Contents, End, read_lines
 from service.lib.errors import CannotStart
 from service.store.keys import base_of
-from service.store.server import Server
+from service.store.server.server import Server
 
 BATCH: Final = 100
 _NOT_EMPTY: Final = (

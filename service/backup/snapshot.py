@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from service.lib.errors import CannotStart
 from service.store.keys import FORMS, base_of
-from service.store.server import Server
+from service.store.server.server import Server
 
 SLICE: Final = 100
 """Keys that one script reads: a visitor who comes at that moment waits for as long as that takes."""

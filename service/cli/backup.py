@@ -29,9 +29,9 @@ from service.process.settings import encryption_keys, read_file, secrets_of
 from service.process.wiring import cipher_of, clock
 from service.store.accounts import Accounts
 from service.store.cipher import WITNESS, UnreadableError, keys_of
-from service.store.health import SCHEMA
 from service.store.leads import Store
-from service.store.server import SECRETS, Server
+from service.store.server.health import SCHEMA
+from service.store.server.server import SECRETS, Server
 from service.up.installation import environment_of
 
 STANDARD: Final = "-"

@@ -21,7 +21,7 @@ from service.process.settings import config_path, encryption_keys, look_up, redi
 from service.process.wiring import cipher_of, connect_server, load_config
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
-from service.store.health import FAILURES, Finding, difference_of_clocks, verdict
+from service.store.server.health import FAILURES, Finding, difference_of_clocks, verdict
 from service.up.installation import environment_of
 
 

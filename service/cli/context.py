@@ -12,9 +12,9 @@ from service.lib.errors import CannotStart
 from service.process.settings import USUAL_REDIS, config_path, encryption_keys, redis_url
 from service.process.wiring import cipher_of, load_config, with_server
 from service.store.archive import Archive
-from service.store.health import UNREACHABLE
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.health import UNREACHABLE
+from service.store.server.server import Server
 from service.up.installation import environment_of
 
 T = TypeVar("T")

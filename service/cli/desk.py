@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from service.cli.context import ask, configuration
-from service.desk.journal import Journal
-from service.desk.members import Invitation, Members, Passwords, Role, problem_of_name
+from service.desk.people.journal import Journal
+from service.desk.people.members import Invitation, Members, Passwords, Role, problem_of_name
 from service.lib.errors import CannotStart
 from service.process.settings import read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, load_config, open_server
-from service.store.server import Server, agree_on_keys, agree_on_secrets
+from service.store.server.server import Server, agree_on_keys, agree_on_secrets
 
 group = typer.Typer(help="The pages for whoever owns the leads.", invoke_without_command=True, no_args_is_help=False)
 

@@ -26,7 +26,7 @@ from service.process.wiring import clock
 from service.store.accounts import SUBMISSIONS, VERSIONS, Accounts, DestinationAccount
 from service.store.archive import DeadDelivery, KeptLead
 from service.store.overview import read_accounts, read_pauses, read_waits
-from service.store.server import Server
+from service.store.server.server import Server
 from service.up.installation import environment_of
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]

@@ -19,7 +19,7 @@ from service.lib.json_text import pretty
 from service.lib.times import at
 from service.store.archive import KeptLead
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.server import Server
 
 LISTED: Final = 20
 _Take = Callable[[KeptLead], object]

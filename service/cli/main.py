@@ -23,8 +23,8 @@ from service.lib.secret import Secret
 from service.lib.weak_secrets import weakness
 from service.process.settings import Settings, look_up, read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
-from service.store.health import FAILURES
-from service.store.server import agree_on_keys, agree_on_secrets
+from service.store.server.health import FAILURES
+from service.store.server.server import agree_on_keys, agree_on_secrets
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",

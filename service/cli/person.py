@@ -28,10 +28,10 @@ from service.process.settings import read_settings, spool_path
 from service.process.wiring import clock
 from service.store.archive import Archive, KeptLead, Quarantined
 from service.store.erasure import Erased, ErasedLead, Eraser
-from service.store.health import sentence_of
 from service.store.leads import Store
 from service.store.records import read_line
-from service.store.server import Server, see_secrets
+from service.store.server.health import sentence_of
+from service.store.server.server import Server, see_secrets
 from service.submission.person import person_hash
 from service.up.installation import environment_of
 

@@ -17,7 +17,7 @@ from service.lib.times import at
 from service.model.form import Form
 from service.store.archive import Quarantined
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.server import Server
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Submission ids, as `quarantine` lists them.")]
 

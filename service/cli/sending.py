@@ -28,7 +28,7 @@ from service.process.wiring import clock
 from service.store.leads import Store
 from service.store.overview import gate_at, read_pauses
 from service.store.records import Mended
-from service.store.server import Server
+from service.store.server.server import Server
 
 
 def add_to(app: typer.Typer) -> None:

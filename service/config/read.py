@@ -12,13 +12,13 @@ from functools import partial
 from typing import Final
 
 from service.config.advice import remarks
-from service.config.body import Reach, reach
 from service.config.config import Config, Desk, Mistakes, Service
+from service.config.destinations.body import Reach, reach
+from service.config.destinations.webhook import read_named, read_webhook
 from service.config.env_secrets import Environment
-from service.config.form import read_form
+from service.config.forms.form import read_form
 from service.config.table import Keys, Mistake, Report, Table, Wrong, flag, quoted, several, table, what, whole, wrong
 from service.config.validators import check_name, duration, one_of, page_origin, timezone
-from service.config.webhook import read_named, read_webhook
 from service.destinations.destination import Destination
 from service.destinations.presets import PRESETS
 from service.lib.network import PRIVATE, Network, network

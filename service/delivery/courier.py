@@ -22,9 +22,9 @@ from service.delivery.attempt import (
 from service.destinations.destination import Destination
 from service.destinations.outcome import Delivered, Outcome, Retry
 from service.store.breaker import Admitted, Gate, GateState
-from service.store.health import FAILURES
 from service.store.leads import MOST_GIVEN_BACK, Settled, Store
 from service.store.records import Claim
+from service.store.server.health import FAILURES
 
 KEEP_TRYING_S: Final = 60.0
 

@@ -16,9 +16,9 @@ from service.delivery.courier import Attempted, Courier
 from service.destinations.destination import Destination
 from service.model.form import Form
 from service.store.breaker import Admitted, Gate, Permit
-from service.store.health import FAILURES, Failure
 from service.store.leads import Order, Store
 from service.store.records import Claim
+from service.store.server.health import FAILURES, Failure
 
 MOST_SENDERS: Final = 8
 KEEP_SLOTS_EVERY_S: Final = 2.0

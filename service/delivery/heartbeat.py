@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from service.store.records import DAY_MS
-from service.store.server import Server
+from service.store.server.server import Server
 
 WORKERS: Final = "leads:workers"
 BEAT_EVERY_S: Final = 5.0

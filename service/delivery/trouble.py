@@ -17,11 +17,11 @@ from service.intake.spool import Spool
 from service.lib.times import length
 from service.store.accounts import Accounts, Trouble, WorkerSeen
 from service.store.breaker import Pause
-from service.store.health import RISK_TAKEN, Finding
 from service.store.leads import Store
 from service.store.overview import gate_at
 from service.store.records import Due
-from service.store.server import Server
+from service.store.server.health import RISK_TAKEN, Finding
+from service.store.server.server import Server
 
 OVERDUE_AFTER_MS: Final = 120_000
 SPOOL_WAITS_AFTER_MS: Final = 60_000

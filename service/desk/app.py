@@ -12,10 +12,11 @@ from starlette.routing import Route
 
 from service.config.config import Config
 from service.config.config import Desk as Settings
-from service.desk import entrance, leads, review
+from service.desk import leads, review
 from service.desk.held import Decisions
-from service.desk.journal import Journal
-from service.desk.members import Members, Passwords, Role, Sessions
+from service.desk.people import entrance
+from service.desk.people.journal import Journal
+from service.desk.people.members import Members, Passwords, Role, Sessions
 from service.desk.search import Search
 from service.desk.today import today
 from service.desk.visit import HEADERS, STYLE, STYLE_PATH, Desk, Handler, guarded, page
@@ -23,9 +24,9 @@ from service.lib.secret import Secret
 from service.store.archive import Archive
 from service.store.cipher import Cipher
 from service.store.erasure import Eraser
-from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.health import FAILURES, sentence_of
+from service.store.server.server import Server
 
 OnFault = Callable[[Exception], None]
 

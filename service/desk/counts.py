@@ -11,7 +11,7 @@ from typing import Final
 
 from service.desk.words import Times
 from service.store.keys import base_of
-from service.store.server import Server
+from service.store.server.server import Server
 
 DAY_MS: Final = 86_400_000
 QUARTER_MS: Final = 900_000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, cast
 
 from service.config.config import Config
-from service.desk.members import BASE
+from service.desk.people.members import BASE
 from service.store.leads import Store
 
 UNDONE_WITHIN_MS: Final = 60_000

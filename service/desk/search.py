@@ -23,7 +23,7 @@ from service.store.archive import Archive, KeptLead
 from service.store.cipher import UnreadableError
 from service.store.erasure import Eraser
 from service.store.keys import base_of
-from service.store.server import Server
+from service.store.server.server import Server
 from service.submission.person import person_hash
 
 PAGE: Final = 50

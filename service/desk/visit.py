@@ -19,8 +19,8 @@ from service.config.config import Config
 from service.config.config import Desk as Settings
 from service.desk import words
 from service.desk.held import Decisions
-from service.desk.journal import Journal
-from service.desk.members import Member, Members, Role, Session, Sessions, may
+from service.desk.people.journal import Journal
+from service.desk.people.members import Member, Members, Role, Session, Sessions, may
 from service.desk.search import Search
 from service.lib.network import address_of
 from service.lib.times import length

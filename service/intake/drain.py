@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from service.intake.spool import Batch, Spool
 from service.model.form import Form
-from service.store.health import FAILURES, Failure, is_script_fault
 from service.store.leads import Store
 from service.store.records import Accepted, Line, read_line
+from service.store.server.health import FAILURES, Failure, is_script_fault
 
 if TYPE_CHECKING:
     from pathlib import Path

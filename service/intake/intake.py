@@ -22,10 +22,10 @@ from service.lib.signature import keyed_hash
 from service.model.form import Form
 from service.model.lead import Content
 from service.store.cipher import PLAIN, Cipher
-from service.store.connection import ANSWER_WITHIN_S
-from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
 from service.store.records import Accepted, Earlier, Limit, Limited, Line, Refusal, Result
+from service.store.server.connection import ANSWER_WITHIN_S
+from service.store.server.health import FAILURES, sentence_of
 from service.submission.facts import facts
 from service.submission.person import idempotency_key, identities, person_keys, receipt_of, text_hash
 

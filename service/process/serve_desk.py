@@ -16,12 +16,12 @@ from starlette.applications import Starlette
 from service.config.config import Config
 from service.desk.app import create_desk
 from service.desk.held import Decisions
-from service.desk.members import BASE
+from service.desk.people.members import BASE
 from service.process.lifetime import allow_many_connections, end, leave, serve, watch_stdin
 from service.process.log import Log, catch_faults, log_clocks, log_fault, open_log
 from service.process.settings import Settings
 from service.process.wiring import cipher_of, connect_server, listen
-from service.store.health import FAILURES
+from service.store.server.health import FAILURES
 from service.web.protocol import BoundedProtocol
 
 if TYPE_CHECKING:

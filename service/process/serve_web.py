@@ -46,9 +46,9 @@ from service.process.successors import serve_with_several
 from service.process.wiring import cipher_of, clock, connect_server, listen, load_config
 from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
-from service.store.health import FAILURES, sentence_of
 from service.store.leads import Store
-from service.store.server import agree_on_keys, agree_on_secrets
+from service.store.server.health import FAILURES, sentence_of
+from service.store.server.server import agree_on_keys, agree_on_secrets
 from service.web.app import create_app
 from service.web.challenge import Challenger
 from service.web.protocol import BoundedProtocol

@@ -27,9 +27,9 @@ from service.process.settings import Settings
 from service.process.wiring import cipher_of, connect_server, listen
 from service.process.worker import Worker
 from service.replies.reply import NO_PAGE
-from service.store.health import FAILURES, verdict
 from service.store.overview import read_accounts
-from service.store.server import Server, agree_on_keys
+from service.store.server.health import FAILURES, verdict
+from service.store.server.server import Server, agree_on_keys
 from service.web.protocol import BoundedProtocol
 from service.web.request import may_inspect
 

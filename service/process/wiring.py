@@ -18,9 +18,9 @@ from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.process.settings import read_file
 from service.store.cipher import PLAIN, Cipher, UnreadableError, keys_of
-from service.store.connection import connect
-from service.store.health import FAILURES, sentence_of
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.health import FAILURES, sentence_of
+from service.store.server.server import Server
 
 T = TypeVar("T")
 

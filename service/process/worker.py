@@ -28,11 +28,11 @@ from service.destinations.destination import Destination
 from service.process.log import Log, log_attempt, log_clocks, log_expired, log_mended, log_promoted
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
-from service.store.connection import ANSWER_WITHIN_S
-from service.store.health import FAILURES, Failure, sentence_of
 from service.store.keys import WAKE
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.connection import ANSWER_WITHIN_S
+from service.store.server.health import FAILURES, Failure, sentence_of
+from service.store.server.server import Server
 
 if TYPE_CHECKING:
     from redis.asyncio.client import PubSub

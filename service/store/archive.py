@@ -16,7 +16,7 @@ from service.store.cipher import PLAIN, Cipher
 from service.store.keys import EXCERPT, base_of
 from service.store.leads import Facts, delivery_of, open_facts
 from service.store.records import Attempt, Line, Record, Said, Version
-from service.store.server import Server
+from service.store.server.server import Server
 from service.submission.facts import content_of, label_of
 from service.submission.spam import by_weight
 

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from service.store.server import Server
+from service.store.server.server import Server
 
 SLOT_HELD_MS = 6_000
 REFUSED_PAUSES_MS = (60_000, 3_600_000)

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from service.store.keys import base_of
 from service.store.records import SLACK_MS
-from service.store.server import Server
+from service.store.server.server import Server
 
 SLICE: Final = 100
 REWRITTEN: Final = "leads:rewritten"

@@ -14,7 +14,6 @@ from service.model.form import Form
 from service.model.lead import Content, Delivery, Lead
 from service.store.accounts import FormAccount, Wait, account_of
 from service.store.cipher import PLAIN, Cipher, UnreadableError
-from service.store.health import NotDurableError, verdict
 from service.store.keys import EXCERPT, FORMS, base_of
 from service.store.records import (
     IDEMPOTENCY_MS,
@@ -32,7 +31,8 @@ from service.store.records import (
     Result,
     Version,
 )
-from service.store.server import Server
+from service.store.server.health import NotDurableError, verdict
+from service.store.server.server import Server
 from service.submission.facts import content_of, label_of
 
 _NO_KEY = "no key in LEADS_ENCRYPTION_KEY opens what is kept of it: add the one it was encrypted with"

@@ -8,7 +8,7 @@ from service.lib.times import at
 from service.store.accounts import Accounts
 from service.store.breaker import Gate, Pace
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.server import Server
 
 _ANY_PACE = Pace(1, 0, 0)
 

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from service.config.captcha import is_loopback
+from service.config.forms.captcha import is_loopback
 from service.destinations.rules import Response
 from service.lib.network import host_of
 from service.lib.secret import Secret

@@ -22,7 +22,7 @@ from service.delivery.upkeep import walk
 from service.lib.errors import CannotStart
 from service.store.breaker import Gate, Pace
 from service.store.erasure import Eraser
-from service.store.health import is_script_fault, sentence_of
+from service.store.server.health import is_script_fault, sentence_of
 from service.submission.person import person_hash
 from service.up.embedded import Embedded
 

@@ -7,7 +7,14 @@ import pytest
 from desk import CONFIG, ORIGIN, PASSWORD, OpenDesk, open_desk
 from redis import Redis
 
-from service.desk.members import MOST_BY_ADDRESS, MOST_BY_NAME, Invitation, Role, problem_of_name, problem_of_password
+from service.desk.people.members import (
+    MOST_BY_ADDRESS,
+    MOST_BY_NAME,
+    Invitation,
+    Role,
+    problem_of_name,
+    problem_of_password,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -23,10 +23,10 @@ from service.lib.secret import Secret
 from service.model.form import Field, Form
 from service.model.lead import Answer, Content, Phone
 from service.process.wiring import clock
-from service.store.connection import connect
 from service.store.keys import base_of
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 
 KILLS = 6
 FORM = Form("get-in-touch", {"name": Field("name"), "phone": Field("phone", "phone")}, ("crm",))

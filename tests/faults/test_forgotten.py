@@ -22,7 +22,7 @@ from processes import ENVIRON, FORM_TYPE, ROOT
 from redis import Redis
 from workshop import one_crm
 
-from service.store.connection import ANSWER_WITHIN_S
+from service.store.server.connection import ANSWER_WITHIN_S
 from service.up.embedded import Embedded
 
 NAME = f"leads{os.getpid()}"

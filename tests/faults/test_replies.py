@@ -14,8 +14,8 @@ from harness import Installation, Load, audit, failing_one_in, post, seed, summa
 from proxy import Proxy, Way
 
 from service.process.wiring import clock
-from service.store.connection import connect
-from service.store.server import Server, script
+from service.store.server.connection import connect
+from service.store.server.server import Server, script
 from service.up.embedded import Embedded
 
 SCRIPTS = ("accept", "permit", "claim", "settle", "report", "refuse")

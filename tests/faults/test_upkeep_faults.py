@@ -17,10 +17,10 @@ from workshop import ENVIRON, destination, form
 from service.lib.secret import Secret
 from service.process.wiring import clock
 from service.store.archive import Archive
-from service.store.connection import connect
 from service.store.erasure import Eraser
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 from service.submission.person import person_hash
 
 BASE = "leads:{get-in-touch}:"

@@ -24,10 +24,10 @@ from service.process import serve_web
 from service.process.log import open_log
 from service.process.metrics import WebFigures
 from service.process.wiring import clock
-from service.store.connection import connect
 from service.store.leads import Store
 from service.store.records import Accepted, Limited, Line
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 from service.submission import body, check
 from service.submission.check import Checked
 from service.submission.form_data import Posted, gather

@@ -18,10 +18,10 @@ from service.intake.drain import Drain
 from service.intake.intake import Intake, Taken, Unavailable, Used
 from service.intake.spool import Spool, open_spool
 from service.lib.secret import Secret
-from service.store.connection import ANSWER_WITHIN_S
-from service.store.health import NotDurableError
 from service.store.leads import Store
 from service.store.records import Limited
+from service.store.server.connection import ANSWER_WITHIN_S
+from service.store.server.health import NotDurableError
 from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio

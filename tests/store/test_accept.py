@@ -15,7 +15,7 @@ from ledger import DAY, FORM, HOUR, MINUTE, SECOND, SECRET, START, Ledger, conte
 
 from service.model.lead import Consent, Content
 from service.store.archive import Archive
-from service.store.connection import connect
+from service.store.server.connection import connect
 from service.submission.facts import facts
 
 pytestmark = pytest.mark.anyio
@@ -338,8 +338,8 @@ async def test_a_hundred_identical_submissions_at_one_moment_are_one_lead(ledger
 WRITER = """
     import asyncio, sys
     from service.intake.intake import Intake, Taken
-    from service.store.connection import connect
-from service.store.server import Server
+    from service.store.server.connection import connect
+from service.store.server.server import Server
     from service.store.leads import Store
     from ledger import FORM, SECRET, START, content_of
     async def main():

@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from service.store.batch import LANES, LONGEST, Batches
 from service.store.breaker import Gate, Pace
-from service.store.connection import connect
-from service.store.server import Server
+from service.store.server.batch import LANES, LONGEST, Batches
+from service.store.server.connection import connect
+from service.store.server.server import Server
 from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio

@@ -27,9 +27,9 @@ from service.store.breaker import (
     Permit,
     Verdict,
 )
-from service.store.connection import connect
 from service.store.overview import read_accounts, read_pauses
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -19,8 +19,8 @@ from service.store.breaker import (
     Permit,
     Verdict,
 )
-from service.store.connection import connect
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis, SSLConnection, UnixDomainSocketConnection
 
 from service.lib.errors import CannotStart
 from service.process.settings import redis_url
-from service.store.connection import ANSWER_WITHIN_S, connect, connect_beside
+from service.store.server.connection import ANSWER_WITHIN_S, connect, connect_beside
 from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio

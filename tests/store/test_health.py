@@ -12,8 +12,8 @@ from redis import exceptions
 from workshop import until_async
 
 from service.process.wiring import clock
-from service.store.connection import connect
-from service.store.health import (
+from service.store.server.connection import connect
+from service.store.server.health import (
     FAILURES,
     Failure,
     Finding,
@@ -25,7 +25,7 @@ from service.store.health import (
     sentence_of,
     verdict,
 )
-from service.store.server import Server
+from service.store.server.server import Server
 from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ from ledger import FORM, Ledger, open_ledger, refuse_everybody
 from service.lib.errors import CannotStart
 from service.process.wiring import clock as real
 from service.store.breaker import Gate, Pace
-from service.store.connection import connect
-from service.store.health import FAILURES, Finding, sentence_of, verdict
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.health import FAILURES, Finding, sentence_of, verdict
+from service.store.server.server import Server
 from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from argon2 import PasswordHasher
 from workshop import ENVIRON, Workshop, destination, form
 
 from service.desk.app import create_desk
-from service.desk.members import BASE, Member, Role
+from service.desk.people.members import BASE, Member, Role
 from service.intake.intake import Taken
 from service.lib.secret import Secret
 from service.model.lead import Source

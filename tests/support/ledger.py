@@ -24,11 +24,11 @@ from service.model.form import Field, Form
 from service.model.lead import Content, Source
 from service.store.accounts import DestinationAccount, account_of
 from service.store.breaker import Gate, GateState
-from service.store.connection import connect
 from service.store.keys import base_of
 from service.store.leads import Order, Settled, Store
 from service.store.records import Accepted, Attempt, Claim, Line, Record
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 from service.submission.check import Checked, check
 from service.submission.facts import facts
 from service.submission.form_data import gather

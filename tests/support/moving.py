@@ -8,9 +8,9 @@ from typing import Final
 from service.backup.file import FORMAT, Head, Writer, check
 from service.backup.restore import restore
 from service.backup.snapshot import Snapshot
-from service.store.connection import connect
-from service.store.health import SCHEMA
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.health import SCHEMA
+from service.store.server.server import Server
 
 NAME: Final = "backup-1"
 

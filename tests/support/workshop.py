@@ -27,9 +27,9 @@ from service.process.worker import Worker
 from service.store.accounts import DestinationAccount, FormAccount
 from service.store.archive import Archive, DeadDelivery, KeptLead
 from service.store.cipher import PLAIN, Cipher
-from service.store.connection import connect
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 from service.submission import body
 from service.submission import check as validate
 from service.submission.check import Checked

@@ -21,11 +21,11 @@ from service.lib.rate import Rate
 from service.lib.secret import Secret
 from service.model.form import Form, Limits
 from service.process.wiring import clock
-from service.store.connection import connect
 from service.store.erasure import Eraser
 from service.store.leads import Store
 from service.store.records import Accepted, Limit, Limited, Line
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 from service.web.app import create_app
 from service.web.challenge import Challenger
 from service.web.limiter import CHECKS_A_POST

@@ -17,9 +17,9 @@ from service.intake.intake import Intake
 from service.lib.rate import Rate
 from service.lib.secret import Secret
 from service.model.form import Limits
-from service.store.connection import connect
 from service.store.leads import Store
-from service.store.server import Server
+from service.store.server.connection import connect
+from service.store.server.server import Server
 from service.submission.ways.table import WAYS
 from service.web.app import create_app
 from service.web.challenge import Challenger

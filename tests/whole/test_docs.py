@@ -23,8 +23,8 @@ import pytest
 import typer.main
 
 from service.cli.main import app
-from service.config.body import _PATHS as TEMPLATE_PATHS
 from service.config.config import Config, Mistakes, Service
+from service.config.destinations.body import _PATHS as TEMPLATE_PATHS
 from service.config.read import KINDS, parse
 from service.config.validators import show
 from service.delivery import trouble
@@ -265,7 +265,7 @@ def test_every_command_is_told_with_its_options_and_their_defaults() -> None:
 
 
 def test_every_address_is_told() -> None:
-    sources = "".join(path.read_text("utf-8") for room in ("web", "process") for path in (PACKAGE / room).glob("*.py"))
+    sources = "".join(path.read_text("utf-8") for room in ("web", "process") for path in (PACKAGE / room).rglob("*.py"))
     told = {spans(address)[0].split()[1] for address, _ in rows("HTTP")}
     assert told == set(re.findall(r'Route\(\s*"([^"]+)"', sources))
 

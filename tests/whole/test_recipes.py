@@ -78,7 +78,7 @@ class Line:
 '''
 DESTINATION_TABLE = '''"""`[destinations.NAME]` with `type = "line"` ► Line."""
 
-from service.config.body import Reach
+from service.config.destinations.body import Reach
 from service.config.env_secrets import Environment
 from service.config.table import Table, text
 from service.destinations.line import Line
@@ -117,7 +117,7 @@ from service.destinations.rules import Response
 from service.destinations.sample import sample_delivery
 from service.model.problem import Problems
 from service.replies import openapi, page, wording
-from service.store.server import script
+from service.store.server.server import script
 from service.submission.check import Checked, check
 from service.submission.form_data import gather
 
@@ -188,7 +188,9 @@ def begin(copy: Copy) -> None:
     copy.put("service/config/read.py", '"webhook": read_webhook', '"line": read_line, ')
     copy.put("service/model/form.py", '    honeypot: str = "_gotcha"', '    motto: str = "Health"\n')
     copy.put(
-        "service/config/form.py", "        junk=keys.read", '        motto=keys.read("motto", text(50), "Health"),\n'
+        "service/config/forms/form.py",
+        "        junk=keys.read",
+        '        motto=keys.read("motto", text(50), "Health"),\n',
     )
     copy.write("service/store/lua/lead/many.lua", SCRIPT.replace("-- result   how many\n", ""))
 

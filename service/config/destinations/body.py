@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Final
 
 from service.config.env_secrets import Environment, asks_for_secret
-from service.config.field import FIELD_TYPES, raw_fields
+from service.config.forms.field import FIELD_TYPES, raw_fields
 from service.config.table import Keys, Table, Wrong, guess, listing, quoted, what
 from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
 from service.destinations.shapes import NAMES as SHAPES

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from service.config.answers import read_rules, read_statuses
-from service.config.body import Reach, Words
+from service.config.destinations.answers import read_rules, read_statuses
+from service.config.destinations.body import Reach, Words
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
 from service.config.table import Table, Wrong, flag, listing, quoted, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate

@@ -7,9 +7,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
-from service.config.captcha import read_captcha, read_consent
 from service.config.env_secrets import Environment
-from service.config.field import LONGEST_NAME, read_fields
+from service.config.forms.captcha import read_captcha, read_consent
+from service.config.forms.field import LONGEST_NAME, read_fields
+from service.config.forms.ways import read_ways
 from service.config.table import (
     Table,
     Wrong,
@@ -34,7 +35,6 @@ from service.config.validators import (
     tables_by_language,
     timezone,
 )
-from service.config.ways import read_ways
 from service.fields.field_name import owner_of
 from service.model import languages
 from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile

@@ -8,7 +8,7 @@ from typing import Final, get_args
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.desk.members import (
+from service.desk.people.members import (
     LONGEST_NAME,
     SIGNED_IN_FOR_S,
     WINDOW_S,

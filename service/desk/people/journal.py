@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from service.desk.members import BASE
-from service.store.server import Server
+from service.desk.people.members import BASE
+from service.store.server.server import Server
 
 KEPT_MS: Final = 366 * 86_400_000
 _KEY: Final = f"{BASE}journal"

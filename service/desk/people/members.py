@@ -23,7 +23,7 @@ import msgspec
 
 from service.lib.secret import Secret, unshown
 from service.lib.signature import keyed_hash
-from service.store.server import Server
+from service.store.server.server import Server
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

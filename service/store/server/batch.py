@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import NoScriptError
 
-from service.store.health import NotReplicatedError
+from service.store.server.health import NotReplicatedError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.times import length
-from service.store.connection import ANSWER_WITHIN_S
+from service.store.server.connection import ANSWER_WITHIN_S
 
 NEEDS_VERSION = (7, 2)
 _NEEDS = "needs Redis {0} or Valkey {0} or later.".format(".".join(map(str, NEEDS_VERSION)))

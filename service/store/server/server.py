@@ -19,10 +19,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.lib.signature import fingerprint
-from service.store.batch import Argument, Batches
 from service.store.cipher import NO_KEY_GIVEN, NO_KEY_OPENS, WITNESS, Cipher, UnreadableError
-from service.store.connection import ANSWER_WITHIN_S, connect_beside, greet
-from service.store.health import (
+from service.store.server.batch import Argument, Batches
+from service.store.server.connection import ANSWER_WITHIN_S, connect_beside, greet
+from service.store.server.health import (
     FAILURES,
     NO_WRITE,
     SCHEMA,

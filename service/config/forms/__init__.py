@@ -1,0 +1,1 @@
+"""`[forms.NAME]` becomes a form: its fields, its captcha, its ways in."""

@@ -1,0 +1,1 @@
+"""Who may enter the desk, and what they did there."""
