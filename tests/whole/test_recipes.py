@@ -183,8 +183,9 @@ def begin(copy: Copy) -> None:
     add_type(copy, languages=("en", "hi", "kn"))
     add_language(copy)
     copy.write("service/destinations/line.py", DESTINATION)
-    copy.write("service/config/line.py", DESTINATION_TABLE)
-    copy.put("service/config/read.py", "from service.destinations.dest", "from service.config.line import read_line\n")
+    copy.write("service/config/destinations/line.py", DESTINATION_TABLE)
+    line = "from service.config.destinations.line import read_line\n"
+    copy.put("service/config/read.py", "from service.destinations.dest", line)
     copy.put("service/config/read.py", '"webhook": read_webhook', '"line": read_line, ')
     copy.put("service/model/form.py", '    honeypot: str = "_gotcha"', '    motto: str = "Health"\n')
     copy.put(
