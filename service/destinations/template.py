@@ -123,9 +123,13 @@ def fill(node: Node, values: Mapping[str, Json], show: Callable[[Secret], str]) 
 
 
 def fill_table(table: Mapping[str, Node], values: Mapping[str, Json], show: Callable[[Secret], str]) -> dict[str, Json]:
-    """Return the table with every node filled and every key without a value left out."""
-    pairs = ((key, fill(node, values, show)) for key, node in table.items())
-    return {key: value for key, value in pairs if not isinstance(value, Absent)}
+    """Return the table with every node filled; a key without a value is left out, or whose list lost every item."""
+    filled = ((key, node, fill(node, values, show)) for key, node in table.items())
+    return {
+        key: value
+        for key, node, value in filled
+        if not isinstance(value, Absent) and not (isinstance(node, tuple) and node and not value)
+    }
 
 
 def fill_line(

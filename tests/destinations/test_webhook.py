@@ -204,6 +204,7 @@ def test_configured_headers_replace_ours_or_leave_them_out() -> None:
             'a = { b = ["{id}", "{extra.x}", 3, { c = "{fields.name}", d = "{extra.x}" }], e = { f = "{extra.x}" } }',
             {"a": {"b": ["lead_7", 3, {"c": "Asha Rao"}], "e": {}}},
         ),
+        ('a = [{ b = "{extra.x}", c = 1 }, "{extra.y}"], d = []', {"d": []}),
         ('token = "$KEY", a = "key=$KEY;"', {"token": "s3{id}", "a": "key=s3{id};"}),
     ],
 )
