@@ -67,6 +67,7 @@ def _delivery_as_text(delivery: KeptDelivery) -> list[str]:
     latest = list(delivery.states.items())[-SHOWN_STATES:]
     states = ", ".join(f"version {number} {state}" for number, state in latest)
     lines = [f"{delivery.destination}: {states}"]
+    lines += [] if delivery.record is None else [f"  its record there: {one_line(str(delivery.record))}"]
     for attempt in delivery.attempts:
         status = f" {attempt.status}" if attempt.status else ""
         what = f"version {attempt.version}: {attempt.result}{status}, took {attempt.took} ms"

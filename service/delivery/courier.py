@@ -91,6 +91,7 @@ class Courier:
                 is_charged=conclusion.is_charged,
                 is_refused=verdict_of(outcome) == "refused",
                 may_be_given_back=is_given_back(outcome),
+                record=outcome.record if isinstance(outcome, Delivered) else None,
             )
         )
 

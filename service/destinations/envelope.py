@@ -18,6 +18,8 @@ PLAIN_PATHS: Final = (
     "id", "version", "form", "type", "timestamp", "received_at", "first_seen_at", "enquiries", "changed", "flags",
     "webhook_id", "test", "source.page", "source.referrer", "spam.score", "spam.signals",
 )  # fmt: skip
+RECORD: Final = "record"
+"""The destination's own id of the lead: there where one was kept."""
 NUMBER_PARTS: Final = ("digits", "local", "code")
 NUMBER_PATHS: Final = frozenset(f"phone.{part}" for part in NUMBER_PARTS)
 PHONE_KEYS: Final = (*Phone.__struct_fields__, *NUMBER_PARTS)
@@ -76,6 +78,7 @@ def values(delivery: Delivery) -> dict[str, Json]:
         "changed": list(delivery.changed),
         "flags": _flags(delivery),
         "webhook_id": delivery.webhook_id,
+        RECORD: delivery.record,
         "test": True if delivery.test else None,
     }
     if lead.content.consent:
@@ -107,7 +110,7 @@ def flat(delivery: Delivery) -> dict[str, str]:
     Fields stand under their own name, everything else under the path a placeholder would name it by
     (`id`, `version`, `phone.country`, `extra.colour`, `source.utm.source`). What is empty is left out.
     """
-    said = ((path, value) for path, value in values(delivery).items() if path not in NUMBER_PATHS)
+    said = ((path, value) for path, value in values(delivery).items() if path not in {*NUMBER_PATHS, RECORD})
     pairs = ((path.removeprefix("fields."), as_text(value)) for path, value in said)
     return {name: text for name, text in pairs if text}
 

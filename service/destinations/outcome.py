@@ -21,10 +21,14 @@ Scope = Literal["delivery", "load", "setup", "fault"]
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The destination has it. `status` is the HTTP status it said so with, `excerpt` the beginning of its words."""
+    """The destination has it. `status` is the HTTP status it said so with, `excerpt` the beginning of its words.
+
+    `record` is its own id of the lead, None if it named none that is to be kept.
+    """
 
     status: int
     excerpt: str = field(default="", compare=False)
+    record: str | int | None = None
 
     __repr__ = unshown
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -16,14 +16,17 @@ from service.destinations.template import Json, as_text
 from service.lib.secret import unshown
 
 Place = Literal["json", "header", "location", "text", "status"]
-Meaning = Literal["delivered", "rejected", "retried", "setup", "load"]
-MEANINGS: Final[tuple[Meaning, ...]] = ("delivered", "rejected", "retried", "setup", "load")
+Meaning = Literal["delivered", "rejected", "retried", "setup", "load", "gone"]
+MEANINGS: Final[tuple[Meaning, ...]] = ("delivered", "rejected", "retried", "setup", "load", "gone")
+LONGEST_RECORD: Final = 200
+_UNKNOWN_THERE: Final = frozenset({404, 410})
 _WORDS: Final[Mapping[Meaning, str]] = {
     "delivered": "it has it",
     "rejected": "what it says refuses this lead",
     "retried": "what it says asks for a later try",
     "setup": "what it says is about our setup there, not about this lead",
     "load": "what it says asks us to send more slowly",
+    "gone": "it says that there is no such record, and we named none",
 }
 
 _SAYS_WHY: Final = re.compile(r"location|www-authenticate|error|exception|reason|message|detail|warning|problem")
@@ -62,25 +65,62 @@ class Rule:
         """Return whether it speaks of this answer."""
         if self.status is not None and self.status != answer.status:
             return False
-        found = self._found(answer)
+        found = _looked_up(answer, self.place, self.path)
         if self.contains is not None:
             return found is not None and self.contains.casefold() in as_text(found).casefold()
         if self.equals is not None:
             return _is(found, self.equals, exactly=self.place == "json")
         return (found is not None) == self.exists
 
-    def _found(self, answer: Response) -> Json:
-        match self.place:
-            case "json":
-                return _at(answer.text, self.path)
-            case "header":
-                return header(answer.headers, self.path)
-            case "location":
-                return _host(header(answer.headers, "location") or "")
-            case "text":
-                return answer.text
-            case "status":
-                return answer.status
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where an answer names the destination's own id of a lead: a JSON path, a header, or the end of `Location`."""
+
+    place: Place
+    path: str
+
+    def found(self, answer: Response) -> str | int | None:
+        """Return the id; None if there is none, or something that cannot be one."""
+        if self.place == "location":
+            return _last_of_path(header(answer.headers, "location") or "")
+        found = _looked_up(answer, self.place, self.path)
+        if isinstance(found, int) and not isinstance(found, bool):
+            return found
+        return found if isinstance(found, str) and _may_be_id(found) else None
+
+
+def _may_be_id(text: str) -> bool:
+    return bool(text.strip()) and len(text) <= LONGEST_RECORD and text.isprintable()
+
+
+def _last_of_path(address: str) -> str | None:
+    try:
+        last = unquote(urlsplit(address).path.rstrip("/").rpartition("/")[2])
+    except ValueError:
+        return None
+    return last if _may_be_id(last) else None
+
+
+def _looked_up(answer: Response, place: Place, path: str) -> Json:
+    match place:
+        case "json":
+            return value_at(answer.text, path)
+        case "header":
+            return header(answer.headers, path)
+        case "location":
+            return _host(header(answer.headers, "location") or "")
+        case "text":
+            return answer.text
+        case "status":
+            return answer.status
+
+
+def is_gone(rule: Rule | None, answer: Response, outcome: Outcome) -> bool:
+    """Return whether an answer to a request that named a record says that there is no such record any more."""
+    if rule is not None and rule.means == "gone":
+        return True
+    return answer.status in _UNKNOWN_THERE and isinstance(outcome, Retry) and outcome.scope == "setup"
 
 
 def first_that_fits(rules: Sequence[Rule], answer: Response) -> Rule | None:
@@ -99,6 +139,8 @@ def judge_by(rule: Rule, answer: Response, now: int) -> Outcome:
             return Rejected(reason, status, excerpt)
         case "retried":
             return Retry(reason, after, "delivery", status, excerpt)
+        case "gone":
+            return Retry(reason, after, "setup", status, excerpt)
         case _:
             return Retry(reason, after, rule.means, status, excerpt)
 
@@ -122,10 +164,6 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
 
 def value_at(text: str, path: str) -> Json:
     """Return what stands in a JSON text at `data.0.id`; None if nothing, or null, does."""
-    return _at(text, path)
-
-
-def _at(text: str, path: str) -> Json:
     try:
         node: Json = msgspec.json.decode(text)
     except (ValueError, RecursionError):  # no JSON, or nested too deeply

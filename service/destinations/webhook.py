@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -17,7 +17,7 @@ from service.destinations import outcome
 from service.destinations.destination import Conversation
 from service.destinations.envelope import envelope, erasure, flat, values
 from service.destinations.outcome import Delivered, Outcome, Rejected
-from service.destinations.rules import Response, Rule, first_that_fits, judge_by, words_of
+from service.destinations.rules import Keep, Response, Rule, first_that_fits, is_gone, judge_by, words_of
 from service.destinations.template import (
     Absent,
     LacksError,
@@ -32,7 +32,7 @@ from service.lib import signature
 from service.lib.json_text import laid_out
 from service.lib.network import host_of, is_private
 from service.lib.rate import Rate
-from service.lib.secret import MASK, Secret
+from service.lib.secret import MASK, Secret, masked
 from service.model.lead import Delivery
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ RETRY: Final = (
 )  # fmt: skip
 Method = Literal["POST", "PUT", "PATCH"]
 METHODS: Final[tuple[Method, ...]] = ("POST", "PUT", "PATCH")
-_SHORTEST_SECRET: Final = 4
-"""What is shorter stands in any text by chance."""
+_OR_AS_NEW: Final = 'Add `repeat_as = "new"` to have it sent as a lead of its own'
 _UNSENDABLE: Final = re.compile(r"[^ -~]+")
 _TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
@@ -60,6 +59,9 @@ class Webhook:
     configured one of the same name, and left out if that is empty. `body` None: our own envelope (`format`
     "json") or flat pairs ("form"). `content_type` "" is that of the format. `rules` are asked what an answer means;
     where none fits, `delivered`, `rejected` and `retried` are statuses that it means differently.
+
+    `keep` says where an answer names the record that it made, and `update` what is sent once that is known; None: the
+    same. `as_new`: each later version is sent as a lead of its own.
     """
 
     name: str
@@ -82,6 +84,9 @@ class Webhook:
     rejected: frozenset[int] = frozenset()
     retried: frozenset[int] = frozenset()
     rules: tuple[Rule, ...] = ()
+    keep: Keep | None = None
+    update: "Webhook | None" = None
+    as_new: bool = False
 
     @property
     def is_told_of_erasure(self) -> bool:
@@ -89,13 +94,28 @@ class Webhook:
         return self.body is None and self.format == "json" and self.updates
 
     def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
-        """Send one request; its answer decides."""
+        """Send one request; its answer decides. Where a record is known no longer, the lead is sent as a new one."""
+        given = self._as_sent(delivery)
         try:
-            request = self.request(delivery, clock())
+            request = self.request(given, clock())
         except LacksError as error:
             return Rejected(f"its request needs {error}, which this lead does not have")
         answer = yield request
-        return self.judge(answer, clock())
+        rule = first_that_fits(self.rules, answer)
+        judged = self.judge(answer, clock())
+        if given.record is not None and is_gone(rule, answer, judged):
+            return (yield from self.conversation(replace(delivery, record=None), clock))
+        return judged
+
+    def _as_sent(self, delivery: Delivery) -> Delivery:
+        """Return the delivery as this destination is told of it."""
+        if self.as_new and delivery.type == "lead.updated":
+            return replace(delivery, type="lead.created", changed=(), record=None)
+        return delivery if self.keep else replace(delivery, record=None)
+
+    def _words_for(self, delivery: Delivery) -> "Webhook":
+        """Return what a delivery is said with: where its record is known, as an update of that."""
+        return self if self.update is None or delivery.record is None else self.update
 
     def request(self, delivery: Delivery, now: int) -> "httpx.Request":
         """Return the request of an attempt at `now`. The body depends on the delivery and this configuration alone.
@@ -105,11 +125,10 @@ class Webhook:
         """
         import httpx  # noqa: PLC0415  the web part reads the configuration and never sends
 
-        content, named = self.content(delivery), values(delivery)
-        url = fill_line(self.url, named, Secret.reveal, _in_address)
-        return httpx.Request(
-            self.method, url, headers=self._headers(delivery, content, now, Secret.reveal), content=content
-        )
+        words, content = self._words_for(delivery), self.content(delivery)
+        url = fill_line(words.url, values(delivery), Secret.reveal, _in_address)
+        headers = self._headers(delivery, content, now, Secret.reveal)
+        return httpx.Request(words.method, url, headers=headers, content=content)
 
     def content(self, delivery: Delivery) -> bytes:
         """Return the body of the delivery: the same bytes on every try."""
@@ -117,13 +136,15 @@ class Webhook:
 
     def preview(self, delivery: Delivery, now: int) -> str:
         """Return the request as people read it, `***` for every secret and signature."""
+        delivery = self._as_sent(delivery)
+        words = self._words_for(delivery)
         try:
-            url = fill_line(self.url, values(delivery), _mask, _in_address)
+            url = fill_line(words.url, values(delivery), _mask, _in_address)
             own = self._headers(delivery, None, now, _mask)
         except LacksError as error:
             return f"This lead is not sent: the request needs {error}, which it does not have."
         headers = [("Host", urlsplit(url).netloc or MASK), *own]
-        lines = [f"{self.method} {url}", *(f"{name}: {value}" for name, value in headers), ""]
+        lines = [f"{words.method} {url}", *(f"{name}: {value}" for name, value in headers), ""]
         return "\n".join([*lines, self._pretty(self._render(delivery, _mask))])
 
     def judge(self, answer: Response, now: int) -> Outcome:
@@ -133,10 +154,11 @@ class Webhook:
         """
         rule = first_that_fits(self.rules, answer)
         judged = self._judge_by_status(answer, now) if rule is None else judge_by(rule, answer, now)
-        words = self._unsecret(words_of(answer, rule))[: outcome.EXCERPT]
+        words = masked(words_of(answer, rule), self._secrets())[: outcome.EXCERPT]
         if isinstance(judged, Delivered):
-            return replace(judged, excerpt=words if judged.excerpt else "")
-        return replace(judged, reason=self._unsecret(judged.reason), excerpt=words)
+            record = self.keep.found(answer) if self.keep else None
+            return replace(judged, excerpt=words if judged.excerpt else "", record=record)
+        return replace(judged, reason=masked(judged.reason, self._secrets()), excerpt=words)
 
     def _judge_by_status(self, answer: Response, now: int) -> Outcome:
         return outcome.judge(
@@ -158,6 +180,8 @@ class Webhook:
             yield "secret", 'signs a body of `format = "form"`: the libraries that verify read JSON only'
         if not self.retry:
             yield "retry", "is empty: a lead that cannot be delivered at once is dead"
+        if not self.updates:
+            yield "updates", f"is false: what a person adds later reaches nobody there. {_OR_AS_NEW}"
 
     def _remarks_on_url(self) -> Iterator[tuple[str, str]]:
         url = urlsplit("".join(part if isinstance(part, str) else MASK for part in self.url))
@@ -177,19 +201,10 @@ class Webhook:
 
     def _secrets(self) -> Iterator[Secret]:
         yield from self.secrets
-        for text in (self.url, *self.headers.values(), *(text.parts for text in nodes_of(self.body or ()))):
-            yield from (part for part in text if isinstance(part, Secret))
-
-    def _unsecret(self, text: str) -> str:
-        """Return what a CRM said with `***` where it repeats a secret of this destination."""
-        said = {secret.reveal() for secret in self._secrets()}
-        # What stands behind the host of an address that is secret as a whole may come back by itself.
-        parts = {part for one in said for part in re.split("[?&]", one.partition("://")[2].partition("/")[2])}
-        said |= parts | {part.partition("=")[2] for part in parts}
-        said |= {unquote(one) for one in said} | {quote(one, safe="") for one in said}
-        for one in sorted((one for one in said if len(one) >= _SHORTEST_SECRET), key=len, reverse=True):
-            text = text.replace(one, MASK)
-        return text
+        texts = [*self.headers.values()]
+        for words in (self, self.update or self):
+            texts += [words.url, *(text.parts for text in nodes_of(words.body or ()))]
+        yield from (part for text in texts for part in text if isinstance(part, Secret))
 
     def _headers(
         self, delivery: Delivery, content: bytes | None, now: int, show: Callable[[Secret], str]
@@ -221,9 +236,10 @@ class Webhook:
     def _render(self, delivery: Delivery, show: Callable[[Secret], str]) -> bytes:
         if delivery.type == "lead.erased":
             return _encode(erasure(delivery))
-        if self.body is None:
+        body = self._words_for(delivery).body
+        if body is None:
             return _encode(envelope(delivery)) if self.format == "json" else _urlencode(flat(delivery))
-        filled = fill(self.body, values(delivery), show)
+        filled = fill(body, values(delivery), show)
         if self.format == "json" or not isinstance(filled, Mapping):
             return _encode({} if isinstance(filled, Absent) else filled)
         return _urlencode({name: as_text(value) for name, value in filled.items()})

@@ -1,9 +1,14 @@
 """A text that must not be shown: it hides itself in every `repr`, f-string and log line."""
 
 import hmac
+import re
+from collections.abc import Iterable
 from typing import Final
+from urllib.parse import quote, unquote
 
 MASK: Final = "***"
+_SHORTEST: Final = 4
+"""What is shorter stands in any text by chance."""
 
 
 class Secret:
@@ -56,3 +61,15 @@ def reveal(text: Text) -> str:
 def mask(text: Text) -> str:
     """Return the text with `***` where a secret stands, for people."""
     return "".join(MASK if isinstance(part, Secret) else part for part in text)
+
+
+def masked(text: str, secrets: Iterable[Secret]) -> str:
+    """Return what somebody else said with `***` where it repeats one of our secrets, as it is or percent-encoded."""
+    said = {secret.reveal() for secret in secrets}
+    # What stands behind the host of an address that is secret as a whole may come back by itself.
+    parts = {part for one in said for part in re.split("[?&]", one.partition("://")[2].partition("/")[2])}
+    said |= parts | {part.partition("=")[2] for part in parts}
+    said |= {unquote(one) for one in said} | {quote(one, safe="") for one in said}
+    for one in sorted((one for one in said if len(one) >= _SHORTEST), key=len, reverse=True):
+        text = text.replace(one, MASK)
+    return text

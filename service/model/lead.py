@@ -137,13 +137,15 @@ class Delivery:
     """One lead version owed to one destination, as it is to be rendered.
 
     `changed` names what differs from the version this destination got last: `name` for a field,
-    `extra.colour` for an extra. Type and `changed` never differ between two tries.
+    `extra.colour` for an extra. Type and `changed` never differ between two tries. `record` is the destination's own
+    id of this lead, None as long as it is not known.
     """
 
     lead: Lead
     type: EventType
     changed: tuple[str, ...] = ()
     test: bool = False
+    record: str | int | None = None
 
     @property
     def webhook_id(self) -> str:

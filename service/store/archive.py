@@ -14,7 +14,7 @@ from service.model.form import Form
 from service.model.lead import Content, Delivery
 from service.store.cipher import PLAIN, Cipher
 from service.store.keys import EXCERPT, base_of
-from service.store.leads import Facts, delivery_of, open_facts
+from service.store.leads import Facts, delivery_of, open_facts, open_record
 from service.store.records import Attempt, Line, Record, Said, Version
 from service.store.server.server import Server
 from service.submission.facts import content_of, label_of
@@ -55,7 +55,7 @@ class KeptDelivery(msgspec.Struct, frozen=True):
     """What a destination got: the state of each version, tries charged to the current one, when it is due (ms).
 
     `leased` says that an attempt is under way; `due_at` is then the end of its lease. `paused` is why nothing is sent
-    there at all, for now.
+    there at all, for now. `record` is the destination's own id of the lead, None where none is kept.
     """
 
     destination: str
@@ -66,6 +66,7 @@ class KeptDelivery(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
     why: dict[str, tuple[int, str, str]]
     paused: str | None = None
+    record: str | int | None = None
 
     __repr__ = unshown
 
@@ -201,7 +202,7 @@ class Archive:
         version = record.last("w") or record.last("xd") or int(kept["version"])
         before = record.b.get(str(version), record.last("d"))
         versions = (kept.get(f"v:{number}", "") for number in (version, before))
-        return delivery_of(self._cipher, form, (lead, version, 0, kept["first"], 0, 0, *versions))
+        return delivery_of(self._cipher, form, (lead, version, 0, kept["first"], 0, 0, *versions, record.id))
 
     async def _delivery(self, form: str, lead: str, destination: str, kept: dict[str, str]) -> KeptDelivery:
         record = msgspec.json.decode(kept[f"d:{destination}"], type=Record)
@@ -215,6 +216,7 @@ class Archive:
             record.token is not None and (record.till or 0) > self._server.now(),
             tuple(self._attempt(form, line) for line in lines),
             {version: (at, why, self._excerpt(form, text)) for version, (at, why, text) in record.why.items()},
+            record=open_record(self._cipher, form, record.id),
         )
 
     def _attempt(self, form: str, line: str) -> Attempt:

@@ -44,6 +44,8 @@ from typing import Final
 WAKE: Final = "leads:wake"
 EXCERPT: Final = "excerpt"
 """What an excerpt of an answer is sealed for, as a fact is for its name."""
+RECORD: Final = "record"
+"""What a destination's own id of a lead is sealed for."""
 FORMS: Final = "leads:forms"
 
 

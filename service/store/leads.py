@@ -14,7 +14,7 @@ from service.model.form import Form
 from service.model.lead import Content, Delivery, Lead
 from service.store.accounts import FormAccount, Wait, account_of
 from service.store.cipher import PLAIN, Cipher, UnreadableError
-from service.store.keys import EXCERPT, FORMS, base_of
+from service.store.keys import EXCERPT, FORMS, RECORD, base_of
 from service.store.records import (
     IDEMPOTENCY_MS,
     ONCE_MS,
@@ -131,19 +131,22 @@ class Store:
 
     async def settle(
         self, claim: Claim, attempt: Attempt, *, due: int = 0, is_charged: bool = True, is_refused: bool = False,
-        may_be_given_back: bool = True,
+        may_be_given_back: bool = True, record: str | int | None = None,
     ) -> Settled:  # fmt: skip
         """Write down what an attempt came to; `due` (ms) is the next try of a "retry".
 
+        `record` is the destination's own id of the lead, if it named one ("delivered").
         `may_be_given_back`: its try is, once the destination turns out to have failed for others too.
         """
         lead = claim.delivery.lead
         excerpt = attempt.excerpt and self._cipher.seal(f"s{attempt.excerpt}", claim.form, EXCERPT)
         attempt = structs.replace(attempt, excerpt=excerpt)
+        known = "" if record is None else self._cipher.seal(msgspec.json.encode(record).decode(), claim.form, RECORD)
         answer: Settled = await self.server.run(
             "settle", base_of(claim.form), claim.destination, lead.id, lead.version, claim.token, self.server.now(),
             attempt.result, due, int(is_charged), int(is_refused),
             msgspec.json.encode(attempt), attempt.reason, attempt.excerpt, attempt.at if may_be_given_back else 0,
+            known,
         )  # fmt: skip
         return answer
 
@@ -242,7 +245,7 @@ def _policy(form: Form) -> bytes:
 
 def delivery_of(cipher: Cipher, form: Form, row: Sequence[Any]) -> Delivery:
     """Return what a row of `claim.lua` says is to be sent."""
-    lead, version, _, first_seen, _, _, text, before = row
+    lead, version, _, first_seen, _, _, text, before, record = row
     kept = msgspec.json.decode(text, type=Version)
     known = msgspec.json.decode(before, type=Version).facts if before else None
     said = open_facts(cipher, form.name, kept.facts)
@@ -254,7 +257,13 @@ def delivery_of(cipher: Cipher, form: Form, row: Sequence[Any]) -> Delivery:
         ),
         "lead.erased" if kept.erased else "lead.created" if known is None else "lead.updated",
         () if known is None else tuple(sorted(_news(cipher, form.name, known, kept.facts, said))),
+        record=open_record(cipher, form.name, record),
     )  # fmt: skip
+
+
+def open_record(cipher: Cipher, form: str, record: str) -> str | int | None:
+    """Return a destination's own id of a lead, None if none is kept."""
+    return msgspec.json.decode(cipher.open(record, form, RECORD), type=str | int) if record else None
 
 
 def open_facts(cipher: Cipher, form: str, facts: Facts) -> dict[str, str]:

@@ -128,6 +128,7 @@ class Record(msgspec.Struct, frozen=True):
     failed: tuple[int, ...] = ()
     back: int = 0
     why: dict[str, tuple[int, str, str]] = {}
+    id: str = ""
 
     __repr__ = unshown
 

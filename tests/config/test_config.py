@@ -148,7 +148,7 @@ def test_the_example_of_the_documentation_is_taken() -> None:
     assert other.delivered == {409}
     assert not other.updates
     assert found.forms_by_destination == {"crm": (form,), "other-crm": ()}
-    assert [each.path for each in found.warnings] == ["destinations.other-crm"]
+    assert [each.path for each in found.warnings] == ["destinations.other-crm", "destinations.other-crm.updates"]
 
 
 def test_titles_labels_and_choices_are_said_in_the_languages_that_have_them() -> None:

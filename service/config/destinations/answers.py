@@ -1,4 +1,4 @@
-"""`rules`, `delivered`, `rejected` and `retried` of a destination ► what its answers mean.
+"""`rules`, `keep`, `delivered`, `rejected` and `retried` of a destination ► what its answers mean.
 
 Invariant: pure; every mistake goes to the table's report, a rule by its number, counted from 1.
 """
@@ -9,8 +9,9 @@ from typing import Final
 
 from service.config.table import Keys, Table, Wrong, flag, listing, several, table, text, what, whole, wrong
 from service.config.validators import one_of
-from service.destinations.rules import MEANINGS, Place, Rule
+from service.destinations.rules import MEANINGS, Keep, Place, Rule
 
+KEPT_FROM: Final[tuple[Place, ...]] = ("json", "header", "location")
 PLACES: Final[tuple[Place, ...]] = ("json", "header", "location", "text")
 MOST_RULES: Final = 50
 _LONGEST: Final = 200
@@ -76,6 +77,24 @@ def _scalar(value: object) -> str | float | bool | Wrong:
     if isinstance(value, bool | int | float | str):
         return value
     return wrong(f"must be a text, a number, true or false, not {what(value)}")
+
+
+def read_keep(keys: Table) -> Keep | None:
+    """Return where an answer names the record, None if nothing is to be kept."""
+    below = keys.below("keep")
+    if "keep" not in keys.keys:
+        return None
+    nothing: str | bool = ""
+    looked = {place: below.read(place, _looked_for, nothing) for place in KEPT_FROM}
+    below.finish()
+    places = [place for place in KEPT_FROM if place in below.keys]
+    if len(places) != 1:
+        below.add(f"must look at one of {listing(KEPT_FROM)}")
+        return None
+    place = places[0]
+    if isinstance(looked[place], str) == (place == "location"):
+        below.add("must be `true`" if place == "location" else "must be a text: what to look for there", place)
+    return Keep(place, str(looked[place]))
 
 
 def read_statuses(keys: Table) -> Mapping[str, frozenset[int]]:

@@ -12,7 +12,15 @@ from typing import Final
 from service.config.env_secrets import Environment, asks_for_secret
 from service.config.forms.field import FIELD_TYPES, raw_fields
 from service.config.table import Keys, Table, Wrong, guess, listing, quoted, what
-from service.destinations.envelope import CONSENT_KEYS, PHONE_KEYS, PLAIN_PATHS, SOURCE_GROUPS, TOUCH_KEYS, TOUCHES
+from service.destinations.envelope import (
+    CONSENT_KEYS,
+    PHONE_KEYS,
+    PLAIN_PATHS,
+    RECORD,
+    SOURCE_GROUPS,
+    TOUCH_KEYS,
+    TOUCHES,
+)
 from service.destinations.shapes import NAMES as SHAPES
 from service.destinations.template import Name, Node, Path, Pattern, Placeholder, Stray, Template, split
 from service.lib.secret import Secret
@@ -20,9 +28,10 @@ from service.model.form import fold
 
 _DEEPEST: Final = 8
 _PATHS: Final = (
-    *PLAIN_PATHS, "fields.NAME", "phone.KEY", "consent.KEY", "extra.NAME",
+    *PLAIN_PATHS, RECORD, "fields.NAME", "phone.KEY", "consent.KEY", "extra.NAME",
     *(f"source.{group}.NAME" for group in SOURCE_GROUPS), *(f"source.{touch}.KEY" for touch in TOUCHES),
 )  # fmt: skip
+_NEEDS: Final = {RECORD: "nothing is kept here: `keep` says where an answer names the record"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +39,14 @@ class Reach:
     """What the forms that deliver to one destination can tell it.
 
     `fields` None: no form delivers there, so any field may come. `never_extra`: names that are never an extra, folded;
-    None if no form takes any extra.
+    None if no form takes any extra. `own`: what only this destination has a value for.
     """
 
     fields: frozenset[str] | None
     phone: bool
     never_extra: frozenset[str] | None
     consent: bool = True
+    own: frozenset[str] = frozenset()
 
     def problem(self, path: str) -> str | None:
         """Say why a path can never have a value; None if it can."""
@@ -52,7 +62,7 @@ class Reach:
                 return self._problem_of_extra(name)
             case "source" if "." in name:
                 return _problem_of_source(path, name)
-        return None if path in PLAIN_PATHS else _no(path)
+        return None if path in PLAIN_PATHS or path in self.own else _NEEDS.get(path) or _no(path)
 
     def _problem_of_field(self, name: str) -> str | None:
         if self.fields is None or name in self.fields:

@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from service.config.destinations.answers import read_rules, read_statuses
+from service.config.destinations.answers import read_keep, read_rules, read_statuses
 from service.config.destinations.body import Reach, Words
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
 from service.config.table import Table, Wrong, flag, listing, quoted, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate
-from service.destinations.envelope import PLAIN_PATHS
+from service.destinations.envelope import PLAIN_PATHS, RECORD
 from service.destinations.presets import PRESETS
-from service.destinations.template import Node, Pattern, Placeholder, split
+from service.destinations.template import Node, Path, Pattern, Placeholder, split
 from service.destinations.webhook import METHODS, Webhook
 from service.lib.network import host_of
 from service.lib.secret import Secret
@@ -68,7 +68,10 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
     """Return the webhook at `keys`. `reach` is what the forms that deliver to it can tell, `body` that of a preset."""
     keys.read("type", lambda _: None, None)
     form = keys.read("format", one_of(_FORMATS), _DEFAULT.format)
-    words = Words(keys, environment, reach, flat=form == "form")
+    own = frozenset({RECORD} if "keep" in keys.keys else ())
+    words = Words(keys, environment, replace(reach, own=own), flat=form == "form")
+    statuses = read_statuses(keys)
+    as_new = keys.read("repeat_as", one_of(("new",)), "") == "new"
     webhook = Webhook(
         name=name,
         url=_url(keys, words),
@@ -85,12 +88,46 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
         allow_private=keys.read("allow_private", flag, _DEFAULT.allow_private),
         ca=keys.read("ca", environment.authorities, _DEFAULT.ca),
         proxy=keys.read("proxy", lambda value: Secret("") if value == "" else environment.proxy(value), _DEFAULT.proxy),
-        updates=keys.read("updates", flag, _DEFAULT.updates),
+        updates=keys.read("updates", flag, _DEFAULT.updates) or as_new,
         rules=read_rules(keys),
-        **read_statuses(keys),
+        keep=read_keep(keys),
+        as_new=as_new,
+        delivered=statuses["delivered"],
+        rejected=statuses["rejected"],
+        retried=statuses["retried"],
     )
+    _refuse_unknown_record(keys, webhook)
+    # A preset may name fields that no form has.
+    webhook = replace(webhook, update=_update(keys, words if body is None else _any(words), webhook))
     keys.finish()
     return webhook
+
+
+def _refuse_unknown_record(keys: Table, webhook: Webhook) -> None:
+    lines = [(("url",), webhook.url), *((("headers", name), line) for name, line in webhook.headers.items())]
+    for place, line in lines:
+        if any(part == Placeholder((Path(RECORD),)) for part in line):
+            keys.add("needs `{record}`, which the first request has yet to make: name it in `update`", *place)
+
+
+def _update(keys: Table, words: Words, webhook: Webhook) -> Webhook | None:
+    """Return what is sent once the record is known: the same, but for what `update` says."""
+    below = keys.below("update")
+    if "update" not in keys.keys:
+        return None
+    if "keep" not in keys.keys:
+        below.add("needs `keep`, which says where an answer names the record that is updated")
+    words = replace(words, keys=below)
+    update = replace(
+        webhook,
+        url=_url(below, words) if "url" in below.keys else webhook.url,
+        method=below.read("method", one_of(METHODS), webhook.method),
+        body=_body(below, words) if "body" in below.keys else webhook.body,
+    )
+    below.read("url", lambda _: None, None)
+    below.read("body", lambda _: None, None)
+    below.finish()
+    return update
 
 
 def _url(keys: Table, words: Words) -> Pattern:
@@ -207,9 +244,14 @@ def _problem_of_header_value(name: str, value: Pattern) -> str | None:
     return None
 
 
+def _any(words: Words) -> Words:
+    """Return what reads texts that may name any field."""
+    return replace(words, reach=replace(words.reach, fields=None, phone=True, never_extra=frozenset(), consent=True))
+
+
 def _body_over(body: object, keys: Table, words: Words) -> "Node | None":
     """Return a preset's body with what the file says laid over it; the preset may name fields that no form has."""
-    below = replace(words, reach=Reach(None, phone=True, never_extra=frozenset())).body(body)
+    below = _any(words).body(body)
     above = _body(keys, words)
     return below if above is None else _laid_over(below, above)
 

@@ -7,7 +7,7 @@
 --          probe lately | "untried": one that was never tried here, the newest
 -- ARGV[7]  "1": this destination takes updates; "0": once it has a lead, later versions are superseded
 -- result   a list of {lead, version, tries, first seen ms, when it was last refused ms or 0, how often it got its
---          tries back, version JSON, JSON of the version delivered before or ""}
+--          tries back, version JSON, JSON of the version delivered before or "", the destination's id of it or ""}
 --@include copy
 --@include states
 
@@ -53,7 +53,7 @@ local function lease_to(id, record, version)
   local before = record.b[name]
   return {id, version, record.n, tonumber(redis.call('HGET', lead_key(id), 'first')), record.refused or 0, record.back or 0,
     redis.call('HGET', lead_key(id), 'v:' .. version),
-    before > 0 and redis.call('HGET', lead_key(id), 'v:' .. before) or ''}
+    before > 0 and redis.call('HGET', lead_key(id), 'v:' .. before) or '', record.id or ''}
 end
 
 local function oldest(most) return redis.call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', 0, most) end

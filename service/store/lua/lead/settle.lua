@@ -9,6 +9,7 @@
 -- ARGV[9]  "1": refused, as if by a destination that refuses everybody (retry)
 -- ARGV[10] the attempt, JSON: at, version, result, status, reason, took    ARGV[11] reason    ARGV[12] excerpt
 -- ARGV[13] when it began, ms, 0: its try is not given back whatever the destination does (retry)
+-- ARGV[14] the destination's own id of the lead, sealed, "": it named none (delivered)
 -- result   "settled" | "known" (the version stood so already) | "lost" (we hold it no longer: it was settled, or
 --          another holds it) | "gone" (no such lead)
 -- Only the holder of the lease may postpone or kill; a success is a fact whoever reports it.
@@ -44,6 +45,7 @@ local record = cjson.decode(kept)
 local is_holder = record.token == token and record.v == version
 
 if result == 'delivered' then
+  if ARGV[14] ~= '' then record.id = ARGV[14] end
   local is_news = move(base, dest, record, version, 'd')
   if not is_news and not is_holder then return 'known' end
   record.refused = nil

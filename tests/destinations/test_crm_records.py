@@ -1,0 +1,210 @@
+"""A CRM's own id of a lead is kept, and what a person adds later reaches the same record."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from crm import Answer, Crm, Received
+from test_webhook import NOW, delivery, from_file
+from workshop import Workshop, form
+
+from service.config.config import Mistakes
+from service.config.read import parse
+from service.destinations.outcome import Delivered, Retry
+from service.destinations.rules import LONGEST_RECORD, Keep, Place, Response
+from service.store.cipher import Cipher
+from service.store.keys import base_of
+
+pytestmark = pytest.mark.anyio
+
+ASHA = {"name": "Asha Rao", "phone": "089510 47001"}
+TEXT = """
+[destinations.crm]
+type = "webhook"
+url = "{url}/leads"
+allow_private = true
+retry = ["50ms", "50ms"]
+keep = {{ json = "data.id" }}
+body = {{ name = "{{fields.name}}", note = "{{fields.message}}", key = "{{webhook_id}}" }}
+{more}
+"""
+UPDATE = '[destinations.crm.update]\nurl = "{url}/leads/{{record}}"\nmethod = "PATCH"'
+
+
+class Records(Crm):
+    """A CRM with records of its own: POST makes one unless it knows the key, PATCH changes it, 404: there is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: dict[int, dict[str, Any]] = {}
+        self.decide = self.take
+
+    @property
+    def root(self) -> str:
+        return self.url.removesuffix("/hooks/leads")
+
+    def take(self, request: Received) -> Answer:
+        said, number = request.json(), request.path.rpartition("/")[2]
+        if request.method == "POST":
+            known = [place for place, record in self.records.items() if record["key"] == said["key"]]
+            place = known[0] if known else 17 + len(self.records)
+        elif not number.isdigit() or int(number) not in self.records:
+            return Answer(404, body=b'{"error": "no such record"}')
+        else:
+            place = int(number)
+        self.records[place] = {**self.records.get(place, {}), **said}
+        return Answer(200, body=json.dumps({"data": {"id": place}}).encode())
+
+
+def text(crm: Records, more: str = UPDATE) -> str:
+    return form() + TEXT.format(url=crm.root, more=more.format(url=crm.root))
+
+
+async def test_later_words_reach_the_same_record_also_after_a_replay(redis_url: str) -> None:
+    with Records() as crm:
+        async with Workshop(redis_url, text(crm)) as shop, shop.worker():
+            taken = await shop.submit(**ASHA)
+            await shop.settled()
+            await shop.submit(**ASHA, message="Tuesday, please")
+            await shop.settled()
+            assert await shop.store.replay("get-in-touch", "crm", taken.lead, what="any") == 2
+            account = await shop.settled()
+            kept = await shop.lead(taken.lead)
+    assert [(request.method, request.path) for request in crm.requests] == [
+        ("POST", "/leads"), ("PATCH", "/leads/17"), ("PATCH", "/leads/17"),
+    ]  # fmt: skip
+    assert [record["note"] for record in crm.records.values()] == ["Tuesday, please"]
+    assert account.delivered == 2
+    assert kept.deliveries[0].record == 17
+
+
+async def test_a_record_that_is_gone_is_made_anew_in_the_same_try(redis_url: str) -> None:
+    with Records() as crm:
+        async with Workshop(redis_url, text(crm)) as shop, shop.worker():
+            taken = await shop.submit(**ASHA)
+            await shop.settled()
+            crm.records = {99: {"key": "somebody else"}}
+            await shop.submit(**ASHA, message="Tuesday, please")
+            await shop.settled()
+            kept = await shop.lead(taken.lead)
+    assert [request.method for request in crm.requests] == ["POST", "PATCH", "POST"]
+    assert len(shop.attempts) == 2
+    assert kept.deliveries[0].record == 18
+
+
+async def test_an_answer_that_is_lost_makes_no_second_record(redis_url: str) -> None:
+    with Records() as crm:
+        crm.decide = lambda request: crm.take(request) and (Answer(cut="after") if len(crm.requests) == 1 else None)
+        crm.answer(200, body=b'{"data": {"id": 17}}')
+        async with Workshop(redis_url, text(crm)) as shop, shop.worker():
+            taken = await shop.submit(**ASHA)
+            await shop.settled()
+            kept = await shop.lead(taken.lead)
+    assert [request.method for request in crm.requests] == ["POST", "POST"]
+    assert (len(crm.records), kept.deliveries[0].record) == (1, 17)
+
+
+async def test_the_id_is_kept_sealed(redis_url: str) -> None:
+    with Records() as crm:
+        async with Workshop(redis_url, text(crm)) as shop:
+            shop.use(Cipher((b"k" * 32,)))
+            async with shop.worker():
+                taken = await shop.submit(**ASHA)
+                await shop.settled()
+                key = f"{base_of('get-in-touch')}lead:{taken.lead}"
+                kept = json.loads(str(await shop.server.client.hget(key, "d:crm")))
+                await shop.submit(**ASHA, message="Tuesday, please")
+                await shop.settled()
+    assert re.fullmatch(r"e[\w=-]{40,}", kept["id"])
+    assert [request.path for request in crm.requests] == ["/leads", "/leads/17"]
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "headers", "said", "expected"),
+    [
+        ("json", "data.id", {}, '{"data": {"id": 17}}', 17),
+        ("json", "id", {}, '{"id": "00Q5g"}', "00Q5g"),
+        ("json", "0", {}, "[5]", 5),
+        ("json", "id", {}, '{"id": true}', None),
+        ("json", "id", {}, '{"id": {"a": 1}}', None),
+        ("json", "id", {}, '{"id": " "}', None),
+        ("json", "id", {}, f'{{"id": "{"x" * LONGEST_RECORD}"}}', "x" * LONGEST_RECORD),
+        ("json", "id", {}, f'{{"id": "{"x" * (LONGEST_RECORD + 1)}"}}', None),
+        ("json", "id", {}, '{"id": "a\\u0000b"}', None),
+        ("json", "id", {}, "<html>", None),
+        ("header", "X-Id", {"x-id": "7"}, "", "7"),
+        ("location", "True", {"Location": "https://crm.example.com/leads/a%2Fb/?x=1"}, "", "a/b"),
+        ("location", "True", {"Location": "/"}, "", None),
+        ("location", "True", {}, "", None),
+        ("location", "True", {"Location": "https://[a/b"}, "", None),
+    ],
+)  # fmt: skip
+def test_an_id_is_a_short_text_or_a_number(
+    place: Place, path: str, headers: dict[str, str], said: str, expected: str | int | None
+) -> None:
+    assert Keep(place, path).found(Response(201, headers, said)) == expected
+
+
+def test_a_rule_may_say_that_a_record_is_gone() -> None:
+    webhook = from_file(
+        'url = "https://crm.example.com/add"\nupdate = { url = "https://crm.example.com/set" }\n'
+        'keep = { json = "id" }\nbody = { id = "{record}", name = "{fields.name}" }\n'
+        'rules = [{ json = "error", is = "NOT_FOUND", means = "gone" }]'
+    )
+    talk = webhook.conversation(delivery(record=17), lambda: NOW)
+    request = next(talk)
+    assert (str(request.url), json.loads(request.content)["id"]) == ("https://crm.example.com/set", 17)
+    request = talk.send(Response(400, {}, '{"error": "NOT_FOUND"}'))
+    assert (str(request.url), json.loads(request.content)) == ("https://crm.example.com/add", {"name": "Asha Rao"})
+    with pytest.raises(StopIteration) as end:
+        talk.send(Response(400, {}, '{"error": "NOT_FOUND"}'))
+    assert isinstance(end.value.value, Retry)
+    assert end.value.value.scope == "setup"
+
+
+def test_what_is_looked_at_is_what_would_be_sent() -> None:
+    webhook = from_file(
+        'keep = { header = "X-Id" }\nupdate = { method = "PUT", url = "https://crm.example.com/{record}" }\n'
+        'url = "https://crm.example.com"'
+    )
+    assert webhook.preview(delivery(record="a b"), NOW).startswith("PUT https://crm.example.com/a%20b\n")
+    assert webhook.preview(delivery(), NOW).startswith("POST https://crm.example.com\n")
+    assert webhook.judge(Response(201, {"X-Id": "7"}, ""), NOW) == Delivered(201, record="7")
+
+
+def test_repeat_as_new_sends_each_version_as_a_lead_of_its_own() -> None:
+    webhook = from_file('updates = false\nrepeat_as = "new"\nbody = { type = "{type}", new = "{changed}" }')
+    assert webhook.updates
+    talk = webhook.conversation(delivery(), lambda: NOW)
+    assert json.loads(next(talk).content) == {"type": "lead.created", "new": []}
+    assert not [key for key, _ in webhook.remarks() if key == "updates"]
+
+
+def test_that_later_words_reach_nobody_is_told() -> None:
+    remarks = dict(from_file("updates = false").remarks())
+    assert remarks["updates"].startswith("is false: what a person adds later reaches nobody there.")
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "why"),
+    [
+        ('body = { id = "{record}" }', "body.id", "nothing is kept here"),
+        ('update = { method = "PUT" }', "update", "needs `keep`"),
+        ("keep = {}", "keep", "must look at one of"),
+        ('keep = { json = "id", header = "X" }', "keep", "must look at one of"),
+        ("keep = { json = true }", "keep.json", "must be a text"),
+        ('keep = { location = "x" }', "keep.location", "must be `true`"),
+        ('keep = { json = "id" }\nheaders = { X-Id = "{record}" }', "headers.X-Id", "needs `{record}`"),
+        ('keep = { json = "id" }\nupdate = { url = "{record}" }', "update.url", "must be an address"),
+        ('keep = { json = "id" }\nupdate = { retry = [] }', "update.retry", "is not known here"),
+        ('repeat_as = "old"', "repeat_as", "is not allowed here"),
+    ],
+)
+def test_what_cannot_be_is_a_mistake(lines: str, path: str, why: str) -> None:
+    text = (
+        f'[forms.a]\ndeliver = ["crm"]\n[destinations.crm]\ntype = "webhook"\nurl = "https://crm.example.com"\n{lines}'
+    )
+    found = parse(text, {}, lambda _: "")
+    assert isinstance(found, Mistakes)
+    assert [item.path for item in found.items if why in item.message] == [f"destinations.crm.{path}"], found.items
