@@ -68,6 +68,11 @@ class Config:
     """Reads the same text again, with what the files of its secrets hold by then."""
 
     @property
+    def zone(self) -> ZoneInfo:
+        """Whose days are counted: those of the desk."""
+        return self.desk.timezone if self.desk else UTC
+
+    @property
     def forms_by_destination(self) -> dict[str, tuple[Form, ...]]:
         """For each destination the forms that deliver to it; none for one that nobody uses."""
         forms = self.forms.values()

@@ -39,7 +39,8 @@ def create_desk(
     The first of `secrets` keys its own hashes; a person is found by each.
     """
     settings = config.desk or Settings()
-    archive, store = Archive(server, cipher), Store(server, replicas=config.service.replicas, cipher=cipher)
+    archive = Archive(server, cipher)
+    store = Store(server, replicas=config.service.replicas, cipher=cipher, zone=config.zone)
     app = Starlette(routes=_routes(), exception_handlers={404: _missing, 405: _missing, 500: _broken})
     app.state.on_fault = on_fault
     app.state.desk = Desk(

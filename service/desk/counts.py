@@ -40,8 +40,9 @@ async def read_counts(server: Server, forms: Iterable[str], first: int, last: in
     found = []
     for (form, day), kept in zip(wanted, await pipe.execute(), strict=True):
         for key, number in kept.items():
-            quarter, name = str(key).split(":", 1)
-            found.append(Count(day * DAY_MS + int(quarter) * QUARTER_MS, form, name, int(number)))
+            quarter, _, name = str(key).partition(":")
+            if name:  # "n" alone says how often the others changed
+                found.append(Count(day * DAY_MS + int(quarter) * QUARTER_MS, form, name, int(number)))
     return found
 
 

@@ -6,9 +6,8 @@ Invariant: decides nothing about a submission that `accept.lua` decides, and tel
 import asyncio
 import contextlib
 import secrets
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -16,6 +15,8 @@ import msgspec
 from msgspec import structs
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from service.intake.counted import campaign_of, choices_of, name_of
+from service.intake.pending import Arrived, Pending, Refused, Report
 from service.intake.spool import Spool
 from service.lib.secret import Secret, unshown
 from service.lib.signature import keyed_hash
@@ -26,10 +27,12 @@ from service.store.leads import Store
 from service.store.records import Accepted, Earlier, Limit, Limited, Line, Refusal, Result
 from service.store.server.connection import ANSWER_WITHIN_S
 from service.store.server.health import FAILURES, sentence_of
+from service.store.tallies import Name, note_arrivals
 from service.submission.facts import facts
+from service.submission.field_match import Matched
 from service.submission.person import idempotency_key, identities, person_keys, receipt_of, text_hash
 
-REPORT_REFUSALS_EVERY_S: Final = 0.5
+REPORT_EVERY_S: Final = 0.5
 SILENCE_S: Final = 1.0
 
 
@@ -76,17 +79,6 @@ class Readiness:
     spool: str
 
 
-@dataclass(slots=True)
-class _Refusals:
-    """What one web process did not take and has not yet reported, by form and why.
-
-    `sending` is the report under way: its id, how many, when it was made.
-    """
-
-    counted: Counter[tuple[str, Refusal]] = field(default_factory=Counter)
-    sending: dict[tuple[str, Refusal], tuple[str, int, int]] = field(default_factory=dict)
-
-
 class Intake:
     """Takes submissions for every form."""
 
@@ -104,7 +96,8 @@ class Intake:
         self._earlier = earlier
         self._spool = spool
         self._cipher = cipher
-        self._refusals = _Refusals()
+        self._refused: Pending[tuple[str, Refusal], Refused] = Pending(Refused)
+        self._arrived: Pending[str, Arrived] = Pending(Arrived)
         self._silent_until = 0.0
         self._unfit = ""
         self._looking = asyncio.Lock()
@@ -169,30 +162,46 @@ class Intake:
             return Unavailable(f"{reason} The spool cannot be written either ({error.strerror}).")
         return Taken(line.receipt, line.lead, "spooled", 0)
 
-    def count_refusal(self, form: Form, why: Refusal = "rejected") -> None:
-        """Count a submission that was not taken; the account shows it within a second."""
-        self._refusals.counted[form.name, why] += 1
+    def count_refusal(self, form: Form, why: Refusal = "rejected", codes: Iterable[str] = ()) -> None:
+        """Count a submission that was not taken, for each "FIELD CODE"; the account shows it within a second."""
+        self._refused.of((form.name, why)).add(codes)
 
-    async def report_refusals(self) -> None:
-        """Report what was refused since the last call; what cannot be reported is kept for the next."""
-        for column, number in self._refusals.counted.items():
-            if column not in self._refusals.sending and number:
-                self._refusals.sending[column] = (secrets.token_urlsafe(12), number, self._store.server.now())
-        for column, (report, number, at) in list(self._refusals.sending.items()):
+    def count_arrival(self, form: Form, matched: Matched) -> None:
+        """Count under which names the fields of a submission came, taken or not."""
+        self._arrived.of(form.name).add(form, matched)
+
+    async def report_counts(self) -> None:
+        """Report what was counted since the last call; what cannot be reported is kept for the next."""
+        now = self._store.server.now()
+        for column, refused in self._refused.reports(now):
             form, why = column
+            counted = refused.counted
             with contextlib.suppress(*FAILURES):
-                await self._store.refuse(form, report, number, at=at, why=why)
-                del self._refusals.sending[column]
-                self._refusals.counted[column] -= number
+                await self._store.refuse(form, refused.id, counted.number, at=refused.at, why=why, codes=counted.codes)
+                self._refused.forget(column)
+        for form, arrived in self._arrived.reports(now):
+            with contextlib.suppress(*FAILURES):
+                await self._report_arrivals(form, arrived)
+                self._arrived.forget(form)
+
+    async def _report_arrivals(self, form: str, report: Report[Arrived]) -> None:
+        counted = report.counted
+        names = [
+            Name(*name_of(self._secret, self._cipher, form, named), number) for named, number in counted.shown().items()
+        ]
+        await note_arrivals(
+            self._store.server, form, report.id, counted.looked, at=report.at, day=self._store.day_of(report.at),
+            fields=counted.fields, names=names,
+        )  # fmt: skip
 
     async def keep_reporting(self) -> None:
-        """Report refusals until cancelled, then once more."""
+        """Report what is counted until cancelled, then once more."""
         try:
             while True:
-                await asyncio.sleep(REPORT_REFUSALS_EVERY_S)
-                await self.report_refusals()
+                await asyncio.sleep(REPORT_EVERY_S)
+                await self.report_counts()
         finally:
-            await self.report_refusals()
+            await self.report_counts()
 
     async def readiness(self, *, at_most_s: float = 0.0) -> Readiness:
         """Look whether Redis answers and is durable, and whether the spool can be written: one look at a time.
@@ -233,10 +242,11 @@ class Intake:
         persons = person_keys(self._secret, form, content)
         known_by = identities(self._secret, form, content)
         said = facts(self._secret, form, content)
+        now = self._store.server.now()
         return Line(
             id=secrets.token_urlsafe(12),
             form=form.name,
-            at=self._store.server.now(),
+            at=now,
             receipt=receipt_of(self._secret, form, key, content) if key else secrets.token_urlsafe(18),
             lead=f"lead_{secrets.token_hex(10)}",
             persons=persons,
@@ -248,6 +258,9 @@ class Intake:
             spam_limit=form.spam.limit,
             same_text=(text, weight) if text else None,
             earlier=tuple(_under(secret, form, content, key, list(said)) for secret in self._earlier),
+            day=self._store.day_of(now),
+            campaign=campaign_of(self._secret, self._cipher, form, content),
+            choices=choices_of(self._secret, form, content),
         )
 
 

@@ -1,10 +1,11 @@
 """How a moment is written, and how long something lasts. A moment is milliseconds since 1970-01-01 UTC."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 UTC: Final = ZoneInfo("UTC")
+_DAY_ONE: Final = date(1970, 1, 1).toordinal()
 
 
 def timestamp(moment: int) -> str:
@@ -29,3 +30,8 @@ def length(ms: float) -> str:
 def at(ms: int, zone: ZoneInfo = UTC) -> str:
     """Write a time of a time zone, to the second."""
     return datetime.fromtimestamp(ms / 1000, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def day_of(ms: int, zone: ZoneInfo) -> int:
+    """Return the date that a moment has in a time zone, in days since 1970-01-01."""
+    return datetime.fromtimestamp(ms / 1000, zone).toordinal() - _DAY_ONE

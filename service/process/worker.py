@@ -77,7 +77,7 @@ class Worker:
         """`jitter` gives numbers in [0, 1); `on_attempt` gets every attempt, after the log."""
         self._config = config
         self._server = server
-        self._store = Store(server, cipher=cipher)
+        self._store = Store(server, cipher=cipher, zone=config.zone)
         self._log = log
         self._jitter = jitter
         self._on_attempt = on_attempt

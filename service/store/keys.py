@@ -29,7 +29,10 @@ stands in no key.
 `leads:{FORM}:dead:DEST`      sorted set: lead ► time of its last death
 `leads:{FORM}:held`           hash: submission id ► quarantined submission, JSON; `quarantine`: the same by time
 `leads:{FORM}:count`          hash: received, rejected, …, DEST:owed, DEST:delivered, …
-`leads:{FORM}:day:DAY`        hash: the same of what was received that day, "QUARTER:NAME", see shared/tally.lua
+`leads:{FORM}:day:DAY`        hash: the same of what was received that day, "QUARTER:NAME", see shared/tally.lua;
+                              `day:DAY:campaigns`, `:choices`, `:codes`, `:names`, `:took`: by what that says
+`leads:{FORM}:fields`         hash: "at FIELD" ► when a configured field last came (ms), "since FIELD" ► how many
+                              submissions came without it since
 `leads:forms`                 set: every form that was ever served
 `leads:secrets`               set: fingerprint of the LEADS_SECRET that people are recognised by here
 `leads:restored`              the id of the backup that was restored here

@@ -5,11 +5,14 @@ Invariant: only this room and the scripts it runs write the keys of `keys`. Time
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import structs
 
+from service.lib.times import UTC, day_of
 from service.model.form import Form
 from service.model.lead import Content, Delivery, Lead
 from service.store.accounts import FormAccount, Wait, account_of
@@ -33,6 +36,7 @@ from service.store.records import (
 )
 from service.store.server.health import NotDurableError, verdict
 from service.store.server.server import Server
+from service.store.tallies import timing_of
 from service.submission.facts import content_of, label_of
 
 _NO_KEY = "no key in LEADS_ENCRYPTION_KEY opens what is kept of it: add the one it was encrypted with"
@@ -51,16 +55,20 @@ Settled = Literal["settled", "known", "lost", "gone"]
 class Store:
     """The leads of every form on one server."""
 
-    def __init__(self, server: Server, *, replicas: int = 0, cipher: Cipher = PLAIN, takes_risk: bool = False) -> None:
+    def __init__(
+        self, server: Server, *, replicas: int = 0, cipher: Cipher = PLAIN, takes_risk: bool = False,
+        zone: ZoneInfo = UTC,
+    ) -> None:  # fmt: skip
         """Keep leads on `server`, and what is accepted on the disks of so many of its replicas too.
 
         `cipher` opens what persons said; the lines that are accepted come sealed. `takes_risk`: accept also where what
-        is confirmed may be lost.
+        is confirmed may be lost. Days are counted as in `zone`.
         """
         self.server = server
         self._takes_risk = takes_risk
         self._cipher = cipher
         self._replicas = replicas
+        self._zone = zone
 
     async def inspect(self) -> tuple[bool, str]:
         """Look whether a visitor can be thanked for what is accepted here, and say why in sentences."""
@@ -104,9 +112,20 @@ class Store:
         """Delete a quarantined submission; False if nothing of that id is in quarantine."""
         return bool(await self.server.run("drop", base_of(form), submission))
 
-    async def refuse(self, form: str, report: str, number: int, *, at: int, why: Refusal = "rejected") -> None:
-        """Count submissions not taken; `report`, made at `at` (ms), is an id under which they are counted once."""
-        await self.server.run("refuse", base_of(form), report, number, at, SLACK_MS, why)
+    def day_of(self, at: int) -> int:
+        """Return the day of a moment (ms), since 1970, as the desk counts days."""
+        return day_of(at, self._zone)
+
+    async def refuse(
+        self, form: str, report: str, number: int, *, at: int, why: Refusal = "rejected",
+        codes: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        """Count submissions not taken; `report`, made at `at` (ms), is an id under which they are counted once.
+
+        `codes` says for how many of them each "FIELD CODE" was a reason.
+        """
+        said = msgspec.json.encode(dict(codes))
+        await self.server.run("refuse", base_of(form), report, number, at, SLACK_MS, why, self.day_of(at), said)
 
     async def due(self, forms: Iterable[str], destination: str) -> dict[str, Due]:
         """Return for each form what is due at `destination`, and when the earliest is; one without any is left out."""
@@ -146,7 +165,7 @@ class Store:
             "settle", base_of(claim.form), claim.destination, lead.id, lead.version, claim.token, self.server.now(),
             attempt.result, due, int(is_charged), int(is_refused),
             msgspec.json.encode(attempt), attempt.reason, attempt.excerpt, attempt.at if may_be_given_back else 0,
-            known,
+            known, *timing_of(claim.delivery, self.server.now(), self._zone),
         )  # fmt: skip
         return answer
 

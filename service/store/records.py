@@ -42,6 +42,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     quarantine it, None: never. `same_text` is the hash of its longest text, and what that weighs when many persons sent
     it. `score` is written by the script: what the signals of a quarantined one weigh, if that is why it is there.
     `once` is the hash of what may serve only one person. `earlier` is what it is known by under earlier secrets.
+    It is counted on `day`, as the desk counts days; `campaign` is the hash of its campaign and, sealed, what that is
+    called, `choices` are the hashes of what it chose.
     """
 
     id: str
@@ -60,6 +62,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     score: int | None = None
     once: str | None = None
     earlier: tuple[Earlier, ...] = ()
+    day: int | None = None
+    campaign: tuple[str, str] | None = None
+    choices: tuple[str, ...] = ()
 
     __repr__ = unshown
 

@@ -3,7 +3,7 @@
 Invariant: what was taken is counted by the store; here that which was not. Nothing that a visitor typed is noted.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -57,7 +57,9 @@ class Account:
             self._note(form, UNAVAILABLE, started)
             raise
         if visit.refusal:
-            self.intake.count_refusal(form, visit.refusal)
+            self.intake.count_refusal(form, visit.refusal, _codes(visit))
+        if visit.said and not (isinstance(visit.came_of, Taken) and visit.came_of.result == "quarantined"):
+            self.intake.count_arrival(form, visit.said.matched)
         self._note(form, visit.came_of, started)
         return visit
 
@@ -74,6 +76,14 @@ class Account:
             reason=_reason(came_of),
             duration_ms=self.clock() - started,
         )
+
+
+def _codes(visit: Visit) -> Iterator[str]:
+    """Yield "FIELD CODE" for each problem; what is no field of the form, or the whole, is ""."""
+    sent = {found.sent: name for name, found in visit.said.matched.fields.items()} if visit.said else {}
+    for problem in visit.came_of.items if isinstance(visit.came_of, Problems) else ():
+        name = sent.get(problem.field, problem.field)
+        yield f"{name if name in visit.form.fields else ''} {problem.code}"
 
 
 def _reason(came_of: Taken | Unavailable | Problems) -> str:

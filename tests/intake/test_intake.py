@@ -98,11 +98,11 @@ async def test_refusals_are_counted_with_what_was_received(ledger: Ledger) -> No
     for _ in range(3):
         intake.count_refusal(FORM)
     intake.count_refusal(replace(FORM, name="other"))
-    await intake.report_refusals()
-    await intake.report_refusals()
+    await intake.report_counts()
+    await intake.report_counts()
     assert await ledger.counts() == {"received": 3, "rejected": 3}
     intake.count_refusal(FORM)
-    await intake.report_refusals()
+    await intake.report_counts()
     assert (await ledger.counts())["rejected"] == 4
     await ledger.check()
 
@@ -112,12 +112,12 @@ async def test_refusals_of_a_time_without_redis_are_reported_later(own_redis: An
         intake = Intake(ledger.store, SECRET)
         own_redis.stop()
         intake.count_refusal(FORM)
-        await intake.report_refusals()
+        await intake.report_counts()
         intake.count_refusal(FORM)
         intake.count_refusal(FORM, "unavailable")
         own_redis.start()
-        await intake.report_refusals()
-        await intake.report_refusals()
+        await intake.report_counts()
+        await intake.report_counts()
         assert await ledger.counts() == {"received": 3, "rejected": 2, "unavailable": 1}
         assert (await ledger.store.account(FORM.name, ("crm",), {})).balanced
 
@@ -133,11 +133,11 @@ async def test_a_report_whose_answer_got_lost_is_counted_once(ledger: Ledger, mo
     intake.count_refusal(FORM)
     with monkeypatch.context() as patched:
         patched.setattr(ledger.server, "run", lose_the_answer)
-        await intake.report_refusals()
+        await intake.report_counts()
     ledger.now += 86_400_000
     intake.count_refusal(FORM)
-    await intake.report_refusals()
-    await intake.report_refusals()
+    await intake.report_counts()
+    await intake.report_counts()
     assert await ledger.counts() == {"received": 2, "rejected": 2}
 
 

@@ -1,8 +1,9 @@
 """Random histories of one form, told to the store and to a plain model, which must always say the same."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,13 +19,10 @@ from redis import Redis
 from store_model import Model, Queue, names_of
 
 from service.lib.rate import Rate
-from service.model.form import Limits
+from service.model.form import Field, Limits
 from service.store.erasure import Eraser
-from service.store.records import Accepted, Claim
+from service.store.records import Accepted, Claim, Line
 from service.submission.person import person_hash
-
-if TYPE_CHECKING:
-    from service.store.records import Line
 
 DESTINATIONS = ("crm", "erp")
 TAKES_UPDATES = {"crm": True, "erp": False}
@@ -38,7 +36,11 @@ SAID: list[dict[str, str]] = [
     {"email": MAIL},
     {"email": MAIL, "message": "call me"},
     {"phone": RAVI, "email": MAIL},
+    {"phone": RAVI, "branch": "North"},
+    {"phone": ASHA, "branch": "South"},
 ]
+CAMPAIGNS = ["", "", "Spring", "SPRING", "autumn", "asha@example.com"]
+BRANCH = Field("branch", "choice", choices=("North",), other=True)
 E164 = {ASHA: "+918951047001", RAVI: "+918951047002"}
 RATE = Rate(1, HOUR)
 RETENTION = 40 * DAY
@@ -55,13 +57,16 @@ class History(RuleBasedStateMachine):
         with Redis.from_url(self.url) as redis:
             redis.flushdb()
         self.runner = asyncio.Runner()
-        self.ledger = Ledger(self.url, replace(FORM, deliver=DESTINATIONS))
+        self.ledger = Ledger(self.url, replace(FORM, deliver=DESTINATIONS, fields={**FORM.fields, "branch": BRANCH}))
         self.ledger.checks_each_call = False
         self.model = Model(FORM.window, FORM.quiet, DESTINATIONS)
         self.lines: list[tuple[Line, dict[str, Any], dict[str, Any]]] = []
         self.claims: list[Claim] = []
+        self.counted: Counter[tuple[str, int, str]] = Counter()
+        self.arrived: set[tuple[str, int, str]] = set()
 
     def teardown(self) -> None:
+        self.run(self.compare_days())
         self.runner.run(self.ledger.server.close())
         self.runner.close()
 
@@ -79,13 +84,16 @@ class History(RuleBasedStateMachine):
         is_spam=st.sampled_from([False, False, False, False, True]),
         drops=st.sampled_from([False, False, False, True]),
         is_limited=st.sampled_from([True, True, False]),
+        campaign=st.sampled_from(CAMPAIGNS),
     )
     def somebody_writes(
-        self, *, said: dict[str, str], late: int, key: str | None, is_spam: bool, drops: bool, is_limited: bool
-    ) -> None:
+        self, *, said: dict[str, str], late: int, key: str | None, is_spam: bool, drops: bool, is_limited: bool,
+        campaign: str,
+    ) -> None:  # fmt: skip
         line = self.ledger.line(
-            said, at=max(START, self.ledger.now - late), key=key, quarantine=("honeypot",) if is_spam else ()
-        )
+            said, at=max(START, self.ledger.now - late), key=key, quarantine=("honeypot",) if is_spam else (),
+            campaign=campaign,
+        )  # fmt: skip
         policy = {"drops": drops, "rate": RATE if is_limited else None}
         self.lines.append((line, {"said": said, "at": line.at, "key": key, "is_spam": is_spam}, policy))
         self.accept(len(self.lines) - 1)
@@ -100,9 +108,19 @@ class History(RuleBasedStateMachine):
     def accept(self, which: int) -> None:
         line, model, policy = self.lines[which]
         self.follow(**policy)
+        is_first = line.id not in self.model.seen
         accepted = self.run(self.ledger.accept(line))
         expected = self.model.accept(line.id, line.lead, now=self.ledger.now, **model, **policy)
         assert accepted == Accepted(expected[0], *expected[1:], line.receipt)  # type: ignore[arg-type] # three words
+        if is_first:
+            self.count(line, expected[0])
+
+    def count(self, line: Line, result: str) -> None:
+        """Count what came to a result as the days are expected to."""
+        day = line.at // DAY
+        if result in {"created", "updated"}:
+            self.counted["campaigns", day, line.campaign[0] if line.campaign else "-"] += 1
+            self.counted.update(("choices", day, choice) for choice in line.choices)
 
     def follow(self, *, drops: bool = False, rate: Rate | None = None) -> None:
         self.ledger.form = replace(self.ledger.form, repeat="drop" if drops else "update", limits=Limits(person=rate))
@@ -138,6 +156,8 @@ class History(RuleBasedStateMachine):
             expected = self.model.release(line.id, line.lead, now=self.ledger.now, **known, **policy)
             released = self.run(self.ledger.store.release(self.ledger.form, line.id))
             assert released == (expected and Accepted(expected[0], *expected[1:], line.receipt))  # type: ignore[arg-type] # the same
+            if expected:
+                self.count(line, expected[0])
 
     def promote(self, rate: Rate | None) -> None:
         self.follow(rate=rate)
@@ -224,10 +244,14 @@ class History(RuleBasedStateMachine):
 
     def settle(self, claim: Claim, result: Any, wait: int, *, is_twice: bool) -> None:
         due, lead = self.ledger.now + wait, claim.delivery.lead
+        place = (lead.id, lead.version, claim.destination)
         expected = self.model.settle(
             lead.id, claim.destination, claim.token, lead.version, result, now=self.ledger.now, due=due
         )
         assert self.run(self.ledger.settle(claim, result, due=due)) == expected
+        if (result, expected) == ("delivered", "settled") and claim.delivery.type != "lead.erased":
+            self.counted["took", lead.received_at // DAY, ""] += place not in self.arrived
+            self.arrived.add(place)
         if is_twice:
             before = self.run(self.ledger.dump())
             assert self.run(self.ledger.settle(claim, result, due=due)) in {"known", "lost", "gone"}
@@ -267,6 +291,23 @@ class History(RuleBasedStateMachine):
             *(lead for lead, each in people.items() if not each.is_erased),
             *(f"?{each}" for each in self.model.held),
         }
+
+    async def compare_days(self) -> None:
+        """See that all days together are the account, and each of them what came on it."""
+        client, base = self.ledger.server.client, self.ledger.base
+        account, found = Counter[str](), Counter[tuple[str, int, str]]()
+        async for key in client.scan_iter(f"{base}day:*"):
+            day, _, kind = str(key).removeprefix(f"{base}day:").partition(":")
+            kept = {str(name): number for name, number in (await client.hgetall(key)).items()}
+            for name, number in kept.items():
+                if kind in {"campaigns", "choices"} and name[0] not in "=#":
+                    found[kind, int(day), name] += int(number)
+                elif kind == "took":
+                    found[kind, int(day), ""] += int(number)
+                elif not kind and name != "n":
+                    account[name.split(":")[1]] += int(number)
+        assert +account == +Counter({name: number for name, number in self.model.counts.items() if ":" not in name})
+        assert found == +self.counted
 
 
 def run_histories(kind: type[History], url: str, number: int, steps: int, **named: Any) -> None:

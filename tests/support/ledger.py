@@ -19,11 +19,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from service.intake.counted import campaign_of, choices_of
 from service.lib.secret import Secret
 from service.model.form import Field, Form
 from service.model.lead import Content, Source
 from service.store.accounts import DestinationAccount, account_of
 from service.store.breaker import Gate, GateState
+from service.store.cipher import PLAIN
 from service.store.keys import base_of
 from service.store.leads import Order, Settled, Store
 from service.store.records import Accepted, Attempt, Claim, Line, Record
@@ -84,16 +86,17 @@ class Ledger:
     def line(
         self, said: Mapping[str, str], *, at: int | None = None, key: str | None = None,
         quarantine: tuple[str, ...] = (), page: str = "", signals: Mapping[str, int] | None = None,
-        once: str | None = None,
+        once: str | None = None, campaign: str = "",
     ) -> Line:  # fmt: skip
         """Make a submission's line, as `Intake` does."""
-        number = next(self._ids)
+        number, at = next(self._ids), self.now if at is None else at
         content = content_of(self.form, said, page)
+        content = replace(content, source=Source(page=page, utm={"campaign": campaign} if campaign else {}))
         text = text_hash(SECRET, self.form, content)
         return Line(
             id=f"submission-{number}",
             form=self.form.name,
-            at=self.now if at is None else at,
+            at=at,
             receipt=receipt_of(SECRET, self.form, key, content) if key else f"receipt-{number}",
             lead=f"lead_{number}",
             persons=person_keys(SECRET, self.form, content),
@@ -104,6 +107,9 @@ class Ledger:
             spam_limit=self.form.spam.limit,
             same_text=(text, self.form.spam.weights["same_text"]) if text else None,
             once=once,
+            day=self.store.day_of(at),
+            campaign=campaign_of(SECRET, PLAIN, self.form, content),
+            choices=choices_of(SECRET, self.form, content),
         )
 
     async def accept(self, line: Line, *, is_thanked: bool = False) -> Accepted:

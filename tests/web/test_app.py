@@ -7,7 +7,7 @@ import html
 import json
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from service.lib.secret import Secret
 from service.model.form import Agreement, Altcha, Field, Form, Turnstile
 from service.model.lead import Content, Source, Touch
 from service.store.records import Limited, Refusal
+from service.submission.field_match import Matched
 from service.web.app import create_app
 from service.web.challenge import Challenger
 
@@ -72,6 +73,8 @@ class Kept:
     callers: list[Caller | None] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     whys: list[str] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    arrived: list[tuple[str, ...]] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
     signals: list[dict[str, int]] = field(default_factory=list)
     once: list[str | None] = field(default_factory=list)
@@ -98,9 +101,13 @@ class Kept:
         self.once.append(once)
         return self.answer
 
-    def count_refusal(self, form: Form, why: Refusal = "rejected") -> None:
+    def count_refusal(self, form: Form, why: Refusal = "rejected", codes: Iterable[str] = ()) -> None:
         self.refused.append(form.name)
         self.whys.append(why)
+        self.codes += codes
+
+    def count_arrival(self, form: Form, matched: Matched) -> None:
+        self.arrived.append((form.name, *matched.fields))
 
     async def readiness(self, *, at_most_s: float) -> Readiness:
         self.looks.append(at_most_s)

@@ -225,7 +225,7 @@ async def test_too_many_from_one_address_are_told_to_wait_and_counted_as_rejecte
         assert (await door.post(app, "203.0.113.2")).status_code == 200
         door.now += 30_000
         assert (await door.post(app)).status_code == 200
-        await door.intake.report_refusals()
+        await door.intake.report_counts()
         account = await door.store.account(FORM.name, FORM.deliver, {})
         assert (account.received, account.rejected, account.balanced) == (5, 1, True)
 

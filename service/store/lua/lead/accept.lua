@@ -68,6 +68,7 @@ end
 function finish(result, lead, version)
   tally(base, is_release and 'quarantined' or 'received', is_release and -1 or 1, at)
   tally(base, result, 1, at)
+  if result == 'created' or result == 'updated' then tally_lead(base, line) end
   if is_release then
     redis.call('HDEL', base .. 'held', ARGV[1])
     redis.call('ZREM', base .. 'quarantine', ARGV[1])

@@ -19,6 +19,7 @@ if version == 0 then return 0 end
 for before = 1, version - 1 do
   if state(record, before) == 'x' then move(base, dest, record, before, 's') end
 end
+if state(record, version) == 'd' then record.again = version end
 if move(base, dest, record, version, 'w') then
   record.n, record.refused, record.probed, record.failed, record.back = 0, nil, nil, nil, nil
   if record.why then record.why[tostring(version)] = nil end

@@ -10,11 +10,14 @@
 -- ARGV[10] the attempt, JSON: at, version, result, status, reason, took    ARGV[11] reason    ARGV[12] excerpt
 -- ARGV[13] when it began, ms, 0: its try is not given back whatever the destination does (retry)
 -- ARGV[14] the destination's own id of the lead, sealed, "": it named none (delivered)
+-- ARGV[15] the day on which its submission was received, as the desk counts days, "": it is not timed (delivered)
+-- ARGV[16] how long it took from there, in quarters of an octave of ms (delivered)
 -- result   "settled" | "known" (the version stood so already) | "lost" (we hold it no longer: it was settled, or
 --          another holds it) | "gone" (no such lead)
 -- Only the holder of the lease may postpone or kill; a success is a fact whoever reports it.
 --@include copy
 --@include states
+--@include tally
 
 local MOST_WHY = 20
 local MOST_FAILED = 20 -- of the latest so many tries is known when they began
@@ -48,6 +51,10 @@ if result == 'delivered' then
   if ARGV[14] ~= '' then record.id = ARGV[14] end
   local is_news = move(base, dest, record, version, 'd')
   if not is_news and not is_holder then return 'known' end
+  -- What was sent again by hand had come before.
+  if is_news and ARGV[15] ~= '' and record.again ~= version then
+    add_up(base .. 'day:' .. ARGV[15] .. ':took', ARGV[16], 1, now)
+  end
   record.refused = nil
 elseif not is_holder then
   return 'lost'
