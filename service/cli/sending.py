@@ -163,20 +163,35 @@ def new(
 
 def test(destination: str) -> None:
     """Send a lead marked as a test to a destination and print what it answered; exit 1 if it was not delivered."""
-    from service.delivery.attempt import attempt, describe, foretell  # noqa: PLC0415 -- httpx takes long to import
+    from service.delivery.attempt import (  # noqa: PLC0415 -- httpx takes long to import
+        LEASE_BEYOND_TIMEOUT,
+        GivesToken,
+        attempt,
+        describe,
+        foretell,
+    )
     from service.delivery.sender import Sender  # noqa: PLC0415 -- aiohttp takes long to import
+    from service.delivery.tokens import Tokens  # noqa: PLC0415 -- httpx takes long to import
 
     config = configuration()
     target = _destination(config, destination)
 
-    async def send() -> Outcome:
+    async def send(token: GivesToken | None = None) -> Outcome:
         async with Sender(
             concurrency=1, timeout=target.timeout, allow_private=target.allow_private, ca=target.ca,
             proxy=config.proxy_to(target),
         ) as sender:  # fmt: skip
-            return await attempt(target, sender, _sample(config, target), clock)
+            return await attempt(target, sender, _sample(config, target), clock, token)
 
-    outcome = asyncio.run(send())
+    async def send_with_token(server: Server) -> Outcome:
+        tokens = Tokens(server, destination, target.timeout + LEASE_BEYOND_TIMEOUT)
+        outcome = await send(tokens.answer)
+        if tokens.told:
+            typer.echo(tokens.told)
+        return outcome
+
+    # A token, and the refresh token that came with it, is shared with the workers.
+    outcome = ask(send_with_token) if target.oauth else asyncio.run(send())
     typer.echo(describe(outcome))
     typer.echo(foretell(outcome, target.retry))
     with contextlib.suppress(CannotStart):  # A destination may be tried out before there is a Redis.

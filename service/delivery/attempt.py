@@ -6,9 +6,9 @@ written down here.
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, assert_never, cast
+from typing import Final, Protocol, TypeAlias, assert_never, cast
 
 import httpx
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from service.delivery.connections import PrivateAddressError
 from service.destinations.destination import Conversation, Destination
 from service.destinations.failure import judge_failure
+from service.destinations.oauth import TokenAsk, TokenHeld
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
 from service.destinations.rules import Response
 from service.lib.text import one_line
@@ -27,7 +28,7 @@ from service.store.records import Attempt, Claim
 LEASE_BEYOND_TIMEOUT: Final = 5_000
 
 _VERDICTS: Final[Mapping[Scope, Verdict]] = {
-    "delivery": "failed", "load": "load", "setup": "refused", "fault": "unused",
+    "delivery": "failed", "load": "load", "setup": "refused", "token": "refused", "fault": "unused",
 }  # fmt: skip
 """What an attempt that is put off says to the gate."""
 
@@ -40,6 +41,11 @@ class Sends(Protocol):
     ) -> Response | httpx.RequestError | TimeoutError:
         """Send a request and return what came of it."""
         ...
+
+
+GivesToken: TypeAlias = Callable[[TokenAsk, Sends, float], Awaitable[TokenHeld | Retry]]
+"""Returns the token that is asked for, or why there is none, within so many seconds."""
+_NO_TOKEN: Final = Retry("nobody is there to fetch a token; this is a bug of the service", scope="fault")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +127,29 @@ def _alone_again(claim: Claim, now: int) -> int:
     return now + min(max(now - claim.delivery.lead.accepted_at, shortest), longest)
 
 
-async def attempt(destination: Destination, sender: Sends, delivery: Delivery, clock: Callable[[], int]) -> Outcome:
-    """Hold the conversation of a delivery once and say what it came to. `clock` gives ms."""
+async def attempt(
+    destination: Destination,
+    sender: Sends,
+    delivery: Delivery,
+    clock: Callable[[], int],
+    token: GivesToken | None = None,
+) -> Outcome:
+    """Hold the conversation of a delivery once and say what it came to. `clock` gives ms, `token` what it asks for."""
     ends_at = asyncio.get_running_loop().time() + destination.timeout / 1000
     begun = _begin(destination, delivery, clock)
     if not isinstance(begun, tuple):
         return begun
-    talk, request = begun
+    talk, said = begun
     try:
-        answer = await sender.send(request)
-        while isinstance(answer, Response):
-            request = talk.send(answer)
+        while True:
             left_s = max(0.0, ends_at - asyncio.get_running_loop().time())
-            answer = await sender.send(request, within_s=left_s)
-        return _judge_failure(answer)
+            if isinstance(said, TokenAsk):
+                said = talk.send(await token(said, sender, left_s) if token else _NO_TOKEN)
+                continue
+            answer = await sender.send(said, within_s=left_s)
+            if not isinstance(answer, Response):
+                return judge_unanswered(answer)
+            said = talk.send(answer)
     except StopIteration as end:
         return cast("Outcome", end.value)
     except Exception as error:  # noqa: BLE001 -- a bug here may strike each time: it is to end in a reason
@@ -147,8 +162,8 @@ async def attempt(destination: Destination, sender: Sends, delivery: Delivery, c
 
 def _begin(
     destination: Destination, delivery: Delivery, clock: Callable[[], int]
-) -> tuple[Conversation, httpx.Request] | Outcome:
-    """Return a conversation and its first request, or the outcome if there is nothing to send."""
+) -> tuple[Conversation, httpx.Request | TokenAsk] | Outcome:
+    """Return a conversation and what it says first, or the outcome if there is nothing to send."""
     try:
         talk = destination.conversation(delivery, clock)
         return talk, next(talk)
@@ -158,7 +173,8 @@ def _begin(
         return Rejected(f"the request could not be made ({type(error).__name__}); this is a bug of the service")
 
 
-def _judge_failure(error: httpx.RequestError | TimeoutError) -> Outcome:
+def judge_unanswered(error: httpx.RequestError | TimeoutError) -> Retry:
+    """Return what a request that got no answer means."""
     if isinstance(error, PrivateAddressError):
         return Retry("its address is a private one, which needs `allow_private = true`", scope="setup")
     return judge_failure(error)
@@ -171,7 +187,7 @@ def foretell(outcome: Outcome, retry: Sequence[int]) -> str:
             return "A real lead would be delivered."
         case Rejected():
             return "A real lead would be dead at once; `leads dead` would say why, `leads replay` send it again."
-        case Retry(scope="setup"):
+        case Retry(scope="setup" | "token"):
             return "A real lead would wait and pay nothing; with the second one refused the destination is paused."
         case Retry():
             if not retry:

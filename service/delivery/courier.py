@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from service.delivery.attempt import (
     Conclusion,
+    GivesToken,
     Sends,
     attempt,
     conclude,
@@ -45,13 +46,15 @@ class Courier:
     """Carries claimed deliveries to one destination; `jitter` is asked once an attempt."""
 
     def __init__(
-        self, destination: Destination, *, store: Store, gate: Gate, sender: Sends, jitter: Callable[[], float]
-    ) -> None:
+        self, destination: Destination, *, store: Store, gate: Gate, sender: Sends, jitter: Callable[[], float],
+        token: GivesToken | None = None,
+    ) -> None:  # fmt: skip
         self._destination = destination
         self._store = store
         self._gate = gate
         self._sender = sender
         self._jitter = jitter
+        self._token = token
 
     async def carry(self, claim: Claim, slot: str, admitted: Admitted) -> Attempted:
         """Send it once, write down what that came to, and give the slot back."""
@@ -77,7 +80,7 @@ class Courier:
             return Retry(claim.unreadable, scope="fault")
         server = self._store.server
         # Signed with this machine's time: the CRM compares it with its own, and Redis's may be off.
-        outcome = await attempt(self._destination, self._sender, claim.delivery, server.clock)
+        outcome = await attempt(self._destination, self._sender, claim.delivery, server.clock, self._token)
         if isinstance(outcome, Retry) and outcome.after is not None:
             return replace(outcome, after=outcome.after + server.offset)  # What is due goes by Redis's.
         return outcome

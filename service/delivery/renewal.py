@@ -1,4 +1,4 @@
-"""A destination whose secrets may be changed where they lie: they are read again when it answers 401.
+"""A destination whose secrets may be changed where they lie: they are read again at 401, or when no token is given.
 
 Invariant: only a secret's file is read again, never leads.toml: what else stands there waits for a restart. A new
 secret is tried in the same attempt, an old one never twice.
@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from service.config.config import Config
 from service.destinations.destination import Conversation, Destination
+from service.destinations.outcome import Retry
 from service.model.lead import Delivery
 
 UNAUTHORIZED: Final = 401
@@ -36,7 +37,8 @@ class _Renewing:
     def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
         used = self._destination
         outcome = yield from used.conversation(delivery, clock)
-        if outcome.status != UNAUTHORIZED:
+        is_token_refused = isinstance(outcome, Retry) and outcome.scope == "token"
+        if outcome.status != UNAUTHORIZED and not is_token_refused:
             return outcome
         self._destination = self._read_again() or self._destination
         if self._destination == used:

@@ -11,8 +11,8 @@ sends. A kind is a frozen dataclass here that has what `Destination` asks for, a
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from service.destinations.outcome import Outcome
-from service.destinations.rules import Response
+from service.destinations.oauth import TokenAsk, TokenHeld, TokenServer
+from service.destinations.outcome import Outcome, Retry
 from service.lib.rate import Rate
 from service.lib.secret import Secret
 from service.model.lead import Delivery
@@ -20,8 +20,11 @@ from service.model.lead import Delivery
 if TYPE_CHECKING:
     import httpx
 
+    from service.destinations.rules import Response
 
-Conversation: TypeAlias = Generator["httpx.Request", Response, Outcome]
+
+Conversation: TypeAlias = Generator["httpx.Request | TokenAsk", "Response | TokenHeld | Retry", Outcome]
+"""A request is answered by a response; who asks for a token gets one, or why there is none."""
 
 
 class Destination(Protocol):
@@ -31,6 +34,7 @@ class Destination(Protocol):
     lead that reaches it and no later one; `allow_private` says that its address may be a private one;
     `ca` holds certificates (PEM) that are trusted there beside the system's, "" for none; `proxy` is the address of the
     proxy that leads there, None for that of `[service]`, an empty secret for none;
+    `oauth` is where tokens for it are fetched, None if it wants none;
     `is_told_of_erasure`, that it understands a delivery of type `lead.erased`.
     """
 
@@ -54,6 +58,8 @@ class Destination(Protocol):
     def updates(self) -> bool: ...  # noqa: D102  the class says it
     @property
     def is_told_of_erasure(self) -> bool: ...  # noqa: D102  the class says it
+    @property
+    def oauth(self) -> TokenServer | None: ...  # noqa: D102  the class says it
 
     def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
         """Say what this try sends and what comes of it. Bodies depend on the delivery and earlier answers alone."""

@@ -20,6 +20,8 @@ PLAIN_PATHS: Final = (
 )  # fmt: skip
 RECORD: Final = "record"
 """The destination's own id of the lead: there where one was kept."""
+TOKEN: Final = "token"  # noqa: S105  it names one
+"""The token of `oauth`: in an address and in headers, never in a body, which is the same on every try."""
 NUMBER_PARTS: Final = ("digits", "local", "code")
 NUMBER_PATHS: Final = frozenset(f"phone.{part}" for part in NUMBER_PARTS)
 PHONE_KEYS: Final = (*Phone.__struct_fields__, *NUMBER_PARTS)

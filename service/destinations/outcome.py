@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from service.lib.network import host_of
 from service.lib.secret import unshown
 
-Scope = Literal["delivery", "load", "setup", "fault"]
+Scope = Literal["delivery", "load", "setup", "token", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Retry:
 
     `scope` says whom it is about: "delivery", this one alone; "load", the destination asks everybody to
     slow down (429, 503); "setup", our configuration is wrong and nothing will get through (401, 404, a
-    certificate …); "fault", a fault of this service, which says nothing about the destination.
+    certificate …); "token", the same, but of a token, so that another one may help; "fault", a fault of this
+    service, which says nothing about the destination.
     """
 
     reason: str

@@ -16,8 +16,8 @@ from service.destinations.template import Json, as_text
 from service.lib.secret import unshown
 
 Place = Literal["json", "header", "location", "text", "status"]
-Meaning = Literal["delivered", "rejected", "retried", "setup", "load", "gone"]
-MEANINGS: Final[tuple[Meaning, ...]] = ("delivered", "rejected", "retried", "setup", "load", "gone")
+Meaning = Literal["delivered", "rejected", "retried", "setup", "load", "token", "gone"]
+MEANINGS: Final[tuple[Meaning, ...]] = ("delivered", "rejected", "retried", "setup", "load", "token", "gone")
 LONGEST_RECORD: Final = 200
 _UNKNOWN_THERE: Final = frozenset({404, 410})
 _WORDS: Final[Mapping[Meaning, str]] = {
@@ -26,6 +26,7 @@ _WORDS: Final[Mapping[Meaning, str]] = {
     "retried": "what it says asks for a later try",
     "setup": "what it says is about our setup there, not about this lead",
     "load": "what it says asks us to send more slowly",
+    "token": "it does not accept the token",
     "gone": "it says that there is no such record, and we named none",
 }
 

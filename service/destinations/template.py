@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+from urllib.parse import quote
 
 from service.destinations.shapes import Shape, parse_shape, shaped
 from service.lib.secret import Secret
@@ -68,6 +69,7 @@ class LacksError(Exception):
     """A line needs a value that this lead does not have; its argument names the path."""
 
 
+_UNSENDABLE: Final = re.compile(r"[^ -~]+")
 _ESCAPES: Final = {"{{": "{", "}}": "}", "$$": "$"}
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\$\$|\{[^{}]*\}|[{}]|\$[A-Za-z_][A-Za-z0-9_]*")
 _CHOICE: Final = re.compile(r'"[^"]*"|[^|"]+')
@@ -220,3 +222,20 @@ def as_text(value: Json) -> str:
             return ", ".join(as_text(item) for item in value)
         case _:
             return str(value)
+
+
+def in_address(text: str) -> str:
+    """Percent-encode a value for an address; one of dots alone would lead to another folder.
+
+    Raises:
+        LacksError: it would.
+    """
+    if not text.strip("."):
+        raise LacksError("a value that an address can hold")
+    return quote(text, safe="*")  # What is masked stays readable.
+
+
+def in_header(text: str) -> str:
+    """Write a value in plain ASCII: what ends a line becomes a blank, all else that is not ASCII is percent-encoded."""
+    one_line = " ".join(text.split())
+    return _UNSENDABLE.sub(lambda found: quote(found[0], safe=""), one_line)

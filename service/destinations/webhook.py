@@ -4,28 +4,31 @@ Invariant: pure. It builds a request and reads an answer; it never sends.
 Source of the headers: https://github.com/standard-webhooks/standard-webhooks
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Final, Literal, cast
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from service import __version__
 from service.destinations import outcome
 from service.destinations.destination import Conversation
-from service.destinations.envelope import envelope, erasure, flat, values
-from service.destinations.outcome import Delivered, Outcome, Rejected
+from service.destinations.envelope import TOKEN, envelope, erasure, flat, values
+from service.destinations.oauth import TokenAsk, TokenHeld, TokenServer
+from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
 from service.destinations.rules import Keep, Response, Rule, first_that_fits, is_gone, judge_by, words_of
 from service.destinations.template import (
     Absent,
+    Json,
     LacksError,
     Node,
     Pattern,
     as_text,
     fill,
     fill_line,
+    in_address,
+    in_header,
     nodes_of,
 )
 from service.lib import signature
@@ -47,7 +50,7 @@ RETRY: Final = (
 Method = Literal["POST", "PUT", "PATCH"]
 METHODS: Final[tuple[Method, ...]] = ("POST", "PUT", "PATCH")
 _OR_AS_NEW: Final = 'Add `repeat_as = "new"` to have it sent as a lead of its own'
-_UNSENDABLE: Final = re.compile(r"[^ -~]+")
+UNAUTHORIZED: Final = 401
 _TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
 
@@ -61,7 +64,8 @@ class Webhook:
     where none fits, `delivered`, `rejected` and `retried` are statuses that it means differently.
 
     `keep` says where an answer names the record that it made, and `update` what is sent once that is known; None: the
-    same. `as_new`: each later version is sent as a lead of its own.
+    same. `as_new`: each later version is sent as a lead of its own. `oauth`: where the `{token}` in `url` and
+    `headers` comes from.
     """
 
     name: str
@@ -87,6 +91,7 @@ class Webhook:
     keep: Keep | None = None
     update: "Webhook | None" = None
     as_new: bool = False
+    oauth: TokenServer | None = None
 
     @property
     def is_told_of_erasure(self) -> bool:
@@ -94,17 +99,30 @@ class Webhook:
         return self.body is None and self.format == "json" and self.updates
 
     def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
+        """Send the lead, with a token where one is wanted; with another one, once, where that is refused."""
+        if self.oauth is None:
+            return (yield from self._talk(delivery, clock, None))
+        held = cast("TokenHeld | Retry", (yield TokenAsk(self.oauth)))
+        if isinstance(held, Retry):
+            return held
+        outcome = yield from self._talk(delivery, clock, held.access)
+        if held.is_new or not _refuses_token(outcome):
+            return outcome
+        held = cast("TokenHeld | Retry", (yield TokenAsk(self.oauth, held.name)))
+        return held if isinstance(held, Retry) else (yield from self._talk(delivery, clock, held.access))
+
+    def _talk(self, delivery: Delivery, clock: Callable[[], int], token: Secret | None) -> Conversation:
         """Send one request; its answer decides. Where a record is known no longer, the lead is sent as a new one."""
         given = self._as_sent(delivery)
         try:
-            request = self.request(given, clock())
+            request = self.request(given, clock(), token)
         except LacksError as error:
             return Rejected(f"its request needs {error}, which this lead does not have")
-        answer = yield request
+        answer = cast("Response", (yield request))
         rule = first_that_fits(self.rules, answer)
-        judged = self.judge(answer, clock())
+        judged = self.judge(answer, clock(), token)
         if given.record is not None and is_gone(rule, answer, judged):
-            return (yield from self.conversation(replace(delivery, record=None), clock))
+            return (yield from self._talk(replace(delivery, record=None), clock, token))
         return judged
 
     def _as_sent(self, delivery: Delivery) -> Delivery:
@@ -117,7 +135,7 @@ class Webhook:
         """Return what a delivery is said with: where its record is known, as an update of that."""
         return self if self.update is None or delivery.record is None else self.update
 
-    def request(self, delivery: Delivery, now: int) -> "httpx.Request":
+    def request(self, delivery: Delivery, now: int, token: Secret | None = None) -> "httpx.Request":
         """Return the request of an attempt at `now`. The body depends on the delivery and this configuration alone.
 
         Raises:
@@ -126,8 +144,9 @@ class Webhook:
         import httpx  # noqa: PLC0415  the web part reads the configuration and never sends
 
         words, content = self._words_for(delivery), self.content(delivery)
-        url = fill_line(words.url, values(delivery), Secret.reveal, _in_address)
-        headers = self._headers(delivery, content, now, Secret.reveal)
+        named = values(delivery) | ({TOKEN: token.reveal()} if token else {})
+        url = fill_line(words.url, named, Secret.reveal, in_address)
+        headers = self._headers(delivery, content, now, Secret.reveal, named)
         return httpx.Request(words.method, url, headers=headers, content=content)
 
     def content(self, delivery: Delivery) -> bytes:
@@ -137,28 +156,30 @@ class Webhook:
     def preview(self, delivery: Delivery, now: int) -> str:
         """Return the request as people read it, `***` for every secret and signature."""
         delivery = self._as_sent(delivery)
-        words = self._words_for(delivery)
+        words, named = self._words_for(delivery), values(delivery) | {TOKEN: MASK}
         try:
-            url = fill_line(words.url, values(delivery), _mask, _in_address)
-            own = self._headers(delivery, None, now, _mask)
+            url = fill_line(words.url, named, _mask, in_address)
+            own = self._headers(delivery, None, now, _mask, named)
         except LacksError as error:
             return f"This lead is not sent: the request needs {error}, which it does not have."
         headers = [("Host", urlsplit(url).netloc or MASK), *own]
         lines = [f"{words.method} {url}", *(f"{name}: {value}" for name, value in headers), ""]
-        return "\n".join([*lines, self._pretty(self._render(delivery, _mask))])
+        fetched = [f"\nIts token is fetched from {self.oauth.url} ({self.oauth.grant})."] if self.oauth else []
+        return "\n".join([*lines, self._pretty(self._render(delivery, _mask)), *fetched])
 
-    def judge(self, answer: Response, now: int) -> Outcome:
+    def judge(self, answer: Response, now: int, token: Secret | None = None) -> Outcome:
         """Return what an answer means here: by its rules, by its lists, by what statuses commonly mean.
 
         What is told of it shows no secret of ours that it repeats.
         """
         rule = first_that_fits(self.rules, answer)
         judged = self._judge_by_status(answer, now) if rule is None else judge_by(rule, answer, now)
-        words = masked(words_of(answer, rule), self._secrets())[: outcome.EXCERPT]
+        known = (*self._secrets(), *([token] if token else []))
+        words = masked(words_of(answer, rule), known)[: outcome.EXCERPT]
         if isinstance(judged, Delivered):
             record = self.keep.found(answer) if self.keep else None
             return replace(judged, excerpt=words if judged.excerpt else "", record=record)
-        return replace(judged, reason=masked(judged.reason, self._secrets()), excerpt=words)
+        return replace(judged, reason=masked(judged.reason, known), excerpt=words)
 
     def _judge_by_status(self, answer: Response, now: int) -> Outcome:
         return outcome.judge(
@@ -205,11 +226,18 @@ class Webhook:
         for words in (self, self.update or self):
             texts += [words.url, *(text.parts for text in nodes_of(words.body or ()))]
         yield from (part for text in texts for part in text if isinstance(part, Secret))
+        if self.oauth:
+            yield from self.oauth.secrets
 
     def _headers(
-        self, delivery: Delivery, content: bytes | None, now: int, show: Callable[[Secret], str]
+        self,
+        delivery: Delivery,
+        content: bytes | None,
+        now: int,
+        show: Callable[[Secret], str],
+        named: Mapping[str, Json],
     ) -> list[tuple[str, str]]:
-        """Return the headers in order; a preview has no `content` to sign."""
+        """Return the headers in order, `named` being the values in them; a preview has no `content` to sign."""
         form = "json" if delivery.type == "lead.erased" else self.format
         own = [
             ("Content-Type", self.content_type or _TYPES[form]),
@@ -224,8 +252,7 @@ class Webhook:
             own.append(("webhook-signature", self._signatures(delivery, content, now)))
         own.append(("Idempotency-Key", delivery.webhook_id))
         configured = {name.lower() for name in self.headers}
-        named = values(delivery)
-        given = ((name, fill_line(line, named, show, _in_header)) for name, line in self.headers.items() if line)
+        given = ((name, fill_line(line, named, show, in_header)) for name, line in self.headers.items() if line)
         return [(name, value) for name, value in own if name.lower() not in configured] + [*given]
 
     def _signatures(self, delivery: Delivery, content: bytes | None, now: int) -> str:
@@ -263,14 +290,8 @@ def _mask(_: Secret) -> str:
     return MASK
 
 
-def _in_address(text: str) -> str:
-    """Percent-encode a value for an address; one of dots alone would lead to another folder."""
-    if not text.strip("."):
-        raise LacksError("a value that an address can hold")
-    return quote(text, safe="")
-
-
-def _in_header(text: str) -> str:
-    """Write a value in plain ASCII: what ends a line becomes a blank, all else that is not ASCII is percent-encoded."""
-    one_line = " ".join(text.split())
-    return _UNSENDABLE.sub(lambda found: quote(found[0], safe=""), one_line)
+def _refuses_token(outcome: Outcome) -> bool:
+    """Return whether another token may help: a rule says so, or 401 that no rule reads otherwise."""
+    if not isinstance(outcome, Retry):
+        return False
+    return outcome.scope == "token" or (outcome.scope == "setup" and outcome.status == UNAUTHORIZED)

@@ -23,6 +23,7 @@ from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.heartbeat import BEAT_EVERY_S
 from service.delivery.renewal import renewing
 from service.delivery.sender import Sender
+from service.delivery.tokens import Tokens
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
 from service.process.log import Log, log_attempt, log_clocks, log_expired, log_mended, log_promoted
@@ -128,7 +129,10 @@ class Worker:
         return Dispatcher(
             destination, self._config.forms,
             store=self._store, gate=gate, on_attempt=self._note, on_trouble=self._trouble,
-            courier=Courier(destination, store=self._store, gate=gate, sender=sender, jitter=self._jitter),
+            courier=Courier(
+                destination, store=self._store, gate=gate, sender=sender, jitter=self._jitter,
+                token=Tokens(self._server, destination.name, destination.timeout + LEASE_BEYOND_TIMEOUT).answer,
+            ),
             look_again_s=max(LOOK_AGAIN_S, 1.5 * len(self._config.destinations)),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Every key in Redis, and what stands there; `{destination:…}` is the map of `breaker`.
+"""Every key in Redis, and what stands there; `{destination:…}` is the map of `breaker` and `tokens`.
 
 Invariant: all keys of a form share the hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed
 stands in no key.
@@ -39,7 +39,7 @@ stands in no key.
 `leads:proof:written`         written and deleted at once by whoever asks whether a write comes through
 `leads:wake`                  channel: the name of a destination that has something due now, or is open again
 `leads:schema`                the number of this map, written once by `server`; `{destination:…}` is the map of
-                              `breaker`, `leads:workers` that of `delivery.heartbeat`
+                              `breaker` and `tokens`, `leads:workers` that of `delivery.heartbeat`
 """
 
 from typing import Final

@@ -22,6 +22,8 @@ from crm import Crm
 from ledger import refuse_everybody
 from processes import Processes, free_port
 from redis import Redis
+from token_server import TEXT as TOKEN_TEXT
+from token_server import TokenServer
 from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_crm, until
 
 from service.__main__ import main
@@ -795,6 +797,16 @@ def test_test_sends_a_lead_marked_as_one_and_prints_the_answer(leads: Leads, crm
     assert told.out.startswith("refused: the CRM answered 422")
     assert "it answered: no" in told.out
     assert "\x1b" not in told.out
+
+
+def test_test_says_where_the_token_came_from(leads: Leads) -> None:
+    with TokenServer(ENVIRON["CRM_SECRET"]) as crm:
+        leads.config(form() + TOKEN_TEXT.format(root=crm.root, how=""))
+        first, second = leads("test", "crm"), leads("test", "crm")
+    host = crm.root.removeprefix("http://")
+    assert (first.status, first.out.splitlines()[0]) == (0, f"A token was fetched from {host}; it is good for 60 min.")
+    assert second.out.splitlines()[0] == f"A token of {host} was kept, and is used."
+    assert crm.given == 1
 
 
 def pause_at(redis_url: str, text: str) -> list[Taken]:

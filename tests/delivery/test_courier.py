@@ -247,10 +247,10 @@ class TwoSteps(Webhook):
     """A CRM that has to be asked twice: the answer to the first request is part of the second."""
 
     def conversation(self, delivery: Delivery, clock: Any) -> Conversation:
-        answer = yield self.request(delivery, clock())
+        answer: Any = yield self.request(delivery, clock())
         if answer.status == 404:
             return Rejected("it knows no such list")
-        made = yield httpx.Request("POST", f"https://crm.test/{answer.text}")
+        made: Any = yield httpx.Request("POST", f"https://crm.test/{answer.text}")
         return self.judge(made, clock())
 
 

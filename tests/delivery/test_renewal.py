@@ -1,6 +1,7 @@
 """A secret that changed in its file is read again at 401, and the lead is delivered in the same attempt."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crm import Answer, Crm, Received
@@ -33,7 +34,7 @@ def read(text: str, file: Path) -> Config:
 def hold(destination: Destination, status: int) -> tuple[Outcome, list[str]]:
     """Hold a conversation in which only the key `new` is taken, others are answered `status`; and the keys sent."""
     keys: list[str] = []
-    talk = destination.conversation(sample_delivery(Form("get-in-touch", {}, ()), 0), lambda: 0)
+    talk: Any = destination.conversation(sample_delivery(Form("get-in-touch", {}, ()), 0), lambda: 0)
     try:
         request = next(talk)
         while True:
@@ -91,7 +92,7 @@ def test_who_was_answered_401_while_another_found_the_new_key_tries_it_too(tmp_p
     file.write_text("old")
     config = read(form() + destination("https://crm.example.com", more=KEYED), file)
     crm = renewing(config, config.destinations["crm"])
-    one = crm.conversation(sample_delivery(Form("get-in-touch", {}, ()), 0), lambda: 0)
+    one: Any = crm.conversation(sample_delivery(Form("get-in-touch", {}, ()), 0), lambda: 0)
     next(one)
     file.write_text("new")
     hold(crm, 401)

@@ -152,7 +152,7 @@ def test_a_rule_may_say_that_a_record_is_gone() -> None:
         'keep = { json = "id" }\nbody = { id = "{record}", name = "{fields.name}" }\n'
         'rules = [{ json = "error", is = "NOT_FOUND", means = "gone" }]'
     )
-    talk = webhook.conversation(delivery(record=17), lambda: NOW)
+    talk: Any = webhook.conversation(delivery(record=17), lambda: NOW)
     request = next(talk)
     assert (str(request.url), json.loads(request.content)["id"]) == ("https://crm.example.com/set", 17)
     request = talk.send(Response(400, {}, '{"error": "NOT_FOUND"}'))
@@ -176,7 +176,7 @@ def test_what_is_looked_at_is_what_would_be_sent() -> None:
 def test_repeat_as_new_sends_each_version_as_a_lead_of_its_own() -> None:
     webhook = from_file('updates = false\nrepeat_as = "new"\nbody = { type = "{type}", new = "{changed}" }')
     assert webhook.updates
-    talk = webhook.conversation(delivery(), lambda: NOW)
+    talk: Any = webhook.conversation(delivery(), lambda: NOW)
     assert json.loads(next(talk).content) == {"type": "lead.created", "new": []}
     assert not [key for key, _ in webhook.remarks() if key == "updates"]
 

@@ -137,7 +137,8 @@ def test_a_crm_may_have_it_in_its_own_words() -> None:
     body = 'body = { version = "{consent.version}", agreed = "{consent.agreed}" }'
     config = read(body=body)
     assert isinstance(config, Config)
-    request = next(config.destinations["crm"].conversation(sample_delivery(FORM, NOW), lambda: NOW))
+    talk: Any = config.destinations["crm"].conversation(sample_delivery(FORM, NOW), lambda: NOW)
+    request = next(talk)
     assert json.loads(request.content) == {"version": "2026-11", "agreed": True}
 
 

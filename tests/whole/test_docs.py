@@ -64,7 +64,7 @@ RUNNING_S = 30.0
 INSIDE = {"LEADS_DEMO"}
 ENVIRON = {
     "CRM_WEBHOOK_SECRET": "whsec_" + "QUJD" * 10, "CRM_KEY": "key", "NEW": "whsec_" + "QUJD" * 9,
-    "OLD": "whsec_" + "QUJD" * 8,
+    "OLD": "whsec_" + "QUJD" * 8, "CRM_CLIENT_SECRET": "secret", "CRM_REFRESH_TOKEN": "refresh",
 }  # fmt: skip
 SECRETS = {
     setting.example.removeprefix("$"): f"https://{name}.example.com/hook"

@@ -18,6 +18,7 @@ from service.destinations.envelope import (
     PLAIN_PATHS,
     RECORD,
     SOURCE_GROUPS,
+    TOKEN,
     TOUCH_KEYS,
     TOUCHES,
 )
@@ -28,10 +29,13 @@ from service.model.form import fold
 
 _DEEPEST: Final = 8
 _PATHS: Final = (
-    *PLAIN_PATHS, RECORD, "fields.NAME", "phone.KEY", "consent.KEY", "extra.NAME",
+    *PLAIN_PATHS, RECORD, TOKEN, "fields.NAME", "phone.KEY", "consent.KEY", "extra.NAME",
     *(f"source.{group}.NAME" for group in SOURCE_GROUPS), *(f"source.{touch}.KEY" for touch in TOUCHES),
 )  # fmt: skip
-_NEEDS: Final = {RECORD: "nothing is kept here: `keep` says where an answer names the record"}
+_NEEDS: Final = {
+    RECORD: "nothing is kept here: `keep` says where an answer names the record",
+    TOKEN: "no token is fetched here: `oauth` says where",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,8 @@ class Words:
 
     def _check(self, path: Path, place: Sequence[str]) -> None:
         problem = self.reach.problem(path.path)
+        if path.path == TOKEN and place[0] == "body":
+            problem = "a token belongs into a header or the address: a body is the same on every try"
         if problem:
             self.keys.add(problem, *place)
         for shape in path.shapes:

@@ -11,10 +11,11 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from service.config.destinations.answers import read_keep, read_rules, read_statuses
 from service.config.destinations.body import Reach, Words
+from service.config.destinations.oauth import read_oauth
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
 from service.config.table import Table, Wrong, flag, listing, quoted, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate
-from service.destinations.envelope import PLAIN_PATHS, RECORD
+from service.destinations.envelope import PLAIN_PATHS, RECORD, TOKEN
 from service.destinations.presets import PRESETS
 from service.destinations.template import Node, Path, Pattern, Placeholder, split
 from service.destinations.webhook import METHODS, Webhook
@@ -34,6 +35,7 @@ _CONTENT_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]+(; ?charset=[a-zA-Z0-9-]+
 _MAY_STAND_IN_A_PATH: Final = "/:@"
 _URL: Final = re.compile(r"[!-~\u00a1-\U0010ffff]{1,2000}")
 _FORMATS: Final[tuple[Literal["json", "form"], ...]] = ("json", "form")
+_TOKEN_HERE: Final = Placeholder((Path(TOKEN),))
 _DEFAULT: Final = Webhook("", ())
 
 
@@ -68,7 +70,7 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
     """Return the webhook at `keys`. `reach` is what the forms that deliver to it can tell, `body` that of a preset."""
     keys.read("type", lambda _: None, None)
     form = keys.read("format", one_of(_FORMATS), _DEFAULT.format)
-    own = frozenset({RECORD} if "keep" in keys.keys else ())
+    own = frozenset(path for path, key in ((RECORD, "keep"), (TOKEN, "oauth")) if key in keys.keys)
     words = Words(keys, environment, replace(reach, own=own), flat=form == "form")
     statuses = read_statuses(keys)
     as_new = keys.read("repeat_as", one_of(("new",)), "") == "new"
@@ -92,11 +94,14 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
         rules=read_rules(keys),
         keep=read_keep(keys),
         as_new=as_new,
+        oauth=read_oauth(keys, environment),
         delivered=statuses["delivered"],
         rejected=statuses["rejected"],
         retried=statuses["retried"],
     )
     _refuse_unknown_record(keys, webhook)
+    if webhook.oauth and not any(_TOKEN_HERE in line for line in (webhook.url, *webhook.headers.values())):
+        keys.add("fetches a token that nothing names: write `{token}` in a header", "oauth")
     # A preset may name fields that no form has.
     webhook = replace(webhook, update=_update(keys, words if body is None else _any(words), webhook))
     keys.finish()
@@ -237,7 +242,8 @@ def _problem_of_header_value(name: str, value: Pattern) -> str | None:
         return "must have plain ASCII characters only, no line breaks, and no blanks at its ends"
     if value and name.lower() == "idempotency-key" and not any(isinstance(part, Placeholder) for part in value):
         return 'would be the same for every lead: leave it out, or write "" to send none'
-    if value and header_asks_for_secret(name) and not any(isinstance(part, Secret) for part in value):
+    is_given = any(isinstance(part, Secret) or part == _TOKEN_HERE for part in value)
+    if value and header_asks_for_secret(name) and not is_given:
         return (
             'holds a literal where a secret belongs: write "$NAME", or "Bearer $NAME", and put it into the environment'
         )
