@@ -801,7 +801,7 @@ def test_test_sends_a_lead_marked_as_one_and_prints_the_answer(leads: Leads, crm
 
 def test_test_says_where_the_token_came_from(leads: Leads) -> None:
     with TokenServer(ENVIRON["CRM_SECRET"]) as crm:
-        leads.config(form() + TOKEN_TEXT.format(root=crm.root, how=""))
+        leads.config(form() + TOKEN_TEXT.format(root=crm.root, how='scope = "leads"'))
         first, second = leads("test", "crm"), leads("test", "crm")
     host = crm.root.removeprefix("http://")
     assert (first.status, first.out.splitlines()[0]) == (0, f"A token was fetched from {host}; it is good for 60 min.")
