@@ -14,8 +14,8 @@ WINDOW ?= 4
 KEY := $(shell { cat requirements-dev.lock pyproject.toml; $(PYTHON) --version; } 2>&1 | cksum | tr -d ' ')
 READY := .venv/ready-$(KEY)
 RUN := .venv/bin/python -m
-# Most tests wait for a server: three at a time keep two cores busy.
-BOTH := --numprocesses 3 --dist loadgroup
+# Most tests wait for a server: four at a time keep two cores busy. tests/conftest.py says which begin first.
+BOTH := --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: run test test-long fuzz soak hostile bench profile lint format lock
 

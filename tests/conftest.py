@@ -21,10 +21,20 @@ settings.register_profile("same-every-time", derandomize=True, deadline=None, da
 settings.load_profile("same-every-time")
 
 
+LONGEST = ("browser", "whole", "faults", "process", "backup", "cli")
+"""Rooms whose tests wait for real processes: they begin first, so that none of them is alone at the end."""
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep a file, and all that shares one browser, on one core."""
     shared = "browser" if item.path.parent.name == "browser" else item.path.name
     item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    rank = {room: number for number, room in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.parent.name, len(rank)))
 
 
 @pytest.fixture(scope="session")

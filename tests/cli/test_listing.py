@@ -2,13 +2,12 @@
 
 import csv
 import io
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import forks
 import pytest
 from processes import Processes
 from workshop import Workshop, destination, form
@@ -50,12 +49,9 @@ async def kept(redis_url: str) -> list[str]:
 
 def run(here: Processes, *words: str) -> tuple[int, bytes, str]:
     """Run `leads list` and return its status, what it wrote and what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "service", "list", *words], cwd=here.folder, env=here.environ, capture_output=True,
-        check=False, timeout=60,
-    )  # fmt: skip
-    assert b"Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr.decode()
+    status, written, said = forks.run(("list", *words), here.folder, here.environ, 60)
+    assert b"Traceback" not in said
+    return status, written, said.decode()
 
 
 def table(written: bytes) -> list[dict[str, str]]:

@@ -16,8 +16,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -28,6 +26,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from crm import Answer, Crm, Received
+from forks import Forked, run
 from processes import ENVIRON, ROOT, answers, free_port
 from redis import Redis
 from workshop import destination as destination_text
@@ -60,9 +59,10 @@ class Part:
     def __init__(self, name: str, environ: Mapping[str, str], *words: str) -> None:
         self.name, self.port = name, free_port()
         self.said: deque[str] = deque(maxlen=400)
-        self._words = [sys.executable, "-m", "service", *words, "--port", str(self.port), "--until-stdin-closes"]
+        self._words = (*words, "--port", str(self.port), "--until-stdin-closes")
         self._environ = environ
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
+        self._lifeline: int | None = None
 
     @property
     def pid(self) -> int:
@@ -82,11 +82,12 @@ class Part:
         """Start it; with `wait`, until it answers."""
         assert not self.is_running
         self._close()
-        self._process = subprocess.Popen(
-            self._words, cwd=ROOT, env=self._environ, text=True, errors="replace",
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        stdin, self._lifeline = os.pipe()
+        heard, stderr = os.pipe()
+        self._process = Forked(self._words, ROOT, self._environ, stdin=stdin, stderr=stderr)
+        os.close(stdin)
+        os.close(stderr)
+        threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
         if wait:
             self.wait()
 
@@ -115,13 +116,13 @@ class Part:
             self._close()
 
     def _close(self) -> None:
-        if self._process is not None and self._process.stdin:
-            self._process.stdin.close()
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
-        assert process.stderr is not None
-        with process.stderr:
-            self.said.extend(process.stderr)
+    def _listen(self, heard: int) -> None:
+        with open(heard, errors="replace") as stderr:
+            self.said.extend(stderr)
 
 
 class Installation:
@@ -223,12 +224,9 @@ class Installation:
 
     def status(self) -> Any:
         """Return what `leads status --json` says."""
-        told = subprocess.run(
-            [sys.executable, "-m", "service", "status", "--json"],
-            cwd=ROOT, env=self.environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
-        assert told.returncode == 0, told.stderr
-        return json.loads(told.stdout)
+        status, told, said = run(("status", "--json"), ROOT, self.environ, PATIENCE_S)
+        assert status == 0, said.decode()
+        return json.loads(told)
 
 
 @dataclass(slots=True)

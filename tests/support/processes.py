@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from forks import Forked
+
 from service.up.embedded import ask
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +111,17 @@ def answers(port: int, path: str = "/healthz") -> int:
         return 0
 
 
+def _start(
+    words: tuple[str, ...], folder: Path, environ: Mapping[str, str], said: int
+) -> subprocess.Popen[bytes] | Forked:
+    if words[0] not in {"up", "dev"} and "--workers" not in words:
+        return Forked(words, folder, environ, stdout=said, stderr=said, session=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", *words], cwd=folder, env=dict(environ), start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
 class Process:
     """One started process; what it says goes to a file. `port` is where it was told to listen."""
 
@@ -117,10 +130,7 @@ class Process:
     ) -> None:
         self.port, self._file = port, folder / f"said-{number}.txt"
         with self._file.open("wb") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "service", *words], cwd=folder, env=dict(environ), start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+            self._process = _start(words, folder, environ, file.fileno())
         self.pid = self._process.pid
 
     def said(self) -> str:
