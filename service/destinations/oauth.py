@@ -59,7 +59,7 @@ class TokenServer:
     """
 
     url: str
-    client_id: Secret
+    client_id: str
     client_secret: Secret
     refresh_token: Secret | None = None
     scope: str = ""
@@ -73,7 +73,7 @@ class TokenServer:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """What is never to be shown."""
-        return tuple(secret for secret in (self.client_id, self.client_secret, self.refresh_token) if secret)
+        return tuple(secret for secret in (self.client_secret, self.refresh_token) if secret)
 
     @property
     def grant(self) -> str:
@@ -83,7 +83,7 @@ class TokenServer:
     @property
     def key(self) -> bytes:
         """What seals its tokens where they are kept. It comes from what they came from: another secret starts anew."""
-        client = (self.client_id.reveal(), self.client_secret.reveal(), self.scope)
+        client = (self.client_id, self.client_secret.reveal(), self.scope)
         origin = (self.refresh_token.reveal(),) if self.refresh_token else client
         return hashlib.sha256("\0".join(("leads oauth", self.url, *origin)).encode()).digest()
 
@@ -97,7 +97,7 @@ class TokenServer:
         if self.scope:
             pairs["scope"] = self.scope
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        client = (self.client_id.reveal(), self.client_secret.reveal())
+        client = (self.client_id, self.client_secret.reveal())
         if self.is_basic:
             proof = base64.b64encode(":".join(quote_plus(part) for part in client).encode()).decode()
             headers["Authorization"] = f"Basic {proof}"

@@ -199,7 +199,7 @@ async def test_a_fetch_that_died_with_its_worker_holds_up_nobody_for_long(redis_
     assert (account.delivered, crm.given) == (1, 1)
 
 
-SOURCE = Source("https://accounts.example.com/token", Secret("clinic-id"), Secret("clinic-secret"), Secret("r3fresh"))
+SOURCE = Source("https://accounts.example.com/token", "clinic-id", Secret("clinic-secret"), Secret("r3fresh"))
 SAID: list[tuple[int, str, str, str]] = [
     (400, '{"error": "invalid_grant"}', "token", "does not accept the refresh token any longer"),
     (200, '{"error": "invalid_code"}', "token", "does not accept the refresh token any longer"),
@@ -242,7 +242,7 @@ def test_a_token_lives_as_long_as_its_server_says(lives: object, expected: int |
 
 
 def test_a_client_may_prove_itself_in_a_header() -> None:
-    request = Source("https://a.example/token", Secret("a:b"), Secret("c d"), is_basic=True).request(None)
+    request = Source("https://a.example/token", "a:b", Secret("c d"), is_basic=True).request(None)
     assert request.headers["authorization"] == f"Basic {base64.b64encode(b'a%3Ab:c+d').decode()}"
     assert request.content == b"grant_type=client_credentials"
 

@@ -25,7 +25,7 @@ def read_oauth(keys: Table, environment: Environment) -> TokenServer | None:
     none: Secret | None = None
     server = TokenServer(
         url=below.need("url", _address, "", "where tokens are asked for"),
-        client_id=below.need("client_id", lambda value: _text(value, environment), _UNSET, "the id of the client"),
+        client_id=below.need("client_id", lambda value: _text(value, environment), "", "the id of the client"),
         client_secret=below.need("client_secret", environment.secret, _UNSET, "the secret of the client"),
         refresh_token=below.read("refresh_token", environment.secret, none),
         scope=below.read("scope", text(_LONGEST), ""),
@@ -35,13 +35,12 @@ def read_oauth(keys: Table, environment: Environment) -> TokenServer | None:
     return server
 
 
-def _text(value: object, environment: Environment) -> Secret | Wrong:
+def _text(value: object, environment: Environment) -> str | Wrong:
     """Take a text, or a `$NAME` that holds it."""
-    return environment.secret(value) if str(value).startswith("$") else _hidden(text(_LONGEST)(value))
-
-
-def _hidden(value: str | Wrong) -> Secret | Wrong:
-    return value if isinstance(value, Wrong) else Secret(value)
+    if not str(value).startswith("$"):
+        return text(_LONGEST)(value)
+    found = environment.secret(value)
+    return found if isinstance(found, Wrong) else found.reveal()
 
 
 def _address(value: object) -> str | Wrong:
