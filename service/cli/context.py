@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from service.config.config import Config
+from service.destinations.destination import Destination
 from service.lib.errors import CannotStart
 from service.process.settings import USUAL_REDIS, config_path, encryption_keys, redis_url
 from service.process.wiring import cipher_of, load_config, with_server
 from service.store.archive import Archive
+from service.store.cipher import Cipher
 from service.store.leads import Store
 from service.store.server.health import UNREACHABLE
 from service.store.server.server import Server
@@ -53,9 +55,21 @@ def _as_they_know_it(told: str, environ: Mapping[str, str]) -> str:
     )
 
 
+def destination_in(config: Config, name: str) -> Destination:
+    """Return a destination of the configuration; raises CannotStart if there is none of that name."""
+    if name not in config.destinations:
+        raise CannotStart(f"There is no destination {name}; there is {', '.join(config.destinations)}.")
+    return config.destinations[name]
+
+
 def archive_on(server: Server) -> Archive:
     """Return what reads there, with the keys of the installation that is meant."""
-    return Archive(server, cipher_of(encryption_keys(environment_of(os.environ))))
+    return Archive(server, cipher())
+
+
+def cipher() -> Cipher:
+    """Return what opens what is kept, with the keys of the installation that is meant."""
+    return cipher_of(encryption_keys(environment_of(os.environ)))
 
 
 async def pairs_of(server: Server, config: Config) -> list[tuple[str, str]]:

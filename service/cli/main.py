@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import backup, check, desk, leads, listing, person, quarantine, sending, ways
+from service.cli import backup, check, desk, leads, listing, person, quarantine, reconcile, sending, ways
 from service.cli.check import troubles_of_keys
 from service.config.advice import guessable
 from service.config.config import Config
@@ -38,6 +38,7 @@ quarantine.add_to(app)
 person.add_to(app)
 desk.add_to(app)
 backup.add_to(app)
+reconcile.add_to(app)
 ways.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, find_lead, pairs_of
+from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, destination_in, find_lead, pairs_of
 from service.config.config import Config
 from service.config.table import Wrong
 from service.config.validators import duration
@@ -55,7 +55,7 @@ def replay(
     length = None if since is None else _length(since)
     config = configuration()
     if destination is not None:
-        _destination(config, destination)
+        destination_in(config, destination)
 
     async def send_again(server: Server) -> tuple[Counter[str], dict[str, str]]:
         pairs = [pair for pair in await pairs_of(server, config) if destination in (None, pair[1])]
@@ -123,7 +123,7 @@ def preview(
 ) -> None:
     """Print the request that a lead would make at a destination, secrets masked."""
     config = configuration()
-    target = _destination(config, destination)
+    target = destination_in(config, destination)
     delivery = _sample(config, target) if lead is None else ask(lambda server: _kept(server, config, lead, destination))
     typer.echo(target.preview(delivery, clock()))
 
@@ -134,12 +134,6 @@ async def _kept(server: Server, config: Config, name: str, destination: str) -> 
     if delivery is None:
         raise CannotStart(f"{lead} is no longer kept.")
     return delivery
-
-
-def _destination(config: Config, name: str) -> Destination:
-    if name not in config.destinations:
-        raise CannotStart(f"There is no destination {name}; there is {', '.join(config.destinations)}.")
-    return config.destinations[name]
 
 
 def _sample(config: Config, destination: Destination) -> Delivery:
@@ -174,7 +168,7 @@ def test(destination: str) -> None:
     from service.delivery.tokens import Tokens  # noqa: PLC0415 -- httpx takes long to import
 
     config = configuration()
-    target = _destination(config, destination)
+    target = destination_in(config, destination)
 
     async def send(token: GivesToken | None = None) -> Outcome:
         async with Sender(
@@ -217,7 +211,7 @@ async def _obstacles(server: Server, config: Config, target: Destination, *, is_
 
 def resume(destination: str) -> None:
     """Open a paused destination now: what waited there goes out."""
-    _destination(configuration(), destination)
+    destination_in(configuration(), destination)
     if ask(lambda server: gate_at(server, destination).resume()):
         typer.echo(f"{destination} is open: what waited there goes out.")
     else:

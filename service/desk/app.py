@@ -13,6 +13,9 @@ from starlette.routing import Route
 from service.config.config import Config
 from service.config.config import Desk as Settings
 from service.desk import leads, review
+from service.desk.compare import pages
+from service.desk.compare.run import Kept
+from service.desk.compare.uploads import Uploads
 from service.desk.held import Decisions
 from service.desk.people import entrance
 from service.desk.people.journal import Journal
@@ -54,6 +57,7 @@ def create_desk(
         sessions=Sessions(server, secrets[0]),
         journal=Journal(server),
         decisions=Decisions(store, config),
+        uploads=Uploads(Kept(config, server, cipher)),
     )
     return app
 
@@ -62,8 +66,8 @@ def _routes() -> list[Route]:
     def get(path: str, least: Role, handler: Handler) -> Route:
         return Route(path, guarded(least, handler))
 
-    def post(path: str, least: Role, handler: Handler) -> Route:
-        return Route(path, guarded(least, handler), methods=["POST"])
+    def post(path: str, least: Role, handler: Handler, *, takes_file: bool = False) -> Route:
+        return Route(path, guarded(least, handler, takes_file=takes_file), methods=["POST"])
 
     return [
         Route("/healthz", _healthz),
@@ -83,6 +87,11 @@ def _routes() -> list[Route]:
         get("/trouble", "reader", review.trouble),
         post("/trouble/open", "editor", leads.open_again),
         post("/trouble/send", "editor", review.send_dead),
+        get("/compare", "editor", pages.begin),
+        post("/compare", "editor", pages.upload, takes_file=True),
+        get("/compare/{upload}", "editor", pages.show),
+        post("/compare/{upload}", "editor", pages.choose),
+        post("/compare/{upload}/send", "editor", pages.send),
         get("/people", "owner", entrance.people),
         post("/people/invite", "owner", entrance.invite),
         post("/people/remove", "owner", entrance.remove),

@@ -33,11 +33,11 @@ async def list_leads(visit: Visit) -> Response:
     asked = read_filter(visit.request.query_params, visit.desk.config)
     found = await visit.desk.search.look(asked, visit.covered)
     await visit.note(f"saw a list of {words.many(len(found.leads), 'lead')}", asked.form)
-    rows = [_row(lead, visit) for lead in found.leads]
+    rows = [row_of(lead, visit) for lead in found.leads]
     return visit.page("leads.html", title="Leads", asked=asked, found=found, rows=rows, config=visit.desk.config)
 
 
-def _row(lead: KeptLead, visit: Visit) -> dict[str, object]:
+def row_of(lead: KeptLead, visit: Visit) -> dict[str, object]:
     """Return what a list shows of a lead: who, how to reach them, what they say first, how it stands."""
     form = visit.desk.config.forms[lead.form]
     content = lead.versions[-1].content if lead.versions else Content({}, {})  # of an erased one nothing is left

@@ -4,20 +4,23 @@ Invariant: nothing is shown or done before the member, the role and, where somet
 of the form are known to be right. Every answer has the headers of `HEADERS`; no page has a script.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.requests import Request
+from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.config.config import Config
 from service.config.config import Desk as Settings
 from service.desk import words
+from service.desk.compare.table import MOST_BYTES
+from service.desk.compare.uploads import Uploads
 from service.desk.held import Decisions
 from service.desk.people.journal import Journal
 from service.desk.people.members import Member, Members, Role, Session, Sessions, may
@@ -50,6 +53,8 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 MOST_FIELDS: Final = 2_000
+_FORM_BYTES: Final = 64 * 1024
+_FIELDS_BESIDE: Final = 10
 COOKIE: Final = "__Host-leads"
 LOOPBACK_COOKIE: Final = "leads"
 """Without TLS, which only this machine itself may do: a browser takes no `__Host-` cookie that is not `Secure`."""
@@ -70,6 +75,7 @@ class Desk:
     sessions: Sessions
     journal: Journal
     decisions: Decisions
+    uploads: Uploads
 
     @property
     def times(self) -> words.Times:
@@ -99,13 +105,14 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request by a member; `form` is what was posted, each name with its values."""
+    """A request by a member; `form` is what was posted, each name with its values, and `file` what was brought."""
 
     desk: Desk
     request: Request
     member: Member
     session: Session
     form: Mapping[str, list[str]] = field(default_factory=dict)
+    file: BinaryIO | None = None
 
     def may(self, least: Role) -> bool:
         """Tell whether the member may do what asks for at least this role."""
@@ -139,8 +146,11 @@ Handler = Callable[[Visit], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def guarded(least: Role, handler: Handler) -> Endpoint:
-    """Return an endpoint that lets in members of at least a role, and takes changes from our own pages alone."""
+def guarded(least: Role, handler: Handler, *, takes_file: bool = False) -> Endpoint:
+    """Return an endpoint that lets in members of at least a role, and takes changes from our own pages alone.
+
+    `takes_file`: what is posted may bring a file along, as `read_upload` takes it.
+    """
 
     async def endpoint(request: Request) -> Response:
         desk: Desk = request.app.state.desk
@@ -149,25 +159,28 @@ def guarded(least: Role, handler: Handler) -> Endpoint:
             return see("/sign-in")
         member, session = known
         visit = Visit(desk, request, member, session)
-        if request.method == "POST":
-            form = await read_form(request)
-            if form is None:
-                return visit.page("notice.html", 413, title="Too much at once", sentence="Choose fewer at a time.")
-            if not desk.is_ours(request) or not session.allows(form.get("csrf", [""])[0]):
-                return visit.page(
-                    "notice.html",
-                    403,
-                    title="Not from here",
-                    sentence=_NOT_OURS,
-                )
-            visit = Visit(desk, request, member, session, form)
         if not visit.may(least):
             return visit.page("notice.html", 403, title="Not yours to do", sentence=f"This is for {_AND_ABOVE[least]}.")
+        if request.method == "POST":
+            is_ours = desk.is_ours(request)  # if not, nothing of it is read
+            form, file = await _read(request, takes_file=takes_file) if is_ours else ({}, None)
+            if form is None:
+                return visit.page("notice.html", 413, title="Too much at once", sentence=_TOO_MUCH[takes_file])
+            if not is_ours or not session.allows(form.get("csrf", [""])[0]):
+                if file:
+                    file.close()
+                return visit.page("notice.html", 403, title="Not from here", sentence=_NOT_OURS)
+            visit = Visit(desk, request, member, session, form, file)
         return await handler(visit)
 
     return endpoint
 
 
+async def _read(request: Request, *, takes_file: bool) -> tuple[dict[str, list[str]] | None, BinaryIO | None]:
+    return await read_upload(request) if takes_file else (await read_form(request), None)
+
+
+_TOO_MUCH: Final = ("Choose fewer at a time.", f"A file may have {MOST_BYTES // 1024**2} MB: export fewer days.")
 _NOT_OURS: Final = (
     "Nothing was changed: what was sent did not come from a page of yours. Go back, load the page again, and repeat it."
 )
@@ -191,6 +204,31 @@ async def read_form(request: Request) -> dict[str, list[str]] | None:
         return parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         return None
+
+
+async def read_upload(request: Request) -> tuple[dict[str, list[str]] | None, BinaryIO | None]:
+    """Read a form with one file, which lies in memory or in a file without a name; None as `read_form`."""
+    from starlette.formparsers import MultiPartException, MultiPartParser  # noqa: PLC0415 -- only with a file
+
+    read = 0
+
+    async def bounded() -> AsyncGenerator[bytes, None]:
+        nonlocal read
+        async for chunk in request.stream():
+            read += len(chunk)
+            if read > MOST_BYTES + _FORM_BYTES:
+                raise MultiPartException("too large")
+            yield chunk
+
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return None, None
+    try:
+        sent = await MultiPartParser(request.headers, bounded(), max_files=1, max_fields=_FIELDS_BESIDE).parse()
+    except (MultiPartException, ClientDisconnect):
+        return None, None
+    form = {name: [text for text in sent.getlist(name) if isinstance(text, str)] for name in sent}
+    files = [part.file for _, part in sent.multi_items() if isinstance(part, UploadFile)]
+    return form, files[0] if files else None
 
 
 def see(address: str) -> Response:

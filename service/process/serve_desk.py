@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from service.config.config import Config
 from service.desk.app import create_desk
+from service.desk.compare.table import MOST_BYTES
 from service.desk.held import Decisions
 from service.desk.people.members import BASE
 from service.process.lifetime import allow_many_connections, end, leave, serve, watch_stdin
@@ -22,7 +23,7 @@ from service.process.log import Log, catch_faults, log_clocks, log_fault, open_l
 from service.process.settings import Settings
 from service.process.wiring import cipher_of, connect_server, listen
 from service.store.server.health import FAILURES
-from service.web.protocol import BoundedProtocol
+from service.web.protocol import WIRE_BYTES, BoundedProtocol
 
 if TYPE_CHECKING:
     from service.desk.visit import Desk
@@ -31,6 +32,12 @@ CARRY_OUT_EVERY_S: Final = 2.0
 FINISH_WITHIN_S: Final = 20
 ADDRESS: Final = f"{BASE}address"
 """Where the desk that was started last is opened: an invitation made at the terminal leads there."""
+
+
+class UploadProtocol(BoundedProtocol):
+    """The same bounds, but for the export of a CRM: it is larger than a form, takes its time, and lies in no memory."""
+
+    allowance = MOST_BYTES // WIRE_BYTES + 1
 
 
 def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_stdin_closes: bool) -> None:
@@ -51,7 +58,7 @@ def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_
     app.router.lifespan_context = functools.partial(_lifespan, log, address)
     log.info("listening", host=host, port=port, processes=1)
     how = uvicorn.Config(
-        app, lifespan="on", http=BoundedProtocol, ws="none", access_log=False, log_config=None,
+        app, lifespan="on", http=UploadProtocol, ws="none", access_log=False, log_config=None,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=FINISH_WITHIN_S,
     )  # fmt: skip
     with listening:
@@ -73,6 +80,7 @@ async def _lifespan(log: Log, address: str, app: Starlette) -> AsyncIterator[Non
     with contextlib.suppress(*FAILURES):
         await server.client.set(ADDRESS, address)
     yield
+    desk.uploads.close()
     for task in beside:
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)

@@ -21,9 +21,14 @@ from service.submission import spam
 
 
 def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
-    """Return the person hashes of every phone and every email given, in any field: it can be found by each of them.
+    """Return the person hashes of all that `reach_of` returns."""
+    return tuple(dict.fromkeys(person_hash(secret, form.name, *said) for said in reach_of(form, content)))
 
-    Also of a second number in the same field: somebody may ask about that one.
+
+def reach_of(form: Form, content: Content) -> list[tuple[str, str]]:
+    """Return every phone (E.164) and email (`email.key_of`) given, in any field: a person can be found by each of them.
+
+    Also a second number in the same field: somebody may ask about that one.
     """
     found = [
         (type_, _identity(form, name, answer, type_))
@@ -32,7 +37,7 @@ def identities(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
     ]
     found += [("phone", e164) for answer in content.fields.values() for e164 in _further_numbers(form, answer)]
     found += _beside(form, content) if content.extra else ()
-    return tuple(dict.fromkeys(person_hash(secret, form.name, type_, said) for type_, said in found if said))
+    return [(type_, said) for type_, said in found if said]
 
 
 def person_hash(secret: Secret, form: str, type_: str, said: str) -> str:

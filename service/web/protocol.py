@@ -48,6 +48,8 @@ _CROWDS: "WeakKeyDictionary[ServerState, Crowd]" = WeakKeyDictionary()
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's httptools protocol with limits on sizes, and a running timer in every phase."""
 
+    allowance = 1  # so many times as large and as slow a body may be
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- whatever uvicorn hands on
         super().__init__(*args, **kwargs)
         self._crowd = _CROWDS.setdefault(self.server_state, Crowd())
@@ -95,7 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count_bodies()
         if self._is_in_head and self._unread > HEAD_BYTES:
             self._cut(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self._unread > WIRE_BYTES:
+        elif self._unread > WIRE_BYTES * self.allowance:
             self._cut(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         self._watch()
 
@@ -222,7 +224,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._crowd.move(self, self._phase, phase)
         self._phase, self._phase_of = phase, (phase, counted)
         self._stop_timer()
-        self._timer = self.loop.call_later(seconds_of(phase), self._overdue)
+        seconds = seconds_of(phase) * (self.allowance if phase is Phase.BODY else 1)
+        self._timer = self.loop.call_later(seconds, self._overdue)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -243,10 +246,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count what came of bodies. When all bodies together are too large, the slowest go."""
         self._crowd.body_bytes += self._bodies - self._counted
         self._counted = self._bodies
-        if self._crowd.body_bytes > BODIES_BYTES:
+        if self._crowd.body_bytes > BODIES_BYTES * self.allowance:
             for slowest in self._crowd.waiting(Phase.BODY):
                 slowest.evict()
-                if self._crowd.body_bytes <= BODIES_BYTES:
+                if self._crowd.body_bytes <= BODIES_BYTES * self.allowance:
                     return
             self.evict()
 

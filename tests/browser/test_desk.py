@@ -139,6 +139,34 @@ def test_an_editor_finds_a_lead_sends_it_again_and_decides_what_was_held(here: H
     assert page.get_by_role("link", name="People").count() == 0
 
 
+def test_an_editor_compares_the_export_of_a_crm(here: Here, visit: Visit, tmp_path: Path) -> None:
+    rows = [
+        "Name;Phone;Created",
+        "Asha;089510 47001;22/11/2026",
+        "Ravi;9886012345;",
+        "Ravi;9886012345;",
+        "X;9845000000;",
+    ]
+    (tmp_path / "crm.csv").write_text("\n".join(rows), "utf-8")
+    visitor = enter(here, visit, "Eric", "editor")
+    page = visitor.page
+    page.get_by_role("link", name="Compare").click()
+    page.get_by_label("The export").set_input_files(tmp_path / "crm.csv")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_label("Phone")).to_have_value("phone")
+    visitor.keep("desk-compare-columns")
+    page.get_by_label("Created").select_option("")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name="crm beside your leads")).to_be_visible()
+    expect(page.get_by_text("rows 3, 4")).to_be_visible()
+    expect(page.get_by_text("X 9845000000")).to_be_visible()
+    page.get_by_label("To").fill("2999-01-01")
+    page.get_by_role("button", name="Look again").click()
+    visitor.keep("desk-compare-report")
+    page.get_by_role("button", name="Send the missing again").click()
+    expect(page.get_by_text("due now")).to_be_visible()
+
+
 def test_a_reader_sees_no_number_and_no_button_that_changes_something(here: Here, visit: Visit) -> None:
     page = enter(here, visit, "Rita", "reader").page
     for path in ("/", "/leads", "/held", "/trouble"):
@@ -147,8 +175,9 @@ def test_a_reader_sees_no_number_and_no_button_that_changes_something(here: Here
         assert not re.search(r"\d{6}", text.replace(" ", "")), path
         assert page.locator("main form[method=post]").count() == (1 if path == "/held" else 0)
         assert page.locator("main form[method=post] button").count() == 0
-    page.goto(f"{here.url}/people")
-    expect(page.get_by_role("heading", name="Not yours to do")).to_be_visible()
+    for path in ("/people", "/compare"):
+        page.goto(f"{here.url}{path}")
+        expect(page.get_by_role("heading", name="Not yours to do")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.get_by_label("Your name here").fill("Rita")
@@ -166,7 +195,7 @@ def test_every_page_reads_well_at_both_widths_and_in_both_colours(here: Here, vi
     visitor = visit(f"{here.url}/sign-in", bypass_csp=True)  # axe-core runs in the page, which lets no script in
     paths = {"sign-in": "/sign-in", "today": "/", "hostile": "/leads?form=callback"}
     paths |= {"leads": "/leads?form=get-in-touch", "lead": "", "held": "/held", "trouble": "/trouble"}
-    paths |= {"people": "/people", "erase": "", "missing": "/leads/x", "nowhere": "/x"}
+    paths |= {"people": "/people", "compare": "/compare", "erase": "", "missing": "/leads/x", "nowhere": "/x"}
     for name, path in paths.items():
         if name == "today":
             cookies = known.context.cookies()

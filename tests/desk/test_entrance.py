@@ -18,15 +18,27 @@ from service.desk.people.members import (
 
 pytestmark = pytest.mark.anyio
 
-PATHS = ("/", "/leads", "/leads/x", "/held", "/trouble", "/people", "/leads.csv", "/leads.xlsx", "/leads/x/erase")
+PATHS = (
+    "/",
+    "/leads",
+    "/leads/x",
+    "/held",
+    "/trouble",
+    "/people",
+    "/leads.csv",
+    "/leads.xlsx",
+    "/leads/x/erase",
+    "/compare",
+)
 ALLOWED: dict[Role, set[str]] = {
     "reader": {"/", "/leads", "/held", "/trouble"},
-    "editor": {"/", "/leads", "/held", "/trouble", "/leads.csv", "/leads.xlsx"},
-    "owner": {"/", "/leads", "/held", "/trouble", "/leads.csv", "/leads.xlsx", "/people"},
+    "editor": {"/", "/leads", "/held", "/trouble", "/leads.csv", "/leads.xlsx", "/compare"},
+    "owner": {"/", "/leads", "/held", "/trouble", "/leads.csv", "/leads.xlsx", "/compare", "/people"},
 }
 CHANGES: dict[str, Role] = {
     "/leads/x/send": "editor", "/leads/x/erase": "owner", "/held": "editor", "/trouble/open": "editor",
-    "/trouble/send": "editor", "/people/invite": "owner", "/people/remove": "owner",
+    "/trouble/send": "editor", "/compare/x": "editor", "/compare/x/send": "editor",
+    "/people/invite": "owner", "/people/remove": "owner",
 }  # fmt: skip
 
 

@@ -111,6 +111,7 @@ class OpenDesk:
     async def close(self) -> Self:
         for each in self._browsers:
             await each.aclose()
+        self.desk.uploads.close()
         assert self.faults == []
         return self
 
