@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,6 +17,7 @@ from service.config.table import Wrong
 from service.config.validators import duration
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
+from service.destinations.email import RECIPE as EMAIL
 from service.destinations.outcome import Delivered, Outcome
 from service.destinations.presets import PRESETS
 from service.destinations.sample import sample_delivery
@@ -29,6 +30,8 @@ from service.store.leads import Store
 from service.store.overview import gate_at, read_pauses
 from service.store.records import Mended
 from service.store.server.server import Server
+
+RECIPES: Final = {**PRESETS, "email": EMAIL}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -121,7 +124,7 @@ def preview(
     destination: str,
     lead: Annotated[str | None, typer.Option(help="A lead id or receipt; else a made-up lead.")] = None,
 ) -> None:
-    """Print the request that a lead would make at a destination, secrets masked."""
+    """Print the request, or the mail, that a lead would make at a destination, secrets masked."""
     config = configuration()
     target = destination_in(config, destination)
     delivery = _sample(config, target) if lead is None else ask(lambda server: _kept(server, config, lead, destination))
@@ -148,9 +151,9 @@ def new(
     """Print the lines for leads.toml of a destination by name, and what to make there."""
     if what != "destination":
         raise CannotStart(f"There is no `leads new {what}`; there is `leads new destination TYPE`.")
-    if type_ not in PRESETS:
-        raise CannotStart(f"There is no destination by the name {type_}; there is {', '.join(PRESETS)}.")
-    preset = PRESETS[type_]
+    if type_ not in RECIPES:
+        raise CannotStart(f"There is no destination by the name {type_}; there is {', '.join(RECIPES)}.")
+    preset = RECIPES[type_]
     typer.echo(f"# {preset.title}. To make there: {preset.needs}")
     typer.echo(preset.lines())
 
@@ -164,18 +167,15 @@ def test(destination: str) -> None:
         describe,
         foretell,
     )
-    from service.delivery.sender import Sender  # noqa: PLC0415 -- aiohttp takes long to import
+    from service.delivery.carrier import carrier_to  # noqa: PLC0415 -- aiohttp takes long to import
     from service.delivery.tokens import Tokens  # noqa: PLC0415 -- httpx takes long to import
 
     config = configuration()
     target = destination_in(config, destination)
 
     async def send(token: GivesToken | None = None) -> Outcome:
-        async with Sender(
-            concurrency=1, timeout=target.timeout, allow_private=target.allow_private, ca=target.ca,
-            proxy=config.proxy_to(target),
-        ) as sender:  # fmt: skip
-            return await attempt(target, sender, _sample(config, target), clock, token)
+        async with carrier_to(target, config) as carrier:
+            return await attempt(target, carrier, _sample(config, target), clock, token)
 
     async def send_with_token(server: Server) -> Outcome:
         tokens = Tokens(server, destination, target.timeout + LEASE_BEYOND_TIMEOUT)

@@ -14,6 +14,7 @@ from typing import Final
 from service.config.advice import remarks
 from service.config.config import Config, Desk, Mistakes, Service
 from service.config.destinations.body import Reach, reach
+from service.config.destinations.email import read_email
 from service.config.destinations.webhook import read_named, read_webhook
 from service.config.env_secrets import Environment
 from service.config.forms.form import read_form
@@ -27,7 +28,7 @@ from service.lib.times import UTC
 MOST_REPLICAS: Final = 5
 _CURLY: Final = frozenset("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb")
 KINDS: Final[Mapping[str, Callable[[str, Table, Reach, Environment], Destination]]] = {
-    "webhook": read_webhook, **dict.fromkeys(PRESETS, read_named),
+    "webhook": read_webhook, "email": read_email, **dict.fromkeys(PRESETS, read_named),
 }  # fmt: skip
 
 

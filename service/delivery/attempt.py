@@ -6,19 +6,18 @@ written down here.
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias, assert_never, cast
+from typing import Any, Final, Protocol, TypeAlias, assert_never, cast
 
 import httpx
 import msgspec
 
 from service.delivery.connections import PrivateAddressError
-from service.destinations.destination import Conversation, Destination
+from service.destinations.destination import Carrier, Destination
 from service.destinations.failure import judge_failure
 from service.destinations.oauth import TokenAsk, TokenHeld
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry, Scope, next_try
-from service.destinations.rules import Response
 from service.lib.text import one_line
 from service.lib.times import length
 from service.model.lead import Delivery
@@ -31,15 +30,15 @@ _VERDICTS: Final[Mapping[Scope, Verdict]] = {
     "delivery": "failed", "load": "load", "setup": "refused", "token": "refused", "fault": "unused",
 }  # fmt: skip
 """What an attempt that is put off says to the gate."""
+PEERS: Final[Mapping[Carrier, str]] = {"http": "the CRM", "smtp": "the mail server"}
+"""What the other end is called."""
 
 
 class Sends(Protocol):
-    """What a delivery needs of a sender."""
+    """What a delivery needs of what carries its messages."""
 
-    async def send(
-        self, request: httpx.Request, *, within_s: float | None = None
-    ) -> Response | httpx.RequestError | TimeoutError:
-        """Send a request and return what came of it."""
+    async def send(self, message: Any, /, *, within_s: float | None = None) -> Any:  # noqa: ANN401 -- destination and carrier speak of the same
+        """Send a message and return the answer to it, or the httpx.RequestError or TimeoutError that came of it."""
         ...
 
 
@@ -147,8 +146,8 @@ async def attempt(
                 said = talk.send(await token(said, sender, left_s) if token else _NO_TOKEN)
                 continue
             answer = await sender.send(said, within_s=left_s)
-            if not isinstance(answer, Response):
-                return judge_unanswered(answer)
+            if isinstance(answer, httpx.RequestError | TimeoutError):
+                return judge_unanswered(answer, destination.carrier)
             said = talk.send(answer)
     except StopIteration as end:
         return cast("Outcome", end.value)
@@ -162,7 +161,7 @@ async def attempt(
 
 def _begin(
     destination: Destination, delivery: Delivery, clock: Callable[[], int]
-) -> tuple[Conversation, httpx.Request | TokenAsk] | Outcome:
+) -> tuple[Generator[Any, Any, Outcome], Any] | Outcome:
     """Return a conversation and what it says first, or the outcome if there is nothing to send."""
     try:
         talk = destination.conversation(delivery, clock)
@@ -173,11 +172,11 @@ def _begin(
         return Rejected(f"the request could not be made ({type(error).__name__}); this is a bug of the service")
 
 
-def judge_unanswered(error: httpx.RequestError | TimeoutError) -> Retry:
-    """Return what a request that got no answer means."""
+def judge_unanswered(error: httpx.RequestError | TimeoutError, carrier: Carrier = "http") -> Retry:
+    """Return what a message that got no answer means."""
     if isinstance(error, PrivateAddressError):
         return Retry("its address is a private one, which needs `allow_private = true`", scope="setup")
-    return judge_failure(error)
+    return judge_failure(error, PEERS[carrier])
 
 
 def foretell(outcome: Outcome, retry: Sequence[int]) -> str:

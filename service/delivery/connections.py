@@ -59,7 +59,7 @@ class PrivateAddressError(httpx.RequestError):
     """The name of a public destination led to a private or link-local address; nothing was sent there."""
 
 
-class _PrivateError(OSError):
+class PrivateError(OSError):
     """The address that was about to be connected to is a private one."""
 
 
@@ -100,12 +100,7 @@ class Connections:
         self._most = most
         self._connect_within_s = connect_within_s
         self._allow_private = allow_private
-        self._tls = ssl.create_default_context()
-        self._tls.sslobject_class = _Handshake
-        if ca:
-            self._tls.load_verify_locations(cadata=ca)
-            # An intermediate certificate, or the server's own, is enough.
-            self._tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        self._tls = trusting(ca)
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
@@ -157,12 +152,23 @@ def failures_in_httpx_words(*, is_proxied: bool = False) -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientError as error:
-        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _PrivateError):
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, PrivateError):
             raise PrivateAddressError("the address is private") from None
         if is_proxied and isinstance(error, aiohttp.ClientConnectorDNSError):
             raise httpx.ProxyError(type(error).__name__) from error
         failure = next(words for own, words in _KINDS if isinstance(error, own))
         raise failure(type(error).__name__) from error
+
+
+def trusting(ca: str) -> ssl.SSLContext:
+    """Return what checks certificates: it trusts what the system trusts and what `ca` (PEM) holds."""
+    tls = ssl.create_default_context()
+    tls.sslobject_class = _Handshake
+    if ca:
+        tls.load_verify_locations(cadata=ca)
+        # An intermediate certificate, or the server's own, is enough.
+        tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return tls
 
 
 def socket_to(address: tuple[Any, ...]) -> socket.socket:
@@ -175,5 +181,5 @@ def socket_to_public(address: tuple[Any, ...]) -> socket.socket:
     """Make one unless the address is a private one."""
     host = str(address[4][0]).split("%")[0]
     if not is_public(ipaddress.ip_address(host)):
-        raise _PrivateError("the address is private")
+        raise PrivateError("the address is private")
     return socket_to(address)

@@ -1,18 +1,21 @@
-"""A destination whose secrets may be changed where they lie: they are read again at 401, or when no token is given.
+"""A destination whose secrets may be changed where they lie: they are read again when they are refused.
+
+That is at 401, at 535 to a mail, or when no token is given.
 
 Invariant: only a secret's file is read again, never leads.toml: what else stands there waits for a restart. A new
 secret is tried in the same attempt, an old one never twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final, cast
 
 from service.config.config import Config
-from service.destinations.destination import Conversation, Destination
-from service.destinations.outcome import Retry
+from service.destinations.destination import Destination
+from service.destinations.outcome import Outcome, Retry
 from service.model.lead import Delivery
 
-UNAUTHORIZED: Final = 401
+UNAUTHORIZED: Final = (401, 535)
+"""What says that a secret is wrong, over HTTP and over SMTP (RFC 4954)."""
 
 
 def renewing(config: Config, destination: Destination) -> Destination:
@@ -34,11 +37,11 @@ class _Renewing:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever it is asked for, the destination has it
         return getattr(self._destination, name)
 
-    def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
+    def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Generator[Any, Any, Outcome]:
         used = self._destination
         outcome = yield from used.conversation(delivery, clock)
         is_token_refused = isinstance(outcome, Retry) and outcome.scope == "token"
-        if outcome.status != UNAUTHORIZED and not is_token_refused:
+        if outcome.status not in UNAUTHORIZED and not is_token_refused:
             return outcome
         self._destination = self._read_again() or self._destination
         if self._destination == used:

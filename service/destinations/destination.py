@@ -1,7 +1,8 @@
 """What the service asks of a kind of destination: the plug that every CRM fits into.
 
-A delivery is a conversation: requests are yielded, each answer is given back, and it ends in an outcome. It decides
-without sending; it is begun anew on every try, so each of its steps must be safe to repeat.
+A delivery is a conversation: messages are yielded, each answer is given back, and it ends in an outcome. It decides
+without sending; it is begun anew on every try, so each of its steps must be safe to repeat. What a message and an
+answer are depends on the carrier: over HTTP a request and a `Response`, over SMTP a `Mail` and a `Reply`.
 
 Invariant: pure. `httpx` is imported where a request is built, since the web part reads the configuration but never
 sends. A kind is a frozen dataclass here that has what `Destination` asks for, and a reader of its table in
@@ -9,7 +10,7 @@ sends. A kind is a frozen dataclass here that has what `Destination` asks for, a
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from service.destinations.oauth import TokenAsk, TokenHeld, TokenServer
 from service.destinations.outcome import Outcome, Retry
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from service.destinations.rules import Response
 
 
+Carrier = Literal["http", "smtp"]
 Conversation: TypeAlias = Generator["httpx.Request | TokenAsk", "Response | TokenHeld | Retry", Outcome]
-"""A request is answered by a response; who asks for a token gets one, or why there is none."""
+"""One over HTTP. A request is answered by a response; who asks for a token gets one, or why there is none."""
 
 
 class Destination(Protocol):
@@ -33,13 +35,15 @@ class Destination(Protocol):
     `retry` is the pause after each failed try; a destination with `updates` False gets the first version of a
     lead that reaches it and no later one; `allow_private` says that its address may be a private one;
     `ca` holds certificates (PEM) that are trusted there beside the system's, "" for none; `proxy` is the address of the
-    proxy that leads there, None for that of `[service]`, an empty secret for none;
+    proxy that leads there, None for that of `[service]`, an empty secret for none; `carrier` carries its messages;
     `oauth` is where tokens for it are fetched, None if it wants none;
     `is_told_of_erasure`, that it understands a delivery of type `lead.erased`.
     """
 
     @property
     def name(self) -> str: ...  # noqa: D102  the class says it
+    @property
+    def carrier(self) -> Carrier: ...  # noqa: D102  the class says it
     @property
     def timeout(self) -> int: ...  # noqa: D102  the class says it
     @property
@@ -61,7 +65,7 @@ class Destination(Protocol):
     @property
     def oauth(self) -> TokenServer | None: ...  # noqa: D102  the class says it
 
-    def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Conversation:
+    def conversation(self, delivery: Delivery, clock: Callable[[], int]) -> Generator[Any, Any, Outcome]:
         """Say what this try sends and what comes of it. Bodies depend on the delivery and earlier answers alone."""
         ...
 

@@ -6,6 +6,7 @@ Invariant: looks at exceptions, does no I/O. Every reason is our own sentence; a
 import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -40,11 +41,18 @@ class LoneCertificateError(ssl.SSLCertVerificationError):
     """Nobody known here signed a certificate, and the server sent none of who did."""
 
 
-def judge_failure(error: BaseException) -> Retry:
-    """Return what the exception of an attempt means. Certificates are about our setup, all else about this try."""
+def judge_failure(error: BaseException, peer: str = "the CRM") -> Retry:
+    """Return what the exception of an attempt means. Certificates are about our setup, all else about this try.
+
+    `peer` is what the other end is called in the reason.
+    """
+    retry = _judged(list(_chain(error)))
+    return replace(retry, reason=retry.reason.replace("the CRM", peer))
+
+
+def _judged(chain: Sequence[BaseException]) -> Retry:
     import httpx  # noqa: PLC0415  the web part never sends, and httpx takes long to import
 
-    chain = list(_chain(error))
     for kinds, retry in (
         ((ssl.SSLCertVerificationError,), Retry(_about_certificate(chain), scope="setup")),
         ((httpx.UnsupportedProtocol, httpx.InvalidURL), Retry("the address of the CRM cannot be used", scope="setup")),

@@ -13,7 +13,7 @@ import msgspec
 
 from service import __version__
 from service.destinations import outcome
-from service.destinations.destination import Conversation
+from service.destinations.destination import Carrier, Conversation
 from service.destinations.envelope import TOKEN, envelope, erasure, flat, values
 from service.destinations.oauth import TokenAsk, TokenHeld, TokenServer
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
@@ -88,6 +88,7 @@ class Webhook:
     rejected: frozenset[int] = frozenset()
     retried: frozenset[int] = frozenset()
     rules: tuple[Rule, ...] = ()
+    carrier: Carrier = field(default="http", init=False)
     keep: Keep | None = None
     update: "Webhook | None" = None
     as_new: bool = False

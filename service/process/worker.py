@@ -18,11 +18,11 @@ from service import __version__
 from service.config.config import Config
 from service.delivery import heartbeat, upkeep
 from service.delivery.attempt import LEASE_BEYOND_TIMEOUT
+from service.delivery.carrier import carrier_to
 from service.delivery.courier import Attempted, Courier
 from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.heartbeat import BEAT_EVERY_S
 from service.delivery.renewal import renewing
-from service.delivery.sender import Sender
 from service.delivery.tokens import Tokens
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
@@ -116,15 +116,7 @@ class Worker:
         await heartbeat.beat(self._server, self._name, socket.gethostname(), __version__)
 
     async def _dispatcher(self, destination: Destination, stack: AsyncExitStack) -> Dispatcher:
-        sender = await stack.enter_async_context(
-            Sender(
-                concurrency=destination.concurrency,
-                timeout=destination.timeout,
-                allow_private=destination.allow_private,
-                ca=destination.ca,
-                proxy=self._config.proxy_to(destination),
-            )
-        )
+        sender = await stack.enter_async_context(carrier_to(destination, self._config))
         gate = gate_of(self._server, destination)
         return Dispatcher(
             destination, self._config.forms,

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
+from mailbox import Mailbox
 from pathlib import Path
 from typing import Any
 
@@ -645,3 +646,33 @@ async def test_a_worker_whose_subscription_was_forgotten_without_a_word_listens_
             await until_async(another_listens, 60)
             await shop.submit(**ASHA)
             await shop.settled()
+
+
+async def test_a_lead_is_mailed_and_what_follows_it_comes_into_the_same_thread(redis_url: str) -> None:
+    async with Mailbox(answers={"MAIL": "451 4.3.0 later"}) as mailbox:
+        mail = f"""
+[destinations.crm]
+type = "email"
+host = "127.0.0.1"
+port = {mailbox.port}
+tls = "none"
+from = "leads@example.com"
+to = "desk@example.com"
+allow_private = true
+retry = ["50ms", "50ms"]
+"""
+        async with Workshop(redis_url, form() + mail) as shop, shop.worker():
+            taken = await shop.submit(**ASHA)
+            kept = partial(shop.archive.lead, shop.config.forms["get-in-touch"], taken.lead)
+            await until(lambda: mailbox.refused)
+            mailbox.answers = {}
+            await shop.settled()
+            await shop.submit(**ASHA, message="Tomorrow, please")
+            account = await shop.settled()
+            lead = await kept()
+    created, updated = mailbox.mails
+    assert account.delivered == 2
+    assert created["Message-ID"] == f"<{taken.lead}.1@example.com>"
+    assert updated["References"] == created["Message-ID"]
+    assert lead is not None
+    assert lead.deliveries[0].attempts[0].reason == "the mail server answered 451: it asks us to come again later"

@@ -51,6 +51,8 @@ class Reach:
     never_extra: frozenset[str] | None
     consent: bool = True
     own: frozenset[str] = frozenset()
+    addresses: tuple[str, ...] = ()
+    """The fields that hold an e-mail address."""
 
     def problem(self, path: str) -> str | None:
         """Say why a path can never have a value; None if it can."""
@@ -116,6 +118,7 @@ def reach(forms: Iterable[object]) -> Reach:
         phone=any(_may_be_phone(field) for _, fields in tables for field in fields.values()),
         never_extra=named[0].intersection(*named[1:]) if named else None,
         consent=any("consent" in form for form, _ in tables),
+        addresses=_addresses(tables),
     )
 
 
@@ -123,6 +126,12 @@ def _may_be_phone(field: object) -> bool:
     """Tell whether a field as it stands in the file is a phone, or so wrong that nobody knows."""
     type_ = field.get("type") if isinstance(field, dict) else ""
     return type_ == "phone" or (isinstance(field, dict) and type_ not in FIELD_TYPES)
+
+
+def _addresses(tables: Iterable[tuple[Keys, Keys]]) -> tuple[str, ...]:
+    named = (pair for _, fields in tables for pair in fields.items())
+    emails = (name for name, field in named if isinstance(field, dict) and field.get("type") == "email")
+    return tuple(dict.fromkeys(emails))
 
 
 def _spellings(fields: Keys) -> Iterable[str]:
