@@ -134,7 +134,8 @@ def _meaning(answer: Response) -> tuple[Scope, str]:
 
 
 def _lifetime(answer: Response) -> int | None:
-    said = value_at(answer.text, "expires_in")
+    # Zoho's older products say milliseconds in `expires_in`, and seconds beside it.
+    said = value_at(answer.text, "expires_in_sec") or value_at(answer.text, "expires_in")
     try:
         seconds = int(said) if isinstance(said, int | str) else 0
     except ValueError:

@@ -21,6 +21,7 @@ from service.destinations.outcome import Outcome, Rejected, Retry
 from service.destinations.presets import PRESETS
 from service.destinations.rules import Response
 from service.destinations.webhook import Webhook
+from service.lib.secret import Secret
 from service.model.lead import Answer as Said
 
 DOCS = (Path(__file__).parents[2] / "docs" / "destinations.md").read_text("utf-8")
@@ -61,7 +62,7 @@ def named(name: str, more: str = "", form: str = FORM) -> Webhook:
 
 def sent(name: str, fields: Mapping[str, Said] = ASHA) -> Any:
     webhook = named(name)
-    content = webhook.request(delivery(dict(fields), source=SOURCE), NOW).content
+    content = webhook.request(delivery(dict(fields), source=SOURCE), NOW, Secret("t0ken")).content
     return dict(parse_qsl(content.decode())) if webhook.format == "form" else msgspec.json.decode(content)
 
 
@@ -102,6 +103,13 @@ BODIES: dict[str, Any] = {
     "salesforce": {
         "oid": "00D000000000001", "first_name": "Asha", "last_name": "Rao", "company": "-", "phone": "+918951047001",
         "email": "asha@example.com", "description": "Knee pain", "lead_source": "Web",
+    },
+    "zoho": {
+        "data": [{
+            "First_Name": "Asha", "Last_Name": "Rao", "Mobile": "+918951047001", "Email": "asha@example.com",
+            "Description": "Knee pain", "Lead_Source": "Website",
+        }],
+        "trigger": ["workflow"],
     },
     "google-sheets": {
         "key": "s3cret", "id": "lead_7", "webhook_id": "lead_7.2", "at": "2026-11-22T10:42:07.118Z",
@@ -218,6 +226,15 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("salesforce", 200, "", {}, "Delivered"),
     ("salesforce", 200, "", {"Is-Processed": "true"}, "Delivered"),
     ("salesforce", 200, "", {"is-processed": "true Exception:common.exception.SalesforceGenericException"}, "Rejected"),
+    ("zoho", 201, {"data": [{"code": "SUCCESS", "action": "insert", "details": {"id": "4150"}}]}, {}, "Delivered"),
+    ("zoho", 200, {"data": [{"code": "SUCCESS", "action": "update", "details": {"id": "4150"}}]}, {}, "Delivered"),
+    ("zoho", 202, {"data": [{"code": "INVALID_DATA", "status": "error", "details": {}}]}, {}, "Rejected"),
+    ("zoho", 202, {"data": [{"code": "DUPLICATE_DATA", "status": "error"}]}, {}, "Rejected"),
+    ("zoho", 202, {"data": [{"code": "MANDATORY_NOT_FOUND", "status": "error"}]}, {}, "setup"),
+    ("zoho", 200, {"data": []}, {}, "delivery"),
+    ("zoho", 401, {"code": "INVALID_TOKEN", "status": "error"}, {}, "setup"),
+    ("zoho", 403, {"code": "NO_PERMISSION", "status": "error"}, {}, "setup"),
+    ("zoho", 429, {"code": "TOO_MANY_REQUESTS", "status": "error"}, {}, "load"),
     ("google-sheets", 302, "", {"Location": "https://script.googleusercontent.com/macros/echo?a=b"}, "Delivered"),
     ("google-sheets", 302, "", {"Location": "https://accounts.google.com/ServiceLogin"}, "setup"),
     ("google-sheets", 200, "<html>TypeError</html>", {}, "delivery"),

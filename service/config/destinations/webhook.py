@@ -50,7 +50,7 @@ def read_named(name: str, keys: Table, reach: Reach, environment: Environment) -
     given = preset.filled(settings)
     if _UNSET in settings.values():  # Reported; what is made of it would be wrong once more.
         own = {key: value for key, value in own.items() if key not in settings}
-        given |= {"url": "https://unset.example/", "headers": {}, "body": {"id": "{id}"}}
+        given = {"url": "https://unset.example/", "body": {"id": "{id}"}}
     if isinstance(own.get("headers"), dict):
         given["headers"] = given.get("headers", {}) | own.pop("headers")
     if isinstance(own.get("rules"), list):
