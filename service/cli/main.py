@@ -15,6 +15,7 @@ import typer
 
 from service.cli import backup, check, desk, leads, listing, person, quarantine, reconcile, sending, ways
 from service.cli.check import troubles_of_keys
+from service.cli.doctor import command as doctor
 from service.config.advice import guessable
 from service.config.config import Config
 from service.intake.spool import open_spool
@@ -39,6 +40,7 @@ person.add_to(app)
 desk.add_to(app)
 backup.add_to(app)
 reconcile.add_to(app)
+doctor.add_to(app)
 ways.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]
