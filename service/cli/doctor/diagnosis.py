@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from service.cli.doctor.builders import builder_of, captchas_in, embedded_in, setup_of
 from service.cli.doctor.fields import advise_fields, likeness
 from service.cli.doctor.finding import Finding, look, mend
-from service.cli.doctor.markup import FormFound, Page
+from service.cli.doctor.markup import Attributes, FormFound, Page
 from service.cli.doctor.security import allows, digest_fits
 from service.config.config import Config
 from service.lib.origin import of_url
@@ -201,12 +201,20 @@ def _of_the_script(page: Page, headers: Mapping[str, str], service: str) -> Iter
     source = page.resolve(ours[0]["src"])
     if service and of_url(source) != of_url(service):
         yield look(f"The script is loaded from {_origin(source)}.", line)
-    if (said := ours[0].get("integrity")) and not digest_fits(said):
+    yield from _of_integrity(ours[0])
+    stopping = [
+        directive
+        for directive in ("script-src", "connect-src")
+        if not all(allows(policy, directive, source, page.url) for policy in _policies(page, headers))
+    ]
+    for directive in stopping:
+        told = "The page's Content-Security-Policy stops the script: add to it"
+        yield mend(told, f"{directive} {_origin(source)}")
+
+
+def _of_integrity(script: Attributes) -> Iterator[Finding]:
+    said = script.get("integrity", "")
+    if said and not digest_fits(said):
         yield mend("The script's integrity is not that of this version: browsers do not run it. Take it away.")
-    elif said and "crossorigin" not in ours[0]:
+    elif said and "crossorigin" not in script:
         yield mend("A script with integrity needs crossorigin, or browsers do not run it.", "crossorigin")
-    for policy in _policies(page, headers):
-        for directive in ("script-src", "connect-src"):
-            if not allows(policy, directive, source, page.url):
-                told = "The page's Content-Security-Policy stops the script: add to it"
-                yield mend(told, f"{directive} {_origin(source)}")

@@ -45,21 +45,25 @@ def advise_fields(form: FormFound, ours: Form) -> Iterator[Finding]:
     for name, field in ours.fields.items():
         if name not in sent.values():
             yield from _missing(field, unknown, nameless)
-    for control in nameless:
-        if not any(_fits(control, field.type) or _fits(control, field.name) for field in ours.fields.values()):
-            yield look(f"A field ({control.words.strip()}) has no name: browsers do not send it.", 'name="…"')
-    if not ours.allow_extra:
-        for control in unknown:
-            yield mend(f"`{control.name}` is no field of {ours.name}, which takes no others: UNKNOWN_FIELD.")
+    yield from _beside(ours, unknown, nameless)
     yield from _of_choices(form, ours, sent)
     if not any(control.name == ours.honeypot for control in form.controls):
         trap = f'<input name="{ours.honeypot}" tabindex="-1" autocomplete="off">'
         yield look("It has no trap for robots.", f"<p hidden><label>Leave this empty {trap}</label></p>")
 
 
+def _beside(ours: Form, unknown: list[Control], nameless: list[Control]) -> Iterator[Finding]:
+    """Say what becomes of fields that are none of ours."""
+    for control in nameless:
+        if not any(_is_like(control, field) for field in ours.fields.values()):
+            yield look(f"A field ({control.words.strip()}) has no name: browsers do not send it.", 'name="…"')
+    for control in () if ours.allow_extra else unknown:
+        yield mend(f"`{control.name}` is no field of {ours.name}, which takes no others: UNKNOWN_FIELD.")
+
+
 def _missing(field: Field, unknown: list[Control], nameless: list[Control]) -> Iterator[Finding]:
-    alike = [each for each in unknown if _fits(each, field.type) or _fits(each, field.name)]
-    unnamed = [each for each in nameless if _fits(each, field.type) or _fits(each, field.name)]
+    alike = [each for each in unknown if _is_like(each, field)]
+    unnamed = [each for each in nameless if _is_like(each, field)]
     tell = mend if field.required else look
     need = "is required" if field.required else "is not asked for"
     if alike:
@@ -95,6 +99,10 @@ def _of_choices(form: FormFound, ours: Form, sent: Mapping[str, str | None]) -> 
 
 def _is_shown(control: Control) -> bool:
     return control.type != "hidden" and not control.name.startswith("_")
+
+
+def _is_like(control: Control, field: Field) -> bool:
+    return _fits(control, field.type) or _fits(control, field.name)
 
 
 def _fits(control: Control, kind: str) -> bool:

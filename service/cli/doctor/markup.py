@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urljoin
 
 _CONTROLS: Final = frozenset({"input", "select", "textarea", "button"})
+_AROUND: Final = frozenset({"div", "section", "article", "span", "main"})
 _BUTTONS: Final = frozenset({"submit", "button", "image", "reset"})
 MOST_FORMS: Final = 50
 MOST_CONTROLS: Final = 500
@@ -90,23 +91,21 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         said = {name: value or "" for name, value in reversed(attrs)}
         match tag:
-            case "form" if self._form is None and len(self.page.forms) < MOST_FORMS:  # one in another is none
-                inside = " ".join(classes for _, classes in self._open)
-                self._form = FormFound(self.getpos()[0], said, is_inside=inside)
-                self.page.forms.append(self._form)
+            case "form":
+                self._begin_form(said)
             case "option" if self._select is not None:
                 self._select.values.append(said.get("value", "\0"))
             case "script":
                 self.page.scripts.append(said)
             case "iframe":
                 self.page.frames.append(said.get("src") or said.get("data-src", ""))
-            case "base" if said.get("href") and self.page.base == self.page.url:
-                self.page.base = urljoin(self.page.url, said["href"])
+            case "base" if self.page.base == self.page.url:
+                self.page.base = urljoin(self.page.url, said.get("href", ""))
             case "meta":
                 self._meta(said)
             case _ if tag in _CONTROLS:
                 self._control(tag, said)
-        if tag in {"div", "section", "article", "span", "main"}:
+        if tag in _AROUND:
             self._open.append((tag, said.get("class", "")))
 
     def handle_data(self, data: str) -> None:
@@ -127,6 +126,13 @@ class _Reader(HTMLParser):
         for owner, control in self._elsewhere:
             if owner in forms:
                 forms[owner].controls.append(control)
+
+    def _begin_form(self, said: Attributes) -> None:
+        if self._form is not None or len(self.page.forms) >= MOST_FORMS:
+            return  # for a browser, one in another is none
+        inside = " ".join(classes for _, classes in self._open)
+        self._form = FormFound(self.getpos()[0], said, is_inside=inside)
+        self.page.forms.append(self._form)
 
     def _meta(self, said: Attributes) -> None:
         kind = said.get("http-equiv", "").lower()
