@@ -39,15 +39,16 @@ def likeness(form: FormFound, ours: Form) -> int:
 
 def advise_fields(form: FormFound, ours: Form) -> Iterator[Finding]:
     """Say which fields are missing, without a name, or named so that they are not known."""
-    sent = {control.name: owner(ours, control.name) for control in form.controls if control.name}
-    unknown = [control for control in form.controls if control.name and not sent[control.name] and _is_shown(control)]
+    named = [control for control in form.controls if control.name]
+    sent = {control.name: owner(ours, control.name) for control in named}
+    unknown = [control for control in named if not sent[control.name] and _is_shown(control)]
     nameless = [control for control in form.controls if not control.name and _is_shown(control)]
-    for name, field in ours.fields.items():
-        if name not in sent.values():
+    for field in ours.fields.values():
+        if field.name not in sent.values():
             yield from _missing(field, unknown, nameless)
     yield from _beside(ours, unknown, nameless)
     yield from _of_choices(form, ours, sent)
-    if not any(control.name == ours.honeypot for control in form.controls):
+    if ours.honeypot not in sent:
         trap = f'<input name="{ours.honeypot}" tabindex="-1" autocomplete="off">'
         yield look("It has no trap for robots.", f"<p hidden><label>Leave this empty {trap}</label></p>")
 
