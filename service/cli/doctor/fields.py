@@ -39,13 +39,11 @@ def likeness(form: FormFound, ours: Form) -> int:
 
 def advise_fields(form: FormFound, ours: Form) -> Iterator[Finding]:
     """Say which fields are missing, without a name, or named so that they are not known."""
-    named = [control for control in form.controls if control.name]
-    sent = {control.name: owner(ours, control.name) for control in named}
-    unknown = [control for control in named if not sent[control.name] and _is_shown(control)]
-    nameless = [control for control in form.controls if not control.name and _is_shown(control)]
-    for field in ours.fields.values():
-        if field.name not in sent.values():
-            yield from _missing(field, unknown, nameless)
+    sent = {control.name: owner(ours, control.name) for control in form.controls if control.name}
+    strange = [control for control in form.controls if not sent.get(control.name) and _is_shown(control)]
+    unknown, nameless = [each for each in strange if each.name], [each for each in strange if not each.name]
+    for name in sorted(ours.fields.keys() - sent.values()):
+        yield from _missing(ours.fields[name], unknown, nameless)
     yield from _beside(ours, unknown, nameless)
     yield from _of_choices(form, ours, sent)
     if ours.honeypot not in sent:
