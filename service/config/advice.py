@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from service.config.config import Config, Remark
+from service.config.notify import NAMES as NOTICES
 from service.config.table import Mistake
 from service.config.validators import show
 from service.lib.secret import Secret
@@ -31,10 +32,14 @@ def remarks(config: Config) -> Iterator[Remark]:
             f"is shorter than a form's `window` ({show(longest)}): a person is known for {show(retention)} only",
         )
     for name, users in config.forms_by_destination.items():
-        path, destination = f"destinations.{name}", config.destinations[name]
+        path, destination = _place(name), config.destinations[name]
         if not users:
             yield Remark(path, "is not used: no form names it in `deliver`")
         yield from (Remark(f"{path}.{key}", message) for key, message in destination.remarks())
+
+
+def _place(destination: str) -> str:
+    return f"notify.{destination.removeprefix('notify-')}" if destination in NOTICES else f"destinations.{destination}"
 
 
 def _without_limit(path: str, limits: Limits) -> Remark:

@@ -55,6 +55,17 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """`[notify]`: who is told, by mail, in a chat or both, and whether of every lead.
+
+    Both are destinations, for every form where `tells_of_leads`.
+    """
+
+    channels: tuple[Destination, ...] = ()
+    tells_of_leads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration without a mistake, forms and destinations by name in the order of the file."""
 
@@ -64,6 +75,8 @@ class Config:
     service: Service = field(default_factory=Service)
     desk: Desk | None = None
     """None: nobody looks at leads in a browser."""
+    notify: Notify | None = None
+    """None: nobody is told without looking."""
     again: "Callable[[], Config | Mistakes] | None" = field(default=None, repr=False, compare=False)
     """Reads the same text again, with what the files of its secrets hold by then."""
 

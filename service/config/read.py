@@ -18,6 +18,8 @@ from service.config.destinations.email import read_email
 from service.config.destinations.webhook import read_named, read_webhook
 from service.config.env_secrets import Environment
 from service.config.forms.form import read_form
+from service.config.notify import NAMES as NOTICES
+from service.config.notify import read_notify, with_notices
 from service.config.table import Keys, Mistake, Report, Table, Wrong, flag, quoted, several, table, what, whole, wrong
 from service.config.validators import check_name, duration, one_of, page_origin, timezone
 from service.destinations.destination import Destination
@@ -26,6 +28,7 @@ from service.lib.network import PRIVATE, Network, network
 from service.lib.times import UTC
 
 MOST_REPLICAS: Final = 5
+_TAKEN: Final = "is the name of a destination that `[notify]` makes: choose another one"
 _CURLY: Final = frozenset("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb")
 KINDS: Final[Mapping[str, Callable[[str, Table, Reach, Environment], Destination]]] = {
     "webhook": read_webhook, "email": read_email, **dict.fromkeys(PRESETS, read_named),
@@ -62,6 +65,7 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     forms, destinations = _tables(top, "forms"), _tables(top, "destinations")
     service = _service(top.below("service"), environment)
     desk = _desk(top.below("desk"))
+    notify = read_notify(top.below("notify"), tree, desk.public_url, environment)
     top.finish()
     given = tree.get("destinations")
     names = list(given) if isinstance(given, dict) else []
@@ -75,8 +79,11 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     )
     if mistakes := report.mistakes():
         return Mistakes(mistakes)
-    shown = desk if "desk" in tree else None
-    return Config(config.forms, config.destinations, tuple(remarks(config)), service, shown)
+    config = replace(
+        config, service=service, desk=desk if "desk" in tree else None, notify=notify if "notify" in tree else None
+    )
+    told = with_notices(config)
+    return replace(told, warnings=tuple(remarks(told)))
 
 
 def _tables(top: Table, key: str) -> dict[str, Table]:
@@ -87,7 +94,7 @@ def _tables(top: Table, key: str) -> dict[str, Table]:
         top.add(f"must have at least one table `[{key}.NAME]`", key)
     below = top.below(key)
     for name in given:
-        problem = check_name(name)
+        problem = check_name(name) or (_TAKEN if key == "destinations" and name in NOTICES else None)
         if problem:
             top.add(problem, key, name)
     read = {name: below.below(name) for name in given}

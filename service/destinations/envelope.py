@@ -3,7 +3,7 @@
 Invariant: pure; a delivery goes in, plain values come out, the same ones for the same delivery.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from service.submission.spam import by_weight
 
 PLAIN_PATHS: Final = (
     "id", "version", "form", "type", "timestamp", "received_at", "first_seen_at", "enquiries", "changed", "flags",
-    "webhook_id", "test", "source.page", "source.referrer", "spam.score", "spam.signals",
+    "webhook_id", "test", "said", "source.page", "source.referrer", "spam.score", "spam.signals",
 )  # fmt: skip
 RECORD: Final = "record"
 """The destination's own id of the lead: there where one was kept."""
@@ -81,6 +81,7 @@ def values(delivery: Delivery) -> dict[str, Json]:
         "flags": _flags(delivery),
         "webhook_id": delivery.webhook_id,
         RECORD: delivery.record,
+        "said": said(delivery),
         "test": True if delivery.test else None,
     }
     if lead.content.consent:
@@ -106,13 +107,34 @@ def _number_parts(lead: Lead) -> dict[str, Json]:
     return {"phone.digits": e164.removeprefix("+"), "phone.code": str(number.country_code), "phone.local": local}
 
 
+def said(delivery: Delivery) -> str:
+    """Return everything that was said as a text, a line for each field and extra.
+
+    Only the first line of a value stands at the margin, so that no value looks like several.
+    """
+    content = delivery.lead.content
+    named = [*((name, _shown(answer)) for name, answer in content.fields.items()), *content.extra.items()]
+    return "\n".join(lines(named))
+
+
+def lines(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield `name: value` for each pair that has a value."""
+    for name, value in pairs:
+        if value:
+            yield f"{name}: {value}".replace("\n", "\n  ")
+
+
+def _shown(answer: Answer) -> str:
+    return (answer.phone and answer.phone.international) or answer.text
+
+
 def flat(delivery: Delivery) -> dict[str, str]:
     """Return the pairs of a standard urlencoded delivery.
 
     Fields stand under their own name, everything else under the path a placeholder would name it by
     (`id`, `version`, `phone.country`, `extra.colour`, `source.utm.source`). What is empty is left out.
     """
-    said = ((path, value) for path, value in values(delivery).items() if path not in {*NUMBER_PATHS, RECORD})
+    said = ((path, value) for path, value in values(delivery).items() if path not in {*NUMBER_PATHS, RECORD, "said"})
     pairs = ((path.removeprefix("fields."), as_text(value)) for path, value in said)
     return {name: text for name, text in pairs if text}
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from email_validator import EmailNotValidError, validate_email
 
+from service.destinations.envelope import lines, said
 from service.lib.text import one_line
 from service.model.lead import Answer, Delivery
 
@@ -102,25 +103,13 @@ def replies_to(answers: Iterator[Answer]) -> str:
 
 
 def told(delivery: Delivery) -> str:
-    """Return a lead as a text: a line for each thing that was said, where it came from, which lead it is.
-
-    Only the first line of a value stands at the margin, so that no value looks like several.
-    """
-    lead, content = delivery.lead, delivery.lead.content
-    said = [(name, _shown(answer)) for name, answer in content.fields.items()] + [*content.extra.items()]
-    source = [("Page", content.source.page), ("Campaign", content.source.utm.get("campaign", ""))]
-    about = [("Changed", ", ".join(delivery.changed)), *source, ("Form", lead.form), ("Lead", delivery.webhook_id)]
-    return "\n".join([*_lines(said), "", *_lines(about), ""])
-
-
-def _lines(pairs: list[tuple[str, str]]) -> Iterator[str]:
-    for name, value in pairs:
-        if value:
-            yield f"{name}: {value}".replace("\n", "\n  ")
-
-
-def _shown(answer: Answer) -> str:
-    return (answer.phone and answer.phone.international) or answer.text
+    """Return a lead as a text: everything that was said, where it came from, which lead it is."""
+    lead, source = delivery.lead, delivery.lead.content.source
+    about = [
+        ("Changed", ", ".join(delivery.changed)), ("Page", source.page), ("Campaign", source.utm.get("campaign", "")),
+        ("Form", lead.form), ("Lead", delivery.webhook_id),
+    ]  # fmt: skip
+    return "\n".join([said(delivery), "", *lines(about), ""])
 
 
 def _encoded(address: Address) -> str:

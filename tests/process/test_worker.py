@@ -17,7 +17,7 @@ from crm import Answer, Crm, Received
 from processes import frozen
 from proxy import Proxy
 from standardwebhooks import Webhook
-from workshop import SIGNING, Hands, Workshop, destination, form, one_crm, until, until_async
+from workshop import ENVIRON, SIGNING, Hands, Workshop, destination, form, one_crm, until, until_async
 
 from service.delivery import upkeep
 from service.process import worker
@@ -676,3 +676,29 @@ retry = ["50ms", "50ms"]
     assert updated["References"] == created["Message-ID"]
     assert lead is not None
     assert lead.deliveries[0].attempts[0].reason == "the mail server answered 451: it asks us to come again later"
+
+
+async def test_who_is_to_be_told_is_told_of_each_lead_beside_the_crm(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Crm() as crm, Crm() as chat:
+        monkeypatch.setitem(ENVIRON, "CHAT_URL", chat.url)
+        async with Mailbox() as mailbox:
+            notify = f"""
+[notify]
+mail = {{ host = "127.0.0.1", port = {mailbox.port}, tls = "none", from = "a@example.com", to = "b@example.com", allow_private = true }}
+chat = "$CHAT_URL"
+allow_private = true
+lead = "anonymous"
+"""  # noqa: E501 -- a table of TOML 1.0 stands on one line
+            async with (
+                Workshop(redis_url, one_crm(crm) + notify) as shop,
+                shop.worker(),
+            ):
+                taken = await shop.submit(**ASHA)
+                await shop.settled("notify-mail")
+                await shop.settled("notify-chat")
+                await shop.settled()
+    assert mailbox.mails[0]["Message-ID"] == f"<{taken.lead}.1@example.com>"
+    assert json.loads(chat.requests[0].body) == {"text": "A lead came to get-in-touch."}
+    assert verified(crm.requests[0])["data"]["id"] == taken.lead
