@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -47,9 +48,11 @@ ASHA = {
 }
 
 
-def read(name: str, more: str = "", form: str = FORM) -> Config | Mistakes:
+def read(
+    name: str, more: str = "", form: str = FORM, secrets: Mapping[str, str] = MappingProxyType(SECRETS)
+) -> Config | Mistakes:
     lines = PRESETS[name].lines().replace(f"[destinations.{name}]", "[destinations.crm]")
-    return parse(f"{form}{lines}\n{more}", SECRETS, lambda _: "")
+    return parse(f"{form}{lines}\n{more}", secrets, lambda _: "")
 
 
 def named(name: str, more: str = "", form: str = FORM) -> Webhook:
