@@ -59,18 +59,28 @@ def up(port: Port = 8000, data: Data = Path("data"), another_secret: AnotherSecr
 
 
 @app.command()
-def dev(port: Port = 8000, data: Data = Path(".data"), another_secret: AnotherSecret = False) -> None:
+def dev(
+    port: Port = 8000,
+    data: Data = Path(".data"),
+    another_secret: AnotherSecret = False,
+    sample: Annotated[
+        int, typer.Option(min=0, max=20_000, help="A month with so many made-up submissions, if there are no leads.")
+    ] = 0,
+) -> None:
     """Run `up` with the demo: the clinic's page at / and a CRM at /demo/crm."""
-    _supervise(port, data, demo=True, another_secret=another_secret)
+    _supervise(port, data, demo=True, another_secret=another_secret, sample=sample)
 
 
-def _supervise(port: int, data: Path, *, demo: bool, another_secret: bool) -> None:
+def _supervise(port: int, data: Path, *, demo: bool, another_secret: bool, sample: int = 0) -> None:
     from service.up import run  # noqa: PLC0415 -- the embedded server is an extra
 
     chosen = os.environ.get("LEADS_CONFIG")
     config = Path(chosen) if chosen else None
     more = ("--another-secret",) if another_secret else ()
-    raise typer.Exit(run.run(port=port, data=data, demo=demo, config=config, environ=os.environ, more=more))
+    status = run.run(
+        port=port, data=data, demo=demo, config=config, environ=os.environ, more=more, sample=sample
+    )  # fmt: skip
+    raise typer.Exit(status)
 
 
 @app.command()

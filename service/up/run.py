@@ -7,6 +7,7 @@ Its children hold the other end of a pipe as their standard input and end by the
 killed (`lifetime.watch_stdin`); a server left behind by a kill is dealt with at the next start (`embedded`).
 """
 
+import asyncio
 import base64
 import contextlib
 import http.client
@@ -23,7 +24,7 @@ from typing import Final
 
 from service.lib.errors import CannotStart
 from service.process.settings import read_settings
-from service.process.wiring import load_config, look_at_port
+from service.process.wiring import cipher_of, clock, load_config, look_at_port
 from service.up import installation
 from service.up.embedded import Embedded
 from service.up.supervisor import PATIENCE, Child, Watch, say
@@ -39,11 +40,11 @@ PROGRAM: Final = (sys.executable, "-m", "service")
 
 def run(
     *, port: int, data: Path, demo: bool, config: Path | None, environ: Mapping[str, str],
-    program: Sequence[str] = PROGRAM, more: Sequence[str] = (),
+    program: Sequence[str] = PROGRAM, more: Sequence[str] = (), sample: int = 0,
 ) -> int:  # fmt: skip
     """Run an installation in `data` until SIGINT or SIGTERM; return the exit status, 0 after an orderly stop.
 
-    `more` are words for each of our own processes.
+    `more` are words for each of our own processes. `sample`: so many made-up leads are there before they start.
     `config` None means the demo's own with `demo`, else `LEADS_CONFIG`, else `leads.toml`. What cannot start is said
     in one sentence on standard error, status 1. Call it from the main thread: it takes the signals.
     """
@@ -62,6 +63,8 @@ def run(
             environment["LEADS_REDIS_URL"] = server.url
             ending.callback((data / installation.FILE).unlink, missing_ok=True)
             installation.describe(data, environment)
+            if sample:
+                say(_make_up(sample, environment))
         except CannotStart as error:
             return 0 if stop.is_set() else _complain(error)
         except OSError as error:
@@ -73,6 +76,20 @@ def run(
             ending.callback(part.stop)
         watches = [Watch(server, time.monotonic()), *map(Watch, parts)]
         return _watch(watches, Welcome(ports, demo, Path(environment["LEADS_CONFIG"])), stop)
+
+
+def _make_up(number: int, environment: Mapping[str, str]) -> str:
+    """Make up leads, and say how many."""
+    from service.demo.sample import fill  # noqa: PLC0415 -- only for `leads dev --sample`
+
+    settings = read_settings(environment)
+    config = load_config(settings.config, environment)
+    made = asyncio.run(
+        fill(
+            settings.redis_url, config, settings.secret, cipher_of(settings.encryption), number=number, end=clock()
+        )
+    )  # fmt: skip
+    return f"{made} submissions of a month were made up." if made else "There are leads already: none were made up."
 
 
 def _parts(
