@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Carrier = Literal["http", "smtp"]
 Conversation: TypeAlias = Generator["httpx.Request | TokenAsk", "Response | TokenHeld | Retry", Outcome]
 """One over HTTP. A request is answered by a response; who asks for a token gets one, or why there is none."""
+Lookup: TypeAlias = Generator["httpx.Request", "Response | TokenHeld | Retry", "str | int | Retry | None"]
+"""The part of it that asks for the record of a lead."""
 
 
 class Destination(Protocol):

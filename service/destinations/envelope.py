@@ -3,13 +3,15 @@
 Invariant: pure; a delivery goes in, plain values come out, the same ones for the same delivery.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Literal
+from urllib.parse import urlencode
 
 import msgspec
 import phonenumbers
 
-from service.destinations.template import Json, as_text
+from service.destinations.template import Absent, Json, Node, as_text, fill
+from service.lib.secret import Secret
 from service.lib.times import timestamp
 from service.model.lead import CLICK_IDS, UTM, Answer, Consent, Delivery, Lead, Phone, Source, Touch, Value
 from service.submission.spam import by_weight
@@ -137,6 +139,25 @@ def flat(delivery: Delivery) -> dict[str, str]:
     said = ((path, value) for path, value in values(delivery).items() if path not in {*NUMBER_PATHS, RECORD, "said"})
     pairs = ((path.removeprefix("fields."), as_text(value)) for path, value in said)
     return {name: text for name, text in pairs if text}
+
+
+def rendered(
+    delivery: Delivery, body: "Node | None", form: Literal["json", "form"], show: Callable[[Secret], str]
+) -> bytes:
+    """Return the bytes of a delivery: `body` filled, secrets as `show` has them; without one the envelope or pairs."""
+    if delivery.type == "lead.erased":
+        return msgspec.json.encode(erasure(delivery))
+    if body is None:
+        return msgspec.json.encode(envelope(delivery)) if form == "json" else _urlencode(flat(delivery))
+    filled = fill(body, values(delivery), show)
+    if form == "json" or not isinstance(filled, Mapping):
+        return msgspec.json.encode({} if isinstance(filled, Absent) else filled)
+    return _urlencode({name: as_text(value) for name, value in filled.items()})
+
+
+def _urlencode(pairs: Mapping[str, str]) -> bytes:
+    """Encode pairs by https://url.spec.whatwg.org/#urlencoded-serializing; a preview's `***` stays readable."""
+    return urlencode(pairs, safe="*").encode()
 
 
 def _under(prefix: str, group: Mapping[str, Json]) -> dict[str, Json]:

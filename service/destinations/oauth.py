@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from service.destinations.outcome import Retry, Scope, retry_after
+from service.destinations.outcome import Outcome, Retry, Scope, retry_after
 from service.destinations.rules import Response, value_at
 from service.lib.secret import Secret, masked
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import httpx
 
 _ACCESS: Final = re.compile(r"[!-~]{1,8192}")
+UNAUTHORIZED: Final = 401
 _LONGEST_LIFE_S: Final = 366 * 86_400
 _DESCRIBED: Final = 200
 _ANEW: Final = "it does not accept the refresh token any longer: have a new one made there, and set it"
@@ -158,3 +159,10 @@ class TokenHeld:
     access: Secret
     name: str
     is_new: bool = False
+
+
+def refuses_token(outcome: Outcome) -> bool:
+    """Return whether another token may help: a rule says so, or 401 that no rule reads otherwise."""
+    if not isinstance(outcome, Retry):
+        return False
+    return outcome.scope == "token" or (outcome.scope == "setup" and outcome.status == UNAUTHORIZED)

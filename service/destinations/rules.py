@@ -117,7 +117,7 @@ def _looked_up(answer: Response, place: Place, path: str) -> Json:
             return answer.status
 
 
-def is_gone(rule: Rule | None, answer: Response, outcome: Outcome) -> bool:
+def says_gone(rule: Rule | None, answer: Response, outcome: Outcome) -> bool:
     """Return whether an answer to a request that named a record says that there is no such record any more."""
     if rule is not None and rule.means == "gone":
         return True

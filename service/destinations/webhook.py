@@ -7,25 +7,20 @@ Source of the headers: https://github.com/standard-webhooks/standard-webhooks
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
-from urllib.parse import urlencode, urlsplit
-
-import msgspec
+from urllib.parse import urlsplit
 
 from service import __version__
 from service.destinations import outcome
-from service.destinations.destination import Carrier, Conversation
-from service.destinations.envelope import TOKEN, envelope, erasure, flat, values
-from service.destinations.oauth import TokenAsk, TokenHeld, TokenServer
+from service.destinations.destination import Carrier, Conversation, Lookup
+from service.destinations.envelope import TOKEN, rendered, values
+from service.destinations.oauth import TokenAsk, TokenHeld, TokenServer, refuses_token
 from service.destinations.outcome import Delivered, Outcome, Rejected, Retry
-from service.destinations.rules import Keep, Response, Rule, first_that_fits, is_gone, judge_by, words_of
+from service.destinations.rules import Keep, Response, Rule, first_that_fits, judge_by, says_gone, words_of
 from service.destinations.template import (
-    Absent,
     Json,
     LacksError,
     Node,
     Pattern,
-    as_text,
-    fill,
     fill_line,
     in_address,
     in_header,
@@ -47,10 +42,9 @@ _SECOND, _MINUTE, _HOUR = 1_000, 60_000, 3_600_000
 RETRY: Final = (
     5 * _SECOND, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 5 * _HOUR, 10 * _HOUR, 14 * _HOUR, 20 * _HOUR, 24 * _HOUR,
 )  # fmt: skip
-Method = Literal["POST", "PUT", "PATCH"]
+Method = Literal["POST", "PUT", "PATCH", "GET"]
 METHODS: Final[tuple[Method, ...]] = ("POST", "PUT", "PATCH")
 _OR_AS_NEW: Final = 'Add `repeat_as = "new"` to have it sent as a lead of its own'
-UNAUTHORIZED: Final = 401
 _TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
 
@@ -64,8 +58,9 @@ class Webhook:
     where none fits, `delivered`, `rejected` and `retried` are statuses that it means differently.
 
     `keep` says where an answer names the record that it made, and `update` what is sent once that is known; None: the
-    same. `as_new`: each later version is sent as a lead of its own. `oauth`: where the `{token}` in `url` and
-    `headers` comes from.
+    same. One that `follows` is sent after the first request too. `find` asks whether there is a record already.
+    `as_new`: each later version is sent as a lead of its own. `oauth`: where the `{token}` in `url` and `headers`
+    comes from.
     """
 
     name: str
@@ -91,6 +86,8 @@ class Webhook:
     carrier: Carrier = field(default="http", init=False)
     keep: Keep | None = None
     update: "Webhook | None" = None
+    follows: bool = False
+    find: "Webhook | None" = None
     as_new: bool = False
     oauth: TokenServer | None = None
 
@@ -107,24 +104,51 @@ class Webhook:
         if isinstance(held, Retry):
             return held
         outcome = yield from self._talk(delivery, clock, held.access)
-        if held.is_new or not _refuses_token(outcome):
+        if held.is_new or not refuses_token(outcome):
             return outcome
         held = cast("TokenHeld | Retry", (yield TokenAsk(self.oauth, held.name)))
         return held if isinstance(held, Retry) else (yield from self._talk(delivery, clock, held.access))
 
-    def _talk(self, delivery: Delivery, clock: Callable[[], int], token: Secret | None) -> Conversation:
+    def _talk(
+        self, delivery: Delivery, clock: Callable[[], int], token: Secret | None, *, is_gone: bool = False
+    ) -> Conversation:
         """Send one request; its answer decides. Where a record is known no longer, the lead is sent as a new one."""
-        given = self._as_sent(delivery)
+        record = yield from self._record(self._as_sent(delivery), clock, token)
+        if isinstance(record, Retry):
+            return record
+        given = replace(self._as_sent(delivery), record=record)
         try:
             request = self.request(given, clock(), token)
         except LacksError as error:
             return Rejected(f"its request needs {error}, which this lead does not have")
         answer = cast("Response", (yield request))
-        rule = first_that_fits(self.rules, answer)
         judged = self.judge(answer, clock(), token)
-        if given.record is not None and is_gone(rule, answer, judged):
-            return (yield from self._talk(replace(delivery, record=None), clock, token))
-        return judged
+        if record is None:
+            return (yield from self._followed(judged, delivery, clock, token))
+        if not is_gone and says_gone(first_that_fits(self.rules, answer), answer, judged):
+            return (yield from self._talk(replace(delivery, record=None), clock, token, is_gone=True))
+        return replace(judged, record=record) if isinstance(judged, Delivered) else judged
+
+    def _record(self, given: Delivery, clock: Callable[[], int], token: Secret | None) -> Lookup:
+        """Return the record of this lead, asking for it if it is not known; None if there is none."""
+        if given.record is not None or self.find is None or self.as_new:
+            return given.record
+        try:
+            request = self.find.request(given, clock(), token)
+        except LacksError:  # there is nothing to look for it by
+            return None
+        judged = self.find.judge(cast("Response", (yield request)), clock(), token)
+        if isinstance(judged, Rejected):
+            return Retry(f"asked for its record, {judged.reason}", None, "setup", judged.status, judged.excerpt)
+        return judged.record if isinstance(judged, Delivered) else judged
+
+    def _followed(
+        self, made: Outcome, delivery: Delivery, clock: Callable[[], int], token: Secret | None
+    ) -> Conversation:
+        """Return what came of the first request, and of the update that follows it."""
+        if self.update is None or not self.update.follows or not isinstance(made, Delivered) or made.record is None:
+            return made
+        return (yield from self._talk(replace(delivery, record=made.record), clock, token, is_gone=True))
 
     def _as_sent(self, delivery: Delivery) -> Delivery:
         """Return the delivery as this destination is told of it."""
@@ -166,6 +190,7 @@ class Webhook:
         headers = [("Host", urlsplit(url).netloc or MASK), *own]
         lines = [f"{words.method} {url}", *(f"{name}: {value}" for name, value in headers), ""]
         fetched = [f"\nIts token is fetched from {self.oauth.url} ({self.oauth.grant})."] if self.oauth else []
+        fetched += [] if self.find is None or delivery.record else ["\nIts record is looked for before that."]
         return "\n".join([*lines, self._pretty(self._render(delivery, _mask)), *fetched])
 
     def judge(self, answer: Response, now: int, token: Secret | None = None) -> Outcome:
@@ -224,7 +249,7 @@ class Webhook:
     def _secrets(self) -> Iterator[Secret]:
         yield from self.secrets
         texts = [*self.headers.values()]
-        for words in (self, self.update or self):
+        for words in (self, self.update or self, self.find or self):
             texts += [words.url, *(text.parts for text in nodes_of(words.body or ()))]
         yield from (part for text in texts for part in text if isinstance(part, Secret))
         if self.oauth:
@@ -262,15 +287,8 @@ class Webhook:
         return " ".join(signature.sign(secret, delivery.webhook_id, now // 1000, content) for secret in self.secrets)
 
     def _render(self, delivery: Delivery, show: Callable[[Secret], str]) -> bytes:
-        if delivery.type == "lead.erased":
-            return _encode(erasure(delivery))
-        body = self._words_for(delivery).body
-        if body is None:
-            return _encode(envelope(delivery)) if self.format == "json" else _urlencode(flat(delivery))
-        filled = fill(body, values(delivery), show)
-        if self.format == "json" or not isinstance(filled, Mapping):
-            return _encode({} if isinstance(filled, Absent) else filled)
-        return _urlencode({name: as_text(value) for name, value in filled.items()})
+        words = self._words_for(delivery)
+        return b"" if words.method == "GET" else rendered(delivery, words.body, words.format, show)
 
     def _pretty(self, content: bytes) -> str:
         if self.format == "json":
@@ -278,21 +296,5 @@ class Webhook:
         return content.decode().replace("&", "&\n")
 
 
-def _encode(value: object) -> bytes:
-    return msgspec.json.encode(value)
-
-
-def _urlencode(pairs: Mapping[str, str]) -> bytes:
-    """Encode pairs by https://url.spec.whatwg.org/#urlencoded-serializing; a preview's `***` stays readable."""
-    return urlencode(pairs, safe="*").encode()
-
-
 def _mask(_: Secret) -> str:
     return MASK
-
-
-def _refuses_token(outcome: Outcome) -> bool:
-    """Return whether another token may help: a rule says so, or 401 that no rule reads otherwise."""
-    if not isinstance(outcome, Retry):
-        return False
-    return outcome.scope == "token" or (outcome.scope == "setup" and outcome.status == UNAUTHORIZED)

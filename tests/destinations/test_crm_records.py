@@ -13,6 +13,7 @@ from service.config.config import Mistakes
 from service.config.read import parse
 from service.destinations.outcome import Delivered, Retry
 from service.destinations.rules import LONGEST_RECORD, Keep, Place, Response
+from service.model.lead import Answer as Said
 from service.store.cipher import Cipher
 from service.store.keys import base_of
 
@@ -103,6 +104,111 @@ async def test_an_answer_that_is_lost_makes_no_second_record(redis_url: str) -> 
             kept = await shop.lead(taken.lead)
     assert [request.method for request in crm.requests] == ["POST", "POST"]
     assert (len(crm.records), kept.deliveries[0].record) == (1, 17)
+
+
+FIND = """
+[destinations.crm.update]
+url = "{url}/leads/{{record}}"
+method = "PATCH"
+[destinations.crm.find]
+url = "{url}/leads?number={{id}}"
+json = "0.id"
+"""
+
+
+class Searched(Records):
+    """A CRM that makes a record for every POST, and can be asked for those of one number; it loses its first answer."""
+
+    def take(self, request: Received) -> Answer:
+        if request.method == "GET":
+            number = request.path.rpartition("=")[2]
+            found = [{"id": place} for place, record in self.records.items() if record["number"] == number]
+            return Answer(200, body=json.dumps(found).encode())
+        if request.method == "PATCH":
+            return super().take(request)
+        self.records[17 + len(self.records)] = request.json()
+        return Answer(cut="after")
+
+
+async def test_a_record_whose_answer_was_lost_is_found(redis_url: str) -> None:
+    with Searched() as crm:
+        lines = text(crm, FIND).replace('key = "{webhook_id}"', 'number = "{id}"')
+        async with Workshop(redis_url, lines) as shop, shop.worker():
+            taken = await shop.submit(**ASHA)
+            await shop.settled()
+            await shop.submit(**ASHA, message="Tuesday, please")
+            await shop.settled()
+            kept = await shop.lead(taken.lead)
+    assert [request.method for request in crm.requests] == ["GET", "POST", "GET", "PATCH", "PATCH"]
+    assert [(place, record["note"]) for place, record in crm.records.items()] == [(17, "Tuesday, please")]
+    assert kept.deliveries[0].record == 17
+
+
+FOUND = """
+url = "https://crm.example.com/people"
+headers = { X-Lead = "{id}" }
+body = { name = "{fields.name}" }
+keep = { json = "id" }
+find = { url = "https://crm.example.com/people?phone={phone.e164}", json = "0.id" }
+update = { url = "https://crm.example.com/leads", follows = true, body = { person = "{record}" } }
+"""
+
+
+def said(talk: Any, *answers: Response) -> list[tuple[str, str, str]]:
+    """Return what a conversation sends, and what it comes to when it gets these answers."""
+    sent = [next(talk)]
+    try:
+        for answer in answers:
+            sent.append(talk.send(answer))  # noqa: PERF401  the last one raises, and what was sent is wanted
+    except StopIteration as end:
+        requests = [(request.method, str(request.url), request.content.decode()) for request in sent]
+        return [*requests, (type(end.value).__name__, str(getattr(end.value, "record", end.value)), "")]
+    raise AssertionError(sent)
+
+
+LOOK = ("GET", "https://crm.example.com/people?phone=%2B918951047001", "")
+LEAD = ("POST", "https://crm.example.com/leads", '{"person":17}')
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (
+            ["[]", '{"id": 17}', '{"id": 90}'],
+            [LOOK, ("POST", "https://crm.example.com/people", '{"name":"Asha Rao"}'), LEAD, ("Delivered", "17", "")],
+        ),
+        (['[{"id": 17}]', '{"id": 90}'], [LOOK, LEAD, ("Delivered", "17", "")]),
+    ],
+)
+def test_what_follows_is_sent_for_a_record_that_was_made_or_found(answers: list[str], expected: list[Any]) -> None:
+    talk = from_file(FOUND).conversation(delivery(), lambda: NOW)
+    assert said(talk, *(Response(200, {}, answer) for answer in answers)) == expected
+
+
+def test_a_record_that_is_found_and_still_gone_is_told_and_not_made_again() -> None:
+    webhook = from_file(FOUND + 'rules = [{ status = 403, means = "gone" }]')
+    found, gone = Response(200, {}, '[{"id": 17}]'), Response(403, {}, "")
+    talk = webhook.conversation(delivery(), lambda: NOW)
+    sent = said(talk, found, gone, found, gone)
+    assert [method for method, *_ in sent] == ["GET", "POST", "GET", "POST", "Retry"]
+    assert (sent[1], sent[3]) == (LEAD, LEAD)
+
+
+@pytest.mark.parametrize(("status", "scope"), [(400, "setup"), (401, "setup"), (429, "load"), (500, "delivery")])
+def test_an_answer_that_finds_nothing_for_a_fault_sends_nothing(status: int, scope: str) -> None:
+    talk: Any = from_file(FOUND).conversation(delivery(), lambda: NOW)
+    assert next(talk).headers["X-Lead"] == "lead_7"
+    with pytest.raises(StopIteration) as end:
+        talk.send(Response(status, {}, ""))
+    assert isinstance(end.value.value, Retry)
+    assert end.value.value.scope == scope
+
+
+def test_without_what_it_is_looked_for_by_a_record_is_made() -> None:
+    webhook = from_file(FOUND)
+    talk: Any = webhook.conversation(delivery({"name": Said("Asha Rao")}), lambda: NOW)
+    assert (next(talk).method, str(webhook.url[0])) == ("POST", "https://crm.example.com/people")
+    assert "Its record is looked for before that." in webhook.preview(delivery(), NOW)
 
 
 async def test_the_id_is_kept_sealed(redis_url: str) -> None:
@@ -198,6 +304,10 @@ def test_that_later_words_reach_nobody_is_told() -> None:
         ('keep = { json = "id" }\nheaders = { X-Id = "{record}" }', "headers.X-Id", "needs `{record}`"),
         ('keep = { json = "id" }\nupdate = { url = "{record}" }', "update.url", "must be an address"),
         ('keep = { json = "id" }\nupdate = { retry = [] }', "update.retry", "is not known here"),
+        ('keep = { json = "id" }\nupdate = { follows = 1 }', "update.follows", "must be true or false"),
+        ('find = { url = "https://crm.example.com", json = "id" }', "find", "needs `update`"),
+        ('keep = { json = "id" }\nupdate = {}\nfind = { json = "id" }', "find.url", "the address that takes the leads"),
+        ('keep = { json = "id" }\nupdate = {}\nfind = { url = "https://a.example" }', "find", "must look at one of"),
         ('repeat_as = "old"', "repeat_as", "is not allowed here"),
     ],
 )

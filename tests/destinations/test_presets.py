@@ -181,7 +181,7 @@ BODIES: dict[str, Any] = {
         "typecast": True,
     },
     "twenty": {
-        "name": {"firstName": "Asha", "lastName": "Rao"},
+        "leadId": "lead_7", "message": "Knee pain", "name": {"firstName": "Asha", "lastName": "Rao"},
         "emails": {"primaryEmail": "asha@example.com"},
         "phones": {
             "primaryPhoneNumber": "8951047001", "primaryPhoneCallingCode": "+91", "primaryPhoneCountryCode": "IN",
@@ -194,6 +194,11 @@ BODIES: dict[str, Any] = {
         ],
         "emails": [{"type": "OFFICE", "value": "asha@example.com", "primary": True}],
         "requirementName": "Knee pain", "utmSource": "google",
+    },
+    "pipedrive": {
+        "name": "Asha Rao",
+        "phones": [{"value": "+918951047001", "primary": True, "label": "mobile"}],
+        "emails": [{"value": "asha@example.com", "primary": True, "label": "work"}],
     },
     "whatsapp": {
         "messaging_product": "whatsapp", "to": "918951047001", "type": "template",
@@ -210,6 +215,7 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 
 SIGN_IN = "<!doctype html><html><title>Sign in</title></html>"
+UNIQUE = 'Value "a" for field "{}" in collection "leads" has to be unique.'
 CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("leadsquared", 200, {"Status": "Success", "Message": {"Id": "a"}}, {}, "Delivered"),
     ("leadsquared", 500, {"Status": "Error", "ExceptionType": "MXDuplicateEntryException"}, {}, "Delivered"),
@@ -281,17 +287,18 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("frappe", 200, {"data": {"name": "CRM-LEAD-1"}}, {}, "Delivered"),
     ("frappe", 417, {"exc_type": "ValidationError"}, {}, "Rejected"),
     ("frappe", 403, {"exc_type": "PermissionError"}, {}, "setup"),
-    ("directus", 200, {"data": {"id": 17}}, {}, "Delivered"),
-    ("directus", 204, "", {}, "Delivered"),
-    ("directus", 400, {"errors": [{"extensions": {"code": "RECORD_NOT_UNIQUE"}}]}, {}, "Delivered"),
-    ("directus", 400, {"errors": [{"extensions": {"code": "FAILED_VALIDATION"}}]}, {}, "Rejected"),
+    ("directus", 200, {"data": {"id": 17, "lead_id": "lead_7"}}, {}, "Delivered"),
+    ("directus", 200, {"data": {"id": 17}}, {}, "setup"),
+    ("directus", 204, "", {}, "setup"),
+    ("directus", 400, {"errors": [{"message": UNIQUE.format("lead_id")}]}, {}, "Delivered"),
+    ("directus", 400, {"errors": [{"message": UNIQUE.format("email")}]}, {}, "Rejected"),
     ("directus", 401, {"errors": [{"extensions": {"code": "INVALID_CREDENTIALS"}}]}, {}, "setup"),
     ("directus", 403, {"errors": [{"extensions": {"code": "FORBIDDEN"}}]}, {}, "setup"),
     ("directus", 429, {"errors": [{"extensions": {"code": "REQUESTS_EXCEEDED"}}]}, {}, "load"),
     ("nocodb", 200, {"Id": 17}, {}, "Delivered"),
-    ("nocodb", 400, {"error": "INVALID_VALUE_FOR_FIELD"}, {}, "Rejected"),
-    ("nocodb", 401, {"error": "AUTHENTICATION_REQUIRED"}, {}, "setup"),
-    ("nocodb", 404, {"error": "TABLE_NOT_FOUND"}, {}, "setup"),
+    ("nocodb", 400, {"msg": "Validation failed : isEmail"}, {}, "Rejected"),
+    ("nocodb", 401, {"error": "ERR_AUTHENTICATION_REQUIRED"}, {}, "setup"),
+    ("nocodb", 404, {"error": "ERR_TABLE_NOT_FOUND"}, {}, "setup"),
     ("nocodb", 429, "", {}, "load"),
     ("airtable", 200, {"records": [{"id": "rec1"}], "createdRecords": ["rec1"]}, {}, "Delivered"),
     ("airtable", 200, {"records": [{"id": "rec1"}], "updatedRecords": ["rec1"]}, {}, "Delivered"),
@@ -302,6 +309,7 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("airtable", 404, {"error": "NOT_FOUND"}, {}, "setup"),
     ("airtable", 429, {"errors": [{"error": "RATE_LIMIT_REACHED"}]}, {}, "load"),
     ("twenty", 201, {"data": {"createPerson": {"id": "20202020-3ec3"}}}, {}, "Delivered"),
+    ("twenty", 200, {"data": {"updatePerson": {"id": "20202020-3ec3"}}}, {}, "Delivered"),
     ("twenty", 400, {"messages": ["A duplicate entry was detected"]}, {}, "Delivered"),
     ("twenty", 400, {"messages": ["Invalid phone number"]}, {}, "Rejected"),
     ("twenty", 400, {"messages": ['Object person doesn\'t have any "message" field.']}, {}, "setup"),
@@ -314,6 +322,11 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("kylas", 400, {"code": "invalid"}, {}, "Rejected"),
     ("kylas", 401, {}, {}, "setup"),
     ("kylas", 429, {}, {}, "load"),
+    ("pipedrive", 201, {"success": True, "data": {"id": 17}}, {}, "Delivered"),
+    ("pipedrive", 400, {"success": False, "error": "name must be given"}, {}, "Rejected"),
+    ("pipedrive", 401, {"success": False, "error": "unauthorized access"}, {}, "setup"),
+    ("pipedrive", 402, {"success": False}, {}, "setup"),
+    ("pipedrive", 429, {"success": False}, {}, "load"),
     ("whatsapp", 200, {"messages": [{"id": "wamid.1"}]}, {}, "Delivered"),
     ("whatsapp", 400, {"error": {"code": 131026}}, {}, "Rejected"),
     ("whatsapp", 400, {"error": {"code": 100}}, {}, "Rejected"),
@@ -339,6 +352,36 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_lead_leaves_as_its_crm_wants_it(name: str) -> None:
     assert sent(name) == BODIES[name]
+
+
+RECORDS = {
+    "directus": (
+        "https://directus.example.com/items/leads?fields=id&filter%5Blead_id%5D%5B_eq%5D=lead_7",
+        ("PATCH", "https://directus.example.com/items/leads/17", ROW),
+    ),
+    "nocodb": (
+        "https://nocodb.example.com/api/v2/tables/m1a2b3c4d5e6f7g/records?fields=Id&limit=1&where=(lead_id,eq,lead_7)",
+        ("PATCH", "https://nocodb.example.com/api/v2/tables/m1a2b3c4d5e6f7g/records", {"Id": 17, **ROW}),
+    ),
+    "twenty": (
+        "https://api.twenty.com/rest/people?limit=1&filter=leadId%5Beq%5D:%22lead_7%22",
+        ("PATCH", "https://api.twenty.com/rest/people/17", BODIES["twenty"]),
+    ),
+    "pipedrive": (
+        "https://clinic.pipedrive.com/api/v2/persons/search?fields=phone&exact_match=true&limit=1&term=%2B918951047001",
+        ("POST", "https://clinic.pipedrive.com/api/v1/leads", {"title": "Asha Rao", "person_id": 17}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if "find" in PRESETS[name].table])
+def test_a_record_is_looked_for_and_updated_as_its_crm_wants_it(name: str) -> None:
+    webhook, (looked, updated) = named(name), RECORDS[name]
+    assert webhook.find
+    found = webhook.find.request(delivery(ASHA, source=SOURCE), NOW)
+    assert (found.method, str(found.url), found.content) == ("GET", looked, b"")
+    update = webhook.request(delivery(ASHA, source=SOURCE, record=17), NOW)
+    assert (update.method, str(update.url), msgspec.json.decode(update.content)) == updated
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -84,9 +84,15 @@ def read_keep(keys: Table) -> Keep | None:
     below = keys.below("keep")
     if "keep" not in keys.keys:
         return None
+    keep = read_place(below)
+    below.finish()
+    return keep
+
+
+def read_place(below: Table) -> Keep | None:
+    """Return the one place that a table names, where an answer names a record; None if it is wrong."""
     nothing: str | bool = ""
     looked = {place: below.read(place, _looked_for, nothing) for place in KEPT_FROM}
-    below.finish()
     places = [place for place in KEPT_FROM if place in below.keys]
     if len(places) != 1:
         below.add(f"must look at one of {listing(KEPT_FROM)}")

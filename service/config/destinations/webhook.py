@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from service.config.destinations.answers import read_keep, read_rules, read_statuses
+from service.config.destinations.answers import read_keep, read_place, read_rules, read_statuses
 from service.config.destinations.body import Reach, Words
 from service.config.destinations.oauth import read_oauth
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
@@ -51,8 +51,9 @@ def read_named(name: str, keys: Table, reach: Reach, environment: Environment) -
     if _UNSET in settings.values():  # Reported; what is made of it would be wrong once more.
         own = {key: value for key, value in own.items() if key not in settings}
         given = {"url": "https://unset.example/", "body": {"id": "{id}"}}
-    if isinstance(own.get("headers"), dict):
-        given["headers"] = given.get("headers", {}) | own.pop("headers")
+    for key in ("headers", "update"):
+        if isinstance(own.get(key), dict):
+            given[key] = given.get(key, {}) | own.pop(key)
     if isinstance(own.get("rules"), list):
         given["rules"] = own.pop("rules") + given.get("rules", [])
     if isinstance(own.get("update"), dict):
@@ -104,8 +105,8 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
     _refuse_unknown_record(keys, webhook)
     if webhook.oauth and not any(_TOKEN_HERE in line for line in (webhook.url, *webhook.headers.values())):
         keys.add("fetches a token that nothing names: write `{token}` in a header", "oauth")
-    # A preset may name fields that no form has.
-    webhook = replace(webhook, update=_update(keys, words if body is None else _any(words), webhook))
+    words = words if body is None else _any(words)
+    webhook = replace(webhook, update=_update(keys, words, webhook), find=_find(keys, words, webhook))
     keys.finish()
     return webhook
 
@@ -130,11 +131,24 @@ def _update(keys: Table, words: Words, webhook: Webhook) -> Webhook | None:
         url=_url(below, words) if "url" in below.keys else webhook.url,
         method=below.read("method", one_of(METHODS), webhook.method),
         body=_body(below, words) if "body" in below.keys else webhook.body,
+        follows=below.read("follows", flag, _DEFAULT.follows),
     )
     below.read("url", lambda _: None, None)
     below.read("body", lambda _: None, None)
     below.finish()
     return update
+
+
+def _find(keys: Table, words: Words, webhook: Webhook) -> Webhook | None:
+    """Return what asks whether the lead has a record already, and whose answer names that."""
+    below = keys.below("find")
+    if "find" not in keys.keys:
+        return None
+    if "update" not in keys.keys:
+        below.add("needs `update`, which says what is sent for the record that is found")
+    url, keep, none = _url(below, replace(words, keys=below)), read_place(below), frozenset[int]()
+    below.finish()
+    return replace(webhook, url=url, method="GET", keep=keep, rules=(), delivered=none, rejected=none, retried=none)
 
 
 def _url(keys: Table, words: Words) -> Pattern:
@@ -253,7 +267,7 @@ def _problem_of_header_value(name: str, value: Pattern) -> str | None:
 
 
 def _any(words: Words) -> Words:
-    """Return what reads texts that may name any field."""
+    """Return what reads texts that may name any field, as those of a preset do."""
     return replace(words, reach=replace(words.reach, fields=None, phone=True, never_extra=frozenset(), consent=True))
 
 
