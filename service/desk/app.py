@@ -13,9 +13,11 @@ from starlette.routing import Route
 from service.config.config import Config
 from service.config.config import Desk as Settings
 from service.desk import leads, review
+from service.desk.breakdown import Breakdown
 from service.desk.compare import pages
 from service.desk.compare.run import Kept
 from service.desk.compare.uploads import Uploads
+from service.desk.counts import Calendar
 from service.desk.held import Decisions
 from service.desk.people import entrance
 from service.desk.people.journal import Journal
@@ -58,6 +60,7 @@ def create_desk(
         journal=Journal(server),
         decisions=Decisions(store, config),
         uploads=Uploads(Kept(config, server, cipher)),
+        breakdown=Breakdown(server, cipher, secrets, Calendar(server, settings.timezone)),
     )
     return app
 

@@ -1,66 +1,141 @@
-"""`/`: how today goes beside what is usual, what waits for whom, and how many leads came when.
+"""`/`: how today goes beside what is usual, what waits for whom, how many leads came when, and where people fail.
 
-Invariant: no lead is read but the latest few, for how long they took.
+Invariant: no lead is read.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from statistics import quantiles
 from typing import Final
 
 from starlette.responses import Response
 
-from service.desk.counts import DAY_MS, LEADS, WEEKS, by_day, by_hour, read_counts, usual_by_now
+from service.desk.breakdown import Series, dates, gathered
+from service.desk.counts import LEADS, WEEKS, Ends, usual_by_now
 from service.desk.visit import Visit
-from service.desk.words import many
+from service.desk.words import CODES, many
+from service.model.form import Form
 from service.replies.charts import Bar, bars
 from service.store.accounts import FormAccount
-from service.store.cipher import UnreadableError
 from service.store.overview import read_pauses
 
 PERIODS: Final = (30, 90, 365)
-_TIMED: Final = 16
+LATELY: Final = 30
+"""Over so many days it is told how long deliveries took, and where people fail."""
 _ENDS: Final = ("created", "updated", "repeated", "quarantined", "rejected", "unavailable", "erased")
+_FAILED_SHOWN: Final = 6
+_CHOSEN: Final = ("choice", "choices")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the page is asked for: of which forms, over which dates, told apart by what ("": new and updates)."""
+
+    forms: Sequence[Form]
+    days: Sequence[date]
+    by: str
+    parts: Sequence[tuple[str, str]]
+
+    @property
+    def form(self) -> str:
+        """The form that was chosen, "" for all."""
+        return self.forms[0].name if len(self.forms) == 1 else ""
 
 
 async def today(visit: Visit) -> Response:
-    """Show today and the last days, of every form or of one."""
-    desk, times, query = visit.desk, visit.desk.times, visit.request.query_params
-    form = chosen if (chosen := query.get("form", "")) in desk.config.forms else ""
-    days = next((period for period in PERIODS if str(period) == query.get("days")), PERIODS[0])
-    forms = [form] if form else list(desk.config.forms)
-    begin = times.now - (max(days, WEEKS * 7) + 1) * DAY_MS
-    counts = await read_counts(desk.store.server, forms, begin, times.now + DAY_MS)
-    listed = by_day(counts, times, days)
-    first = listed[0][0]
-    recent = [count for count in counts if times.local(count.at).date() >= first]
-    ends = sum((count for _, count in listed), Counter[str]())
-    accounts = [await desk.store.account(form, desk.config.forms[form].deliver, {}) for form in forms]
+    """Show today and the last days, of every form or of one, and the parts that they are made of."""
+    desk, asked = visit.desk, _read(visit)
+    server, names, days, now = desk.store.server, [form.name for form in asked.forms], asked.days, asked.days[-1]
+    usual_since, lately = dates(now, WEEKS * 7 + 1), dates(now, LATELY)
+    found = await desk.breakdown.calendar.read(names, min(days[0], usual_since[0]), now)
+    first = min((day for ends in found.values() for day in ends.by_date if ends.leads(day)), default=now)
+    series = await _series(visit, asked)
+    drawn, listed = gathered(series), _listed(found, days)
+    ends = sum((ends for _, ends in listed), Counter[str]())
+    accounts = [await desk.store.account(form.name, form.deliver, {}) for form in asked.forms]
     return visit.page(
-        "today.html", title="Today", form=form, forms=desk.config.forms, days=days, periods=PERIODS,
-        now=_leads(listed[-1][1]), usual=usual_by_now(counts, times), day=listed[-1][0],
-        listed=listed[::-1], ends=[(end, ends[end]) for end in _ENDS if ends[end]],
-        total=_leads(ends), chart=bars([_bar(*count) for count in listed], f"Leads a day over {days} days"),
-        hours=bars(_hours(by_hour(recent, times)), "Leads by the hour of the day"),
-        standing=_standing(accounts), paused=await read_pauses(desk.store.server, desk.config),
-        took=await _took(visit, forms),
+        "today.html", title="Today", asked=asked, forms=desk.config.forms, periods=PERIODS, series=series,
+        drawn=drawn, day=now, since=days[0], now=_leads(listed[-1][1]), listed=listed[::-1], total=_leads(ends),
+        usual=await usual_by_now(server, names, desk.times, first), ends=_counted(ends),
+        chart=_chart(listed, drawn), hours=bars(_hours(found, days), "Leads by the hour of the day"),
+        standing=_standing(accounts), paused=await read_pauses(server, desk.config), covered=visit.covered,
+        took=await desk.breakdown.times(asked.forms, lately), failed=await _failed(visit, asked.forms, lately),
+        lately=LATELY,
     )  # fmt: skip
+
+
+def _read(visit: Visit) -> _Asked:
+    desk, query = visit.desk, visit.request.query_params
+    chosen = desk.config.forms.get(query.get("form", ""))
+    forms = [chosen] if chosen else list(desk.config.forms.values())
+    number = next((period for period in PERIODS if str(period) == query.get("days")), PERIODS[0])
+    now, parts = desk.times.local(desk.times.now).date(), _parts(forms)
+    by = query.get("by", "")
+    return _Asked(forms, dates(now, number), by if by in dict(parts) else "", parts)
+
+
+def _listed(found: Mapping[str, Ends], days: Sequence[date]) -> list[tuple[date, Counter[str]]]:
+    return [
+        (day, sum((ends.by_date[day] for ends in found.values() if day in ends.by_date), Counter[str]()))
+        for day in days
+    ]
+
+
+def _parts(forms: Sequence[Form]) -> list[tuple[str, str]]:
+    """Return by what leads can be told apart, and what that is called: form, campaign, each field of choices."""
+    found = [("form", "by form")] if len(forms) > 1 else []
+    found.append(("campaign", "by campaign"))
+    for form in forms:
+        where = f" ({form.title or form.name})" if len(forms) > 1 else ""
+        found += [
+            (f"{form.name}.{name}", f"by {field.label or field.words}{where}")
+            for name, field in form.fields.items()
+            if field.type in _CHOSEN
+        ]
+    return found
+
+
+async def _series(visit: Visit, asked: _Asked) -> list[Series]:
+    breakdown = visit.desk.breakdown
+    match asked.by:
+        case "":
+            return []
+        case "form":
+            return await breakdown.by_form(asked.forms, asked.days)
+        case "campaign":
+            return await breakdown.by_campaign(asked.forms, asked.days)
+        case by:
+            form, _, name = by.partition(".")
+            return await breakdown.by_choice(visit.desk.config.forms[form], name, asked.days)
 
 
 def _leads(day: Counter[str]) -> int:
     return sum(day[result] for result in LEADS)
 
 
-def _bar(day: date, ends: Counter[str]) -> Bar:
-    title = f"{day:%A}, {day.day} {day:%B}: {many(ends['created'], 'new lead')}, {many(ends['updated'], 'update')}"
-    return Bar(f"{day.day} {day:%b}", (ends["created"], ends["updated"]), title)
+def _counted(ends: Counter[str]) -> list[tuple[str, int]]:
+    return [(end, ends[end]) for end in _ENDS if ends[end]]
 
 
-def _hours(hours: Sequence[int]) -> list[Bar]:
+def _chart(listed: Sequence[tuple[date, Counter[str]]], shown: Sequence[Series]) -> str:
+    return bars([_bar(day, ends, shown) for day, ends in listed], f"Leads a day over {len(listed)} days")
+
+
+def _bar(day: date, ends: Counter[str], shown: Sequence[Series]) -> Bar:
+    numbers = [(series.name, series.by_date[day]) for series in shown]
+    said = ", ".join(f"{name} {number}" for name, number in numbers if number) or "none"
+    if not shown:
+        numbers = [("", ends["created"]), ("", ends["updated"])]
+        said = f"{many(ends['created'], 'new lead')}, {many(ends['updated'], 'update')}"
+    title = f"{day:%A}, {day.day} {day:%B}: {said}"
+    return Bar(f"{day.day} {day:%b}", tuple(number for _, number in numbers), title)
+
+
+def _hours(found: Mapping[str, Ends], days: Sequence[date]) -> list[Bar]:
+    hours = sum((ends.hours[day] for ends in found.values() for day in days if day in ends.hours), Counter[int]())
     return [
-        Bar(f"{hour}:00", (number,), f"{hour}:00 to {hour}:59: {many(number, 'lead')}")
-        for hour, number in enumerate(hours)
+        Bar(f"{hour}:00", (hours[hour],), f"{hour}:00 to {hour}:59: {many(hours[hour], 'lead')}") for hour in range(24)
     ]
 
 
@@ -74,23 +149,17 @@ def _standing(accounts: Sequence[FormAccount]) -> dict[str, int]:
     }
 
 
-async def _took(visit: Visit, forms: Sequence[str]) -> tuple[float, float] | None:
-    """Return within how many ms half, and 95 of 100, of the latest leads were delivered; None of none."""
-    took: list[int] = []
-    for form in forms:
-        for name in await visit.desk.store.latest(form, 0, _TIMED // len(forms) + 1):
-            try:
-                lead = await visit.desk.archive.lead(visit.desk.config.forms[form], name)
-            except UnreadableError:
-                continue
-            received = {version.version: version.received_at for version in lead.versions} if lead else {}
-            took += [
-                attempt.at + attempt.took - received[attempt.version]
-                for delivery in (lead.deliveries if lead else ())
-                for attempt in delivery.attempts
-                if attempt.result == "delivered" and attempt.version in received
-            ]
-    if len(took) < 2:  # noqa: PLR2004 -- of one there is no half
-        return None
-    cuts = quantiles(took, n=20, method="inclusive")
-    return cuts[9], cuts[18]
+async def _failed(visit: Visit, forms: Sequence[Form], days: Sequence[date]) -> list[tuple[Form, str, str, int]]:
+    """Return at what most submissions failed: form, what of it, why, and how many."""
+    refused = await visit.desk.breakdown.refusals(forms, days)
+    rows = [
+        (form, words_of_field(form, name), CODES.get(code, code), on.total())
+        for (of, name, code), on in refused.items()
+        if (form := visit.desk.config.forms[of])
+    ]
+    return sorted(rows, key=lambda row: -row[3])[:_FAILED_SHOWN]
+
+
+def words_of_field(form: Form, name: str) -> str:
+    """Return what a field is called, "the whole form" for none."""
+    return (form.fields[name].label or form.fields[name].words) if name in form.fields else name or "The whole form"

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.config.config import Config
 from service.config.config import Desk as Settings
 from service.desk import words
+from service.desk.breakdown import Breakdown
 from service.desk.compare.table import MOST_BYTES
 from service.desk.compare.uploads import Uploads
 from service.desk.held import Decisions
@@ -76,6 +77,7 @@ class Desk:
     journal: Journal
     decisions: Decisions
     uploads: Uploads
+    breakdown: Breakdown
 
     @property
     def times(self) -> words.Times:

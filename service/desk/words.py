@@ -42,6 +42,23 @@ STATES: Final = {
     "erased": "erased",
     "not owed": "not sent there",
 }
+CODES: Final = {
+    "REQUIRED_FIELD_MISSING": "it did not come with the form", "REQUIRED_FIELD_EMPTY": "left empty",
+    "TYPE_EMAIL": "no e-mail address", "TYPE_NUMERIC": "no number", "TYPE_TEXT": "no text", "TYPE_DATE": "no date",
+    "TOO_LONG": "too long", "NOT_A_CHOICE": "none of the choices", "UNKNOWN_FIELD": "a field that is not the form's",
+    "EMPTY": "nothing was filled in", "TOO_MANY_FIELDS": "too many fields", "NO_FILE_UPLOADS": "a file was attached",
+    "CONSENT_REQUIRED": "not agreed to", "CAPTCHA_MISSING": "the challenge was not answered",
+    "CAPTCHA_FAILED": "the challenge was answered wrong", "PHONE_TOO_SHORT": "too few digits",
+    "PHONE_TOO_LONG": "too many digits", "PHONE_INVALID_LENGTH": "a wrong number of digits",
+    "PHONE_MISSING_AREA_CODE": "without its area code", "PHONE_INVALID_COUNTRY_CODE": "no such country code",
+    "PHONE_NOT_A_NUMBER": "no phone number", "PHONE_INVALID_BUT_POSSIBLE": "no such phone number",
+    "PHONE_UNSUPPORTED_TYPE": "a kind of number that cannot be called back", "UNREADABLE_BODY": "it could not be read",
+    "UNAUTHORIZED": "whoever told us could not prove who they are",
+    "ORIGIN_NOT_ALLOWED": "from a page that may not post here", "WEBHOOK_NOT_ALLOWED": "a webhook nobody asked for",
+    "BODY_TOO_LARGE": "too much at once", "UNSUPPORTED_MEDIA_TYPE": "in an encoding that is not known",
+    "TOO_MANY_REQUESTS": "too many at once",
+}  # fmt: skip
+"""Why a submission, or one field of it, was refused, by the code of the problem."""
 _EMAIL: Final = re.compile(r"([^\s@<>(),;:]{1,64})@([^\s@<>(),;:]{1,255})")
 _NUMBER: Final = re.compile(r"\+?\d(?:[\s().\-/\u00a0\u2010-\u2015]{0,3}\d){5,}")
 _SHOWN_DIGITS: Final = 3

@@ -31,6 +31,7 @@ stands in no key.
 `leads:{FORM}:count`          hash: received, rejected, …, DEST:owed, DEST:delivered, …
 `leads:{FORM}:day:DAY`        hash: the same of what was received that day, "QUARTER:NAME", see shared/tally.lua;
                               `day:DAY:campaigns`, `:choices`, `:codes`, `:names`, `:took`: by what that says
+`leads:{FORM}:days`           hash: DAY ► a number that grows whenever `day:DAY` changes
 `leads:{FORM}:fields`         hash: "at FIELD" ► when a configured field last came (ms), "since FIELD" ► how many
                               submissions came without it since
 `leads:forms`                 set: every form that was ever served

@@ -4,8 +4,8 @@ Invariant: days are those of the desk's time zone, since 1970. What `shared/tall
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -53,3 +53,43 @@ async def note_arrivals(
     """
     said = msgspec.json.encode({"looked": looked, "fields": fields, "names": names})
     await server.run("arrive", base_of(form), report, at, SLACK_MS, day, said)
+
+
+Kind = Literal["campaigns", "choices", "codes", "names", "took"]
+
+
+async def read_tallies(server: Server, form: str, kind: Kind, days: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Return what was counted of a form on each of these days, as it stands; a day without anything is left out."""
+    pipe = server.client.pipeline(transaction=False)
+    for day in days:
+        pipe.hgetall(f"{base_of(form)}day:{day}:{kind}")
+    return {day: kept for day, kept in zip(days, await pipe.execute(), strict=True) if kept}
+
+
+async def read_moves(server: Server, form: str) -> dict[int, int]:
+    """Return for each day of UTC a number that grows whenever what was counted of its submissions changes."""
+    return {int(day): int(number) for day, number in (await server.client.hgetall(f"{base_of(form)}days")).items()}
+
+
+class Named(NamedTuple):
+    """What strangers named, sealed as it is kept: since when that day (ms), and how often it came."""
+
+    label: str
+    since: int
+    number: int
+
+
+def named_in(kept: Mapping[str, str]) -> Iterator[Named]:
+    """Yield everything that has a name of its own in what was counted of a day."""
+    for name, text in kept.items():
+        if name.startswith("=") and name[1:] in kept:
+            since, _, label = text.partition(" ")
+            yield Named(label, int(since), int(kept[name[1:]]))
+
+
+async def read_arrivals(server: Server, form: str) -> dict[str, tuple[int, int]]:
+    """Return for each field that ever came when it last did (ms), and how many submissions came without it since."""
+    stored = await server.client.hgetall(f"{base_of(form)}fields")
+    kept = {str(name): str(text) for name, text in stored.items()}
+    came = {name[3:]: int(at) for name, at in kept.items() if name.startswith("at ")}
+    return {name: (at, int(kept.get(f"since {name}", 0))) for name, at in came.items()}

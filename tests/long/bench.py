@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pages
 import reading
 from comparison import table
 from outside import Outside
@@ -163,7 +164,7 @@ def main() -> None:
         samples[mine.name], samples[other.name], names=(other.name, mine.name), has_targets=other.is_ours
     ):
         say(line)
-    for line in reading.lines():
+    for line in (*reading.lines(), *pages.lines()):
         say(line)
 
 

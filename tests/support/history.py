@@ -304,7 +304,7 @@ class History(RuleBasedStateMachine):
                     found[kind, int(day), name] += int(number)
                 elif kind == "took":
                     found[kind, int(day), ""] += int(number)
-                elif not kind and name != "n":
+                elif not kind:
                     account[name.split(":")[1]] += int(number)
         assert +account == +Counter({name: number for name, number in self.model.counts.items() if ":" not in name})
         assert found == +self.counted

@@ -1,6 +1,7 @@
 -- Included by the scripts that count what became of submissions; it runs nothing by itself.
 -- A number of the form's account is counted in the same step by the quarter of an hour in which the submission was
--- received: `day:DAY` is a hash "QUARTER:NAME" ► number, of a day of UTC since 1970; "n" grows with whatever changes it.
+-- received: `day:DAY` is a hash "QUARTER:NAME" ► number, of a day of UTC since 1970; in `days`, a hash, the number of
+-- that DAY grows whenever it changes, so that nobody need read it again who knows it.
 -- Beside it, by days of the desk's time zone, since 1970 too:
 -- `day:DAY:campaigns`  hash, see tally_named: leads of that day; "-" is how many came by no campaign
 -- `day:DAY:choices`    hash: hash of a choice ► how many leads made it
@@ -25,9 +26,11 @@ end
 
 local function tally(base, name, by, at)
   redis.call('HINCRBY', base .. 'count', name, by)
-  local key = base .. 'day:' .. day_of(at)
-  add_up(key, string.format('%d:%s', math.floor(at % A_DAY / QUARTER), name), by, at)
-  add_up(key, 'n', 1, at)
+  local day = day_of(at)
+  add_up(base .. 'day:' .. day, string.format('%d:%s', math.floor(at % A_DAY / QUARTER), name), by, at)
+  if redis.call('HINCRBY', base .. 'days', day, 1) == 1 then
+    redis.call('HDEL', base .. 'days', day_of(at - COUNTED_FOR - A_DAY))
+  end
 end
 
 -- Counts what strangers name. The first MOST_NAMED of a day are counted each under its hash, and "=HASH" says since when
