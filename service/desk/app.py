@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from service.config.config import Config
 from service.config.config import Desk as Settings
-from service.desk import leads, review
+from service.desk import leads, review, trouble
 from service.desk.breakdown import Breakdown
 from service.desk.compare import pages
 from service.desk.compare.run import Kept
@@ -25,6 +25,7 @@ from service.desk.people.members import Members, Passwords, Role, Sessions
 from service.desk.search import Search
 from service.desk.today import today
 from service.desk.visit import HEADERS, STYLE, STYLE_PATH, Desk, Handler, guarded, page
+from service.intake.spool import Spool
 from service.lib.secret import Secret
 from service.store.archive import Archive
 from service.store.cipher import Cipher
@@ -37,11 +38,12 @@ OnFault = Callable[[Exception], None]
 
 
 def create_desk(
-    config: Config, server: Server, *, secrets: Sequence[Secret], cipher: Cipher, on_fault: OnFault
-) -> Starlette:
+    config: Config, server: Server, *, secrets: Sequence[Secret], cipher: Cipher, on_fault: OnFault,
+    spool: Spool | None = None,
+) -> Starlette:  # fmt: skip
     """Make the application; `on_fault` is called with every unexpected exception.
 
-    The first of `secrets` keys its own hashes; a person is found by each.
+    The first of `secrets` keys its own hashes; a person is found by each. `spool` is that of this machine.
     """
     settings = config.desk or Settings()
     archive = Archive(server, cipher)
@@ -59,6 +61,7 @@ def create_desk(
         sessions=Sessions(server, secrets[0]),
         journal=Journal(server),
         decisions=Decisions(store, config),
+        spool=spool,
         uploads=Uploads(Kept(config, server, cipher)),
         breakdown=Breakdown(server, cipher, secrets, Calendar(server, settings.timezone)),
     )
@@ -87,9 +90,9 @@ def _routes() -> list[Route]:
         post("/leads/{lead}/erase", "owner", leads.erase),
         get("/held", "reader", review.held),
         post("/held", "editor", review.decide),
-        get("/trouble", "reader", review.trouble),
+        get("/trouble", "reader", trouble.trouble),
         post("/trouble/open", "editor", leads.open_again),
-        post("/trouble/send", "editor", review.send_dead),
+        post("/trouble/send", "editor", trouble.send_dead),
         get("/compare", "editor", pages.begin),
         post("/compare", "editor", pages.upload, takes_file=True),
         get("/compare/{upload}", "editor", pages.show),

@@ -1,10 +1,8 @@
-"""`/held` and `/trouble`: what waits for a person's decision, and what is not where it should be.
+"""`/held`: what looked like spam and waits for a person's decision.
 
-Invariant: a decision about what is held can be taken back for a minute; all else is done when it is asked for.
+Invariant: a decision can be taken back for a minute.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.responses import Response
@@ -12,13 +10,9 @@ from starlette.responses import Response
 from service.desk import words
 from service.desk.held import Choice, Decision
 from service.desk.visit import Visit, see
-from service.store.archive import DeadDelivery, Quarantined
-from service.store.overview import read_pauses, read_waits
+from service.store.archive import Quarantined
 
 HELD_PAGE: Final = 100
-MOST_DEAD: Final = 1_000
-"""So many dead leads of one form and destination are read for a page; what is left comes when those are done."""
-SHOWN_OF_A_REASON: Final = 5
 
 
 async def held(visit: Visit) -> Response:
@@ -81,55 +75,3 @@ def _decision(visit: Visit, text: str) -> Decision | None:
     if len(parts) != 2 or parts[0] not in visit.desk.config.forms or not parts[1]:  # noqa: PLR2004 -- a form and a submission
         return None
     return Decision(choice, parts[0], parts[1])
-
-
-@dataclass(slots=True)
-class Trouble:
-    """What is wrong at one destination: why it is paused, until when it wants us to wait, the dead by reason."""
-
-    name: str
-    pause: str = ""
-    wait: str = ""
-    dead: dict[str, list[DeadDelivery]] = field(default_factory=lambda: defaultdict(list))
-    waiting: int = 0
-    is_known: bool = True
-
-
-async def trouble(visit: Visit) -> Response:
-    """Show what is paused and what is dead, by reason."""
-    found = await _troubles(visit)
-    worth_showing = [trouble for trouble in found if trouble.pause or trouble.dead or trouble.wait]
-    sent = visit.request.query_params.get("sent", "")
-    return visit.page(
-        "trouble.html", title="Trouble", troubles=worth_showing, covered=visit.covered, shown=SHOWN_OF_A_REASON,
-        sent=int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 7 else None,  # noqa: PLR2004 -- a number that was ours
-    )  # fmt: skip
-
-
-async def _troubles(visit: Visit) -> list[Trouble]:
-    desk = visit.desk
-    pauses = await read_pauses(desk.store.server, desk.config)
-    waits, times = await read_waits(desk.store.server, desk.config), desk.times
-    found: dict[str, Trouble] = {name: Trouble(name) for name in desk.config.destinations}
-    for form in desk.config.forms.values():
-        for name, account in (await desk.store.account(form.name, form.deliver, {})).destinations.items():
-            here = found.setdefault(name, Trouble(name, is_known=False))
-            here.waiting += account.waiting
-            for dead in await desk.archive.dead(form.name, name, MOST_DEAD) if account.dead else ():
-                here.dead[dead.reason].append(dead)
-    for name, here in found.items():
-        here.pause = pauses.get(name, "")
-        here.wait = times.moment(waits[name]) if waits.get(name, 0) > times.now else ""
-    return list(found.values())
-
-
-async def send_dead(visit: Visit) -> Response:
-    """Send again all that died at a destination for one reason."""
-    name, reason = visit.said("destination"), visit.said("reason")
-    here = next((trouble for trouble in await _troubles(visit) if trouble.name == name and trouble.is_known), None)
-    dead = here.dead.get(reason, []) if here else []
-    await visit.note(f"sent {words.many(len(dead), 'dead lead')} again to {name}"[:300])
-    sent = 0
-    for form, lead in dict.fromkeys((delivery.form, delivery.lead) for delivery in dead):
-        sent += await visit.desk.store.replay(form, name, lead, what="dead") > 0
-    return see(f"/trouble?sent={sent}")

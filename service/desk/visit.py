@@ -26,6 +26,7 @@ from service.desk.held import Decisions
 from service.desk.people.journal import Journal
 from service.desk.people.members import Member, Members, Role, Session, Sessions, may
 from service.desk.search import Search
+from service.intake.spool import Spool
 from service.lib.network import address_of
 from service.lib.times import length
 from service.model.problem import Problems
@@ -76,6 +77,7 @@ class Desk:
     sessions: Sessions
     journal: Journal
     decisions: Decisions
+    spool: Spool | None
     uploads: Uploads
     breakdown: Breakdown
 

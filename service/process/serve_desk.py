@@ -18,10 +18,11 @@ from service.desk.app import create_desk
 from service.desk.compare.table import MOST_BYTES
 from service.desk.held import Decisions
 from service.desk.people.members import BASE
+from service.intake.spool import Spool
 from service.process.lifetime import allow_many_connections, end, leave, serve, watch_stdin
 from service.process.log import Log, catch_faults, log_clocks, log_fault, open_log
 from service.process.settings import Settings
-from service.process.wiring import cipher_of, connect_server, listen
+from service.process.wiring import cipher_of, clock, connect_server, listen
 from service.store.server.health import FAILURES
 from service.web.protocol import WIRE_BYTES, BoundedProtocol
 
@@ -52,7 +53,7 @@ def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_
     server = connect_server(settings.redis_url)
     app = create_desk(
         config, server, secrets=settings.secrets, cipher=cipher_of(settings.encryption),
-        on_fault=functools.partial(log_fault, log),
+        on_fault=functools.partial(log_fault, log), spool=Spool(settings.spool, clock) if settings.spool else None,
     )  # fmt: skip
     address = (config.desk.public_url if config.desk else None) or f"http://{_shown(host)}:{port}"
     app.router.lifespan_context = functools.partial(_lifespan, log, address)

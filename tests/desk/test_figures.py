@@ -45,7 +45,7 @@ async def test_leads_are_told_apart_by_form_campaign_and_choice_and_each_leads_t
         assert shown(page) == {"Spring": "2", "No campaign": "2", escaped: "1", "Other campaigns": "1"}
         assert '<a href="/leads?campaign=Spring&amp;since=' in page
         assert "<script" not in page
-        assert shown((await browser.get("/?by=form")).text) == {"get-in-touch": "5", "callback": "1"}
+        assert shown((await browser.get("/?by=form")).text) == {"Get In Touch": "5", "Callback": "1"}
         page = (await browser.get("/?by=get-in-touch.branch")).text
         assert shown(page) == {"North": "2", "South": "1", "Something else": "1"}
         assert "/leads?form=get-in-touch&amp;q=North&amp;" in page

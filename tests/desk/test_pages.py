@@ -256,7 +256,7 @@ async def test_trouble_shows_the_dead_by_reason_and_sends_all_of_one_again(redis
     with Crm() as crm:
         async with open_desk(redis_url, form() + destination(crm.url) + "[desk]\n") as desk:
             browser = await desk.enter("Asha", "editor")
-            assert "No destination is paused" in (await browser.get("/trouble")).text
+            assert "No worker is alive: nothing is delivered." in (await browser.get("/trouble")).text
             crm.answer(422, body=b"no <b>such</b> field")
             taken = await desk.shop.submit_many(3)
             async with desk.shop.worker():

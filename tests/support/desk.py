@@ -21,6 +21,7 @@ from workshop import ENVIRON, Workshop, destination, form
 from service.desk.app import create_desk
 from service.desk.people.members import BASE, Member, Role
 from service.intake.intake import Taken
+from service.intake.spool import Spool
 from service.lib.secret import Secret
 from service.model.lead import Source
 from service.process.wiring import clock
@@ -70,7 +71,7 @@ class Browser:
 class OpenDesk:
     """The pages and what stands behind them."""
 
-    def __init__(self, shop: Workshop, cipher: Cipher) -> None:
+    def __init__(self, shop: Workshop, cipher: Cipher, spool: Spool | None = None) -> None:
         self.shop, self.faults = shop, list[Exception]()
         self.app = create_desk(
             shop.config,
@@ -78,6 +79,7 @@ class OpenDesk:
             secrets=[Secret(ENVIRON["LEADS_SECRET"])],
             cipher=cipher,
             on_fault=self.faults.append,
+            spool=spool,
         )
         self.desk: Desk = self.app.state.desk
         self._browsers: list[httpx.AsyncClient] = []
@@ -118,11 +120,16 @@ class OpenDesk:
 
 @contextlib.asynccontextmanager
 async def open_desk(
-    redis_url: str, text: str = CONFIG, *, cipher: Cipher = PLAIN, now: Callable[[], int] = clock
+    redis_url: str,
+    text: str = CONFIG,
+    *,
+    cipher: Cipher = PLAIN,
+    now: Callable[[], int] = clock,
+    spool: Spool | None = None,
 ) -> AsyncIterator[OpenDesk]:
     """Open the desk over an empty server, on a clock that the test may set."""
     async with Workshop(redis_url, text, now=now) as shop:
         shop.use(cipher)
-        desk = OpenDesk(shop, cipher)
+        desk = OpenDesk(shop, cipher, spool)
         yield desk
         await desk.close()
