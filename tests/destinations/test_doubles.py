@@ -44,7 +44,7 @@ def answers(name: str) -> dict[str, Answer]:
 
 
 class Vendor(Crm):
-    """One of them. `records` are by their id, with who they are of, `made` with the request; `is_wrong`: our setup is."""
+    """One of them. `records` are by their id, with who they are of, `made` with the request; `is_wrong`: we are."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -56,8 +56,6 @@ def read_named(name: str, keys: Table, reach: Reach, environment: Environment) -
             given[key] = given.get(key, {}) | own.pop(key)
     if isinstance(own.get("rules"), list):
         given["rules"] = own.pop("rules") + given.get("rules", [])
-    if isinstance(own.get("update"), dict):
-        given["update"] = given.get("update", {}) | own.pop("update")
     body = given.pop("body")
     keys.keys = given | own
     return read_webhook(name, keys, reach, environment, body=body)
