@@ -17,6 +17,7 @@ code to it.
     backup         what is kept ► a file that knows no server, and back
     intake         a submission comes to rest on a disk
     delivery       what is due is claimed, sent, settled
+    notices        what is wrong is told without being asked for
     web            HTTP comes in
     desk           the pages for whoever owns the leads
     demo           the clinic's page, and a CRM to look at

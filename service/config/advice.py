@@ -10,6 +10,7 @@ from service.config.config import Config, Remark
 from service.config.notify import NAMES as NOTICES
 from service.config.table import Mistake
 from service.config.validators import show
+from service.destinations.destination import Destination
 from service.lib.secret import Secret
 from service.lib.weak_secrets import weakness
 from service.model.form import Limits, Turnstile
@@ -32,14 +33,14 @@ def remarks(config: Config) -> Iterator[Remark]:
             f"is shorter than a form's `window` ({show(longest)}): a person is known for {show(retention)} only",
         )
     for name, users in config.forms_by_destination.items():
-        path, destination = _place(name), config.destinations[name]
-        if not users:
-            yield Remark(path, "is not used: no form names it in `deliver`")
-        yield from (Remark(f"{path}.{key}", message) for key, message in destination.remarks())
+        yield from _of_destination(name, config.destinations[name], is_used=bool(users) or name in NOTICES)
 
 
-def _place(destination: str) -> str:
-    return f"notify.{destination.removeprefix('notify-')}" if destination in NOTICES else f"destinations.{destination}"
+def _of_destination(name: str, destination: Destination, *, is_used: bool) -> Iterator[Remark]:
+    path = f"notify.{name.removeprefix('notify-')}" if name in NOTICES else f"destinations.{name}"
+    if not is_used:
+        yield Remark(path, "is not used: no form names it in `deliver`")
+    yield from (Remark(f"{path}.{key}", message) for key, message in destination.remarks())
 
 
 def _without_limit(path: str, limits: Limits) -> Remark:

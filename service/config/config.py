@@ -56,13 +56,14 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """`[notify]`: who is told, by mail, in a chat or both, and whether of every lead.
+    """`[notify]`: who is told, by mail, in a chat or both, and of what.
 
-    Both are destinations, for every form where `tells_of_leads`.
+    Both are destinations, for every form where `tells_of_leads`; `tells_of_trouble`: of what is wrong, and its end.
     """
 
     channels: tuple[Destination, ...] = ()
     tells_of_leads: bool = False
+    tells_of_trouble: bool = True
 
 
 @dataclass(frozen=True, slots=True)

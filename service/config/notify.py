@@ -35,6 +35,7 @@ def read_notify(keys: Table, tree: Keys, desk: str | None, environment: Environm
     no_url: Secret | None = None
     lead = keys.read("lead", one_of(_LEADS), nothing)
     url = keys.read("chat", lambda value: _url(value, environment), no_url)
+    alarms = keys.read("alarms", flag, Notify().tells_of_trouble)
     allow_private = keys.read("allow_private", flag, False)  # noqa: FBT003 -- the default of a setting
     words = (_ANONYMOUS, *([f"{desk}/leads/{{id}}"] if desk else []))
     channels: list[Email | Webhook] = []
@@ -48,15 +49,16 @@ def read_notify(keys: Table, tree: Keys, desk: str | None, environment: Environm
     keys.finish()
     if keys.keys and not {"mail", "chat"} & {*keys.keys}:
         keys.add("tells nobody: name a `mail` or a `chat`")
-    return Notify(tuple(channels), tells_of_leads=bool(lead))
+    return Notify(tuple(channels), tells_of_leads=bool(lead), tells_of_trouble=alarms)
 
 
 def with_notices(config: Config) -> Config:
-    """Return the configuration with the destinations of `[notify]`, and every form delivering to them."""
-    if config.notify is None or not config.notify.tells_of_leads:
+    """Return the configuration with the destinations of `[notify]`, and every form delivering to them if it is to."""
+    if config.notify is None:
         return config
     channels = {channel.name: channel for channel in config.notify.channels}
-    forms = {name: replace(form, deliver=(*form.deliver, *channels)) for name, form in config.forms.items()}
+    owed = channels if config.notify.tells_of_leads else {}
+    forms = {name: replace(form, deliver=(*form.deliver, *owed)) for name, form in config.forms.items()}
     return replace(config, forms=forms, destinations={**config.destinations, **channels})
 
 

@@ -134,8 +134,18 @@ async def attempt(
     token: GivesToken | None = None,
 ) -> Outcome:
     """Hold the conversation of a delivery once and say what it came to. `clock` gives ms, `token` what it asks for."""
+    return await converse(destination, sender, functools.partial(destination.conversation, delivery, clock), token)
+
+
+async def converse(
+    destination: Destination,
+    sender: Sends,
+    conversation: Callable[[], Generator[Any, Any, Outcome]],
+    token: GivesToken | None = None,
+) -> Outcome:
+    """Hold a conversation with a destination once, within its time, and say what it came to."""
     ends_at = asyncio.get_running_loop().time() + destination.timeout / 1000
-    begun = _begin(destination, delivery, clock)
+    begun = _begin(conversation)
     if not isinstance(begun, tuple):
         return begun
     talk, said = begun
@@ -160,11 +170,11 @@ async def attempt(
 
 
 def _begin(
-    destination: Destination, delivery: Delivery, clock: Callable[[], int]
+    conversation: Callable[[], Generator[Any, Any, Outcome]],
 ) -> tuple[Generator[Any, Any, Outcome], Any] | Outcome:
     """Return a conversation and what it says first, or the outcome if there is nothing to send."""
     try:
-        talk = destination.conversation(delivery, clock)
+        talk = conversation()
         return talk, next(talk)
     except StopIteration as end:
         return cast("Outcome", end.value)

@@ -16,6 +16,7 @@ from service.delivery.heartbeat import ALIVE_FOR_MS, Beat, read_beats
 from service.intake.spool import Spool
 from service.lib.times import length
 from service.store.accounts import Accounts, Trouble, WorkerSeen
+from service.store.alarms import Alarm, read_alarms
 from service.store.breaker import Pause
 from service.store.leads import Store
 from service.store.overview import gate_at
@@ -25,6 +26,7 @@ from service.store.server.server import Server
 
 OVERDUE_AFTER_MS: Final = 120_000
 SPOOL_WAITS_AFTER_MS: Final = 60_000
+UNTOLD_AFTER: Final = 3
 FULL_OF_MEMORY: Final = 0.9
 FREE_OF_DISK: Final = 0.05
 _OF_LEVEL: Final = {
@@ -34,7 +36,7 @@ TAKEN_ON_PURPOSE: Final = "RISK_TAKEN"
 """Told, but nobody need come."""
 CODES: Final = (
     "NO_WORKER", "PAUSED", "REFUSED_ALONE", "DEAD", "OVERDUE", "SPOOL_WAITS", "SET_ASIDE", "MEMORY_NEARLY_FULL",
-    "DISK_NEARLY_FULL",
+    "DISK_NEARLY_FULL", "UNTOLD",
     *_OF_LEVEL.values(), TAKEN_ON_PURPOSE,
 )  # fmt: skip
 
@@ -55,6 +57,7 @@ async def read_troubles(
     for name, forms in config.forms_by_destination.items():
         dead = sum(accounts.forms[form.name].destinations[name].dead for form in forms)
         found += await _of_gate(server, name, [form.name for form in forms], dead)
+    found += _of_alarms(await read_alarms(server), server.now())
     return alive, [*found, *_of_disks(await _folders(server, spool)), *(_of_spool(spool) if spool else ())]
 
 
@@ -103,6 +106,7 @@ def _refused_alone(name: str, since: int, reason: str, now: int) -> Trouble:
         "REFUSED_ALONE",
         f"{name} refuses the only lead that was sent lately, for {length(now - since)}: {reason}.",
         f"Nothing else was sent that would show whether it is the lead or the setup: `leads test {name}` does.",
+        name,
     )
 
 
@@ -113,12 +117,14 @@ def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str,
             f"{name} is paused for {length(now - pause.since)} ({pause.kind}): {pause.reason}. "
             + (f"The next probe is in {length(pause.probe_at - now)}." if pause.probe_at > now else "A probe is due."),
             f"Mend what it names, then `leads test {name}`, which opens it if it is taken; or `leads resume {name}`.",
+            name,
         )
     if dead:
         yield Trouble(
             "DEAD",
             f"{_many(dead, 'is', 'are')} dead at {name}: refused, or no try was left.",
             f"`leads dead` says why; `leads replay --destination {name}` sends them again.",
+            name,
         )
     late = max((now - waiting.at for waiting in due.values()), default=0)
     if late > OVERDUE_AFTER_MS and not pause:
@@ -127,6 +133,20 @@ def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str,
             f"{_many(sum(waiting.number for waiting in due.values()), 'is', 'are')} due at {name}; the next try was "
             f"due {length(late)} ago.",
             "If a worker is alive, its log says what it meets; `rate` and `concurrency` may be too low.",
+            name,
+        )
+
+
+def _of_alarms(alarms: Mapping[str, Alarm], now: int) -> Iterator[Trouble]:
+    """Yield which of the channels that are to be told could not be, several times."""
+    failing = [pair for alarm in alarms.values() for pair in alarm.failing.items() if pair[1].tries >= UNTOLD_AFTER]
+    for channel, failure in dict(failing).items():
+        yield Trouble(
+            "UNTOLD",
+            f"{channel} could not be told what is wrong, {failure.tries} times: {failure.reason}. "
+            f"The next try is {f'in {length(failure.due - now)}' if failure.due > now else 'due'}.",
+            "What it was to tell stands here too; mend what it names under `[notify]` in leads.toml.",
+            channel,
         )
 
 
@@ -164,6 +184,7 @@ def _of_disks(folders: Sequence[Path]) -> Iterator[Trouble]:
                 "DISK_NEARLY_FULL",
                 f"The disk of {folder} has {_percent(disk.free / disk.total)} left ({disk.free / 2**30:.1f} GB).",
                 "Free space; what is on it is written before a visitor is thanked.",
+                str(folder),
             )
 
 

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import structlog
 
+from service.destinations.outcome import Delivered
+
 if TYPE_CHECKING:
     from service.delivery.courier import Attempted
     from service.intake.drain import Drained
+    from service.notices.teller import Told
     from service.store.erasure import Expired
     from service.store.records import Mended, Promoted
 
@@ -102,6 +105,15 @@ def log_unverified(log: Log) -> Callable[[str, str], None]:
         log.warning("captcha not verified", form=form, reason=reason)
 
     return note
+
+
+def log_told(log: Log, told: "Told") -> None:
+    """Write one line for what somebody was told of an alarm, or could not be."""
+    said = {"code": told.alarm.code, "about": told.alarm.about, "channel": told.channel, "part": told.part}
+    if isinstance(told.outcome, Delivered):
+        log.info("told", **said)
+    else:
+        log.warning("not told", **said, reason=told.outcome.reason)
 
 
 def log_clocks(log: Log, difference: str) -> None:

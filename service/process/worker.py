@@ -24,13 +24,17 @@ from service.delivery.dispatcher import LOOK_AGAIN_S, Dispatcher
 from service.delivery.heartbeat import BEAT_EVERY_S
 from service.delivery.renewal import renewing
 from service.delivery.tokens import Tokens
+from service.delivery.trouble import read_troubles
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
-from service.process.log import Log, log_attempt, log_clocks, log_expired, log_mended, log_promoted
+from service.notices.teller import Teller
+from service.process.log import Log, log_attempt, log_clocks, log_expired, log_mended, log_promoted, log_told
+from service.store.accounts import Trouble
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
 from service.store.keys import WAKE
 from service.store.leads import Store
+from service.store.overview import read_accounts
 from service.store.server.connection import ANSWER_WITHIN_S
 from service.store.server.health import FAILURES, Failure, sentence_of
 from service.store.server.server import Server
@@ -43,6 +47,7 @@ REPAIR_EVERY_S: Final = 600.0
 REPAIR_FIRST_S: Final = 60.0
 REPAIR_PAUSE_S: Final = 0.1
 PROMOTE_EVERY_S: Final = 5.0
+TELL_EVERY_S: Final = 30.0
 EXPIRE_EVERY_S: Final = 60.0
 ASK_WHEN_SILENT_FOR_S: Final = 5.0
 
@@ -93,6 +98,7 @@ class Worker:
                 for name, destination in self._config.destinations.items()
             }
             background = [
+                *await self._telling(stack),
                 asyncio.create_task(self._listen(dispatchers)),
                 asyncio.create_task(self._server.keep_time(partial(log_clocks, self._log), self._trouble)),
                 asyncio.create_task(self._keep_at(BEAT_EVERY_S, self._beat)),
@@ -111,6 +117,26 @@ class Worker:
             await asyncio.gather(*work, *background, return_exceptions=True)
             with contextlib.suppress(*FAILURES):
                 await heartbeat.leave(self._server, self._name)
+
+    async def _telling(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
+        """Return what tells what is wrong, to whoever is to be told."""
+        notify = self._config.notify
+        if notify is None or not notify.tells_of_trouble:
+            return []
+        carriers = [await stack.enter_async_context(carrier_to(each, self._config)) for each in notify.channels]
+        desk = self._config.desk.public_url if self._config.desk else None
+        channels = list(zip(notify.channels, carriers, strict=True))
+        teller = Teller(self._server, self._name, channels, read=self._read_troubles, desk=desk)
+
+        async def tell() -> None:
+            async for told in teller.tell():
+                log_told(self._log, told)
+
+        return [asyncio.create_task(self._keep_at(TELL_EVERY_S, tell))]
+
+    async def _read_troubles(self) -> list[Trouble]:
+        accounts = await read_accounts(self._server, self._config)
+        return (await read_troubles(self._server, self._config, accounts, None))[1]
 
     async def _beat(self) -> None:
         await heartbeat.beat(self._server, self._name, socket.gethostname(), __version__)

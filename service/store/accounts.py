@@ -66,11 +66,15 @@ class WorkerSeen(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """Something that is wrong now: a stable code, a sentence, and what to do."""
+    """Something that is wrong now: a stable code, a sentence, what to do, and what it is about.
+
+    `about` is a destination or a folder, "" for the whole service.
+    """
 
     code: str
     message: str
     do: str
+    about: str = ""
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,7 +57,10 @@ def test_who_is_told_is_a_destination_of_every_form() -> None:
 
 
 def test_without_lead_no_form_delivers_there() -> None:
-    assert config(MAIL).forms["contact"].deliver == ("crm",)
+    found = config(MAIL)
+    assert found.forms["contact"].deliver == ("crm",)
+    assert [*found.destinations] == ["crm", "notify-mail"]  # so that `leads test` knows it
+    assert not [remark for remark in found.warnings if "not used" in remark.message]
 
 
 def test_whole_says_everything_and_anonymous_not_a_word() -> None:

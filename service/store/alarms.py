@@ -1,0 +1,71 @@
+"""What is wrong and whom that was told: kept so that it is told once, whoever tells it, and its end too.
+
+`leads:alarms`   hash: code and what it is about ► `Alarm`, JSON; gone when all who heard of it know that it is over
+`leads:teller`   the worker that tells, for a minute and a half beyond its last round
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from service.store.server.server import Server
+
+ALARMS: Final = "leads:alarms"
+TELLER: Final = "leads:teller"
+TELLS_FOR_MS: Final = 90_000
+Part = Literal["begun", "ended"]
+
+
+class Failing(msgspec.Struct, frozen=True):
+    """How often a channel did not take what it is owed, why at last, and when it is tried again (ms)."""
+
+    tries: int
+    reason: str
+    due: int
+
+
+class Alarm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong, as `leads status` words it. Times are ms; `ended` 0: it goes on.
+
+    `told` says what each channel knows last, `failing` which of them could not be told.
+    """
+
+    code: str
+    about: str
+    message: str
+    do: str
+    since: int
+    seen: int
+    ended: int = 0
+    told: dict[str, Part] = {}
+    failing: dict[str, Failing] = {}
+
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+        return f"{self.code}:{self.about}"
+
+
+async def read_alarms(server: Server) -> dict[str, Alarm]:
+    """Return every alarm by its key."""
+    kept = await server.client.hgetall(ALARMS)
+    return {str(key): msgspec.json.decode(said, type=Alarm) for key, said in kept.items()}
+
+
+async def keep_alarms(server: Server, before: Mapping[str, Alarm], alarms: Mapping[str, Alarm]) -> None:
+    """Write what differs; also on a full server, which is one of the things to tell."""
+    for key, alarm in alarms.items():
+        if before.get(key) != alarm:
+            await server.run("beat", ALARMS, key, msgspec.json.encode(alarm))
+    if gone := [key for key in before if key not in alarms]:
+        await server.client.hdel(ALARMS, *gone)
+
+
+async def tells(server: Server, worker: str) -> bool:
+    """Return whether this worker is the one that tells, for its next round."""
+    if await server.client.set(TELLER, worker, nx=True, px=TELLS_FOR_MS):
+        return True
+    if await server.client.get(TELLER) != worker:
+        return False
+    return bool(await server.client.pexpire(TELLER, TELLS_FOR_MS))
