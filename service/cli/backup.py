@@ -30,8 +30,9 @@ from service.process.wiring import cipher_of, clock
 from service.store.accounts import Accounts
 from service.store.cipher import WITNESS, UnreadableError, keys_of
 from service.store.leads import Store
+from service.store.server.agreement import SECRETS
 from service.store.server.health import SCHEMA
-from service.store.server.server import SECRETS, Server
+from service.store.server.server import Server
 from service.up.installation import environment_of
 
 STANDARD: Final = "-"
@@ -103,10 +104,11 @@ async def _take(server: Server, file: IO[bytes], key: bytes | None) -> None:
     snapshot = Snapshot(server, name)
     try:
         await snapshot.begin()
-        listed, witness = secrets_of(environment_of(os.environ)), await server.client.get(WITNESS)
+        known, witness = await server.client.smembers(SECRETS), await server.client.get(WITNESS)
+        known = known or {*map(fingerprint, secrets_of(environment_of(os.environ)))}
         head = Head(
             format=FORMAT, id=name, version=__version__, made_at=timestamp(clock()), forms=snapshot.forms,
-            schema=SCHEMA, secret=" ".join(map(fingerprint, listed)) or None, cipher=str(witness) if witness else None,
+            schema=SCHEMA, secret=" ".join(sorted(map(str, known))) or None, cipher=str(witness) if witness else None,
         )  # fmt: skip
         with _said_of_the_file():
             writer = Writer(file, key, head)

@@ -14,7 +14,8 @@ from service.desk.people.members import Invitation, Members, Passwords, Role, pr
 from service.lib.errors import CannotStart
 from service.process.settings import read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, load_config, open_server
-from service.store.server.server import Server, agree_on_keys, agree_on_secrets
+from service.store.server.agreement import agree_on_keys, agree_on_secrets
+from service.store.server.server import Server
 
 group = typer.Typer(help="The pages for whoever owns the leads.", invoke_without_command=True, no_args_is_help=False)
 

@@ -16,6 +16,7 @@ import typer
 from service.cli import backup, check, desk, leads, listing, person, quarantine, reconcile, sending, ways
 from service.cli.check import troubles_of_keys
 from service.cli.doctor import command as doctor
+from service.cli.rekey import command as rekey
 from service.config.advice import guessable
 from service.config.config import Config
 from service.intake.spool import open_spool
@@ -24,8 +25,8 @@ from service.lib.secret import Secret
 from service.lib.weak_secrets import weakness
 from service.process.settings import Settings, look_up, read_settings
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
+from service.store.server.agreement import agree_on_keys, agree_on_secrets
 from service.store.server.health import FAILURES
-from service.store.server.server import agree_on_keys, agree_on_secrets
 
 app = typer.Typer(
     help="Takes a website form's submissions and brings every lead to your CRM.",
@@ -41,6 +42,7 @@ desk.add_to(app)
 backup.add_to(app)
 reconcile.add_to(app)
 doctor.add_to(app)
+rekey.add_to(app)
 ways.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]

@@ -7,7 +7,7 @@ back.
 import asyncio
 import os
 from collections.abc import Sequence, Sized
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import typer
@@ -16,7 +16,7 @@ from service.cli.context import archive_on, ask, configuration
 from service.cli.render import lead_as_text
 from service.config.config import Config
 from service.fields import email, phone
-from service.intake.drain import Drain
+from service.intake.drain import empty
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty
@@ -30,12 +30,10 @@ from service.store.archive import Archive, KeptLead, Quarantined
 from service.store.erasure import Erased, ErasedLead, Eraser
 from service.store.leads import Store
 from service.store.records import read_line
-from service.store.server.health import sentence_of
-from service.store.server.server import Server, see_secrets
+from service.store.server.agreement import see_secrets
+from service.store.server.server import Server
 from service.submission.person import person_hash
 from service.up.installation import environment_of
-
-DRAIN_WITHIN_S: Final = 10.0
 
 Phone = Annotated[str | None, typer.Option("--phone", help="However it is written.")]
 Email = Annotated[str | None, typer.Option("--email")]
@@ -138,25 +136,10 @@ async def _empty_spool(store: Store, config: Config, theirs: set[str]) -> list[s
     if folder is None or not folder.exists():
         return []
     spool = Spool(folder, clock)
-    drain = Drain(spool, store, config.forms)
-    sentences = []
-    try:
-        async with asyncio.timeout(DRAIN_WITHIN_S):
-            while True:
-                drained = await drain.run_once()
-                if drained.failure:
-                    sentences.append(f"The spool could not be emptied: {sentence_of(drained.failure)}")
-                    break
-                if not (drained.taken or drained.set_aside):
-                    if not spool.count():  # Asked last: half a line is none, and is set aside by a round.
-                        break
-                    await asyncio.sleep(0.2)
-    except TimeoutError:
-        sentences.append(f"{spool.count()} lines are still in the spool; they are dropped when drained.")
-    except OSError as error:
-        sentences.append(f"The spool could not be emptied ({error.strerror}).")
+    left = await empty(spool, store, config.forms)
     unread = await asyncio.to_thread(spool.purge_aside, lambda line: _is_of(line, theirs))
-    return sentences + [f"Lines in {name} cannot be read: look through that file yourself." for name in unread]
+    told = [left] if left else []
+    return told + [f"Lines in {name} cannot be read: look through that file yourself." for name in unread]
 
 
 def _is_of(line: bytes, theirs: set[str]) -> bool | None:

@@ -7,16 +7,18 @@ aside; what happened is returned.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from service.intake.spool import Batch, Spool
 from service.model.form import Form
 from service.store.leads import Store
 from service.store.records import Accepted, Line, read_line
-from service.store.server.health import FAILURES, Failure, is_script_fault
+from service.store.server.health import FAILURES, Failure, is_script_fault, sentence_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EMPTY_WITHIN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +94,22 @@ class Drain:
         """Read a line; None for one that is broken, or whose form is no longer configured."""
         line = read_line(text)
         return line if line and line.form in self._forms else None
+
+
+async def empty(spool: Spool, store: Store, forms: Mapping[str, Form]) -> str:
+    """Empty a spool as a web process would; returns why something stays in it, in a sentence, "" if nothing does."""
+    drain = Drain(spool, store, forms)
+    try:
+        async with asyncio.timeout(EMPTY_WITHIN_S):
+            while True:
+                drained = await drain.run_once()
+                if drained.failure:
+                    return f"The spool could not be emptied: {sentence_of(drained.failure)}"
+                if not (drained.taken or drained.set_aside):
+                    if not spool.count():  # Asked last: half a line is none, and is set aside by a round.
+                        return ""
+                    await asyncio.sleep(0.2)
+    except TimeoutError:
+        return f"{spool.count()} lines are still in the spool; they are taken when it is drained."
+    except OSError as error:
+        return f"The spool could not be emptied ({error.strerror})."

@@ -257,14 +257,14 @@ class Intake:
             signals=dict(signals),
             spam_limit=form.spam.limit,
             same_text=(text, weight) if text else None,
-            earlier=tuple(_under(secret, form, content, key, list(said)) for secret in self._earlier),
+            earlier=tuple(under_another(secret, form, content, key, list(said)) for secret in self._earlier),
             day=self._store.day_of(now),
             campaign=campaign_of(self._secret, self._cipher, form, content),
             choices=choices_of(self._secret, form, content),
         )
 
 
-def _under(secret: Secret, form: Form, content: Content, key: str | None, names: Sequence[str]) -> Earlier:
+def under_another(secret: Secret, form: Form, content: Content, key: str | None, names: Sequence[str]) -> Earlier:
     """Return what another secret makes of a submission whose facts have these names under ours, in their order."""
     persons, said = person_keys(secret, form, content), facts(secret, form, content)
     return Earlier(

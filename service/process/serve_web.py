@@ -47,8 +47,8 @@ from service.process.wiring import cipher_of, clock, connect_server, listen, loa
 from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
 from service.store.leads import Store
+from service.store.server.agreement import agree_on_keys, agree_on_secrets
 from service.store.server.health import FAILURES, sentence_of
-from service.store.server.server import agree_on_keys, agree_on_secrets
 from service.web.app import create_app
 from service.web.challenge import Challenger
 from service.web.protocol import BoundedProtocol

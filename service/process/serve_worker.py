@@ -28,8 +28,9 @@ from service.process.wiring import cipher_of, connect_server, listen
 from service.process.worker import Worker
 from service.replies.reply import NO_PAGE
 from service.store.overview import read_accounts
+from service.store.server.agreement import agree_on_keys
 from service.store.server.health import FAILURES, verdict
-from service.store.server.server import Server, agree_on_keys
+from service.store.server.server import Server
 from service.web.protocol import BoundedProtocol
 from service.web.request import may_inspect
 

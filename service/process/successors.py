@@ -15,8 +15,8 @@ from service.lib.errors import CannotStart
 from service.process.log import open_log
 from service.process.settings import Settings, log_format, read_settings
 from service.process.wiring import cipher_of, connect_server, load_config
+from service.store.server.agreement import see_secrets
 from service.store.server.health import FAILURES
-from service.store.server.server import see_secrets
 
 if TYPE_CHECKING:
     import uvicorn

@@ -56,6 +56,13 @@ class Cipher:
         sealed = AESGCM(key).encrypt(nonce, text.encode(), _spelled(place))
         return SEALED + base64.urlsafe_b64encode(name + nonce + sealed).decode()
 
+    def is_current(self, text: str) -> bool:
+        """Tell whether a text is kept as `seal` would keep it now: under the first key, or plain without one."""
+        if not self._keys:
+            return not text.startswith(SEALED)
+        name = base64.urlsafe_b64encode(next(iter(self._keys))).decode()  # three bytes: four characters of their own
+        return text.startswith(SEALED + name)
+
     def open(self, text: str, *place: str) -> str:
         """Return what was sealed at `place`. Raises UnreadableError."""
         if not text.startswith(SEALED):

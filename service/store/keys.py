@@ -35,7 +35,7 @@ stands in no key.
 `leads:{FORM}:fields`         hash: "at FIELD" ► when a configured field last came (ms), "since FIELD" ► how many
                               submissions came without it since
 `leads:forms`                 set: every form that was ever served
-`leads:secrets`               set: fingerprint of the LEADS_SECRET that people are recognised by here
+`leads:secrets…`, `leads:cipher`  what the processes agree on, see `server.agreement`
 `leads:restored`              the id of the backup that was restored here
 `leads:proof:written`         written and deleted at once by whoever asks whether a write comes through
 `leads:wake`                  channel: the name of a destination that has something due now, or is open again

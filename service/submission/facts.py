@@ -3,7 +3,7 @@
 Invariant: what `facts` writes, `content_of` reads, also what an earlier version of the service wrote.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from service.lib.signature import keyed_hash
 from service.lib.text import fold_blanks
 from service.model.form import Form
 from service.model.lead import Answer, Consent, Content, Source
-from service.submission.person import canonical
+from service.submission.person import canonical, canonicals_ever
 
 
 def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, str]]:
@@ -34,6 +34,28 @@ def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, 
     return printed | {
         name: ("", f"j{msgspec.json.encode(answer).decode()}") for name, answer in beside.items() if answer
     }
+
+
+def restate(
+    secret: Secret, earlier: Sequence[Secret], form: Form, fact: tuple[str, str], value: str
+) -> tuple[str, str]:
+    """Return the name and the fingerprint of a `fact` under `secret`, if they are those of one of the `earlier` ones.
+
+    Else they stay: they are under `secret` already, or nobody can tell what they are under.
+    """
+    name, fingerprint = fact
+    is_extra = name.startswith("extra.")
+    extra, text = _extra(value) if is_extra else ("", "")
+    named = {_name_of_extra(other, form, extra) for other in earlier} if is_extra else ()
+    now = _name_of_extra(secret, form, extra) if name in named else name
+    if not fingerprint:
+        return now, fingerprint
+    said = (fold_blanks(text),) if is_extra else canonicals_ever(form, name.removeprefix("fields."), _unpacked(value))
+    for other in earlier:
+        for words in said:
+            if fingerprint == _fingerprint(other, form, name, words):
+                return now, _fingerprint(secret, form, now, words)
+    return now, fingerprint
 
 
 def content_of(form: Form, packed: Mapping[str, str]) -> Content:

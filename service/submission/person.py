@@ -113,6 +113,31 @@ def canonical(form: Form, name: str, answer: Answer) -> str:
     return _identity(form, name, answer, field.type) or fold_blanks(TYPES[field.type].compared(answer))
 
 
+def identities_ever(form: Form, content: Content) -> tuple[tuple[str, str], ...]:
+    """Return (type, words) of all that a person who said this may be known by, whatever types the fields had then."""
+    said = [("words", _spelled(form, content))]
+    for answer in content.fields.values():
+        if answer.phone and answer.phone.e164:
+            said.append(("phone", answer.phone.e164))
+        said += [("phone", e164) for e164 in _further_numbers(form, answer)]
+    for text in (*(answer.text for answer in content.fields.values()), *content.extra.values()):
+        if found := email.read(text) if "@" in text else None:
+            said.append(("email", found.key))
+    for text in content.extra.values():
+        if number := phone.read(text, country=form.country, countries=form.countries).phone:
+            said += [("phone", number.e164)] if number.e164 else []
+    return tuple(dict.fromkeys(said))
+
+
+def canonicals_ever(form: Form, name: str, answer: Answer) -> tuple[str, ...]:
+    """Return what may have counted of an answer when two were compared, whatever type the field had then."""
+    said = [canonical(form, name, answer), fold_blanks(answer.text)]
+    said += [fold_blanks(type_.compared(answer)) for type_ in TYPES.values()]
+    said += [answer.phone.e164] if answer.phone and answer.phone.e164 else []
+    said += [email.key_of(answer.text)]
+    return tuple(dict.fromkeys(said))
+
+
 def _spelled(form: Form, content: Content) -> str:
     said = [(f"fields.{name}", canonical(form, name, answer)) for name, answer in content.fields.items()]
     said += [(f"extra.{name}", fold_blanks(text)) for name, text in content.extra.items()]

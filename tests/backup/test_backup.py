@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from engines import open_redis_8
-from ledger import FORM, HOUR, SECRET, Ledger, open_ledger, refuse_everybody
-from moving import back_up, bring_back, open_server_at
+from ledger import FORM, Ledger, open_ledger
+from moving import PACE, back_up, bring_back, live, open_server_at
 from msgspec import structs
 from redis import Redis
 from redis.exceptions import ResponseError
@@ -20,41 +20,13 @@ from service.backup.restore import RESTORED
 from service.backup.snapshot import Snapshot
 from service.delivery.upkeep import walk
 from service.lib.errors import CannotStart
-from service.store.breaker import Gate, Pace
-from service.store.erasure import Eraser
+from service.store.breaker import Gate
 from service.store.server.health import is_script_fault, sentence_of
-from service.submission.person import person_hash
 from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 
 KEY = bytes(range(32))
-PACE = Pace(8, 0, 1_000)
-
-
-async def live(ledger: Ledger, leads: int) -> None:
-    """Let so many people write, some of them twice; deliver, refuse, put off, quarantine, erase and pause."""
-    ledger.checks_each_call = False
-    await ledger.store.remember_forms([FORM.name])
-    for number in range(leads):
-        ledger.now += 1_000
-        phone = f"89510{number:05d}"
-        await ledger.post(phone=phone, key=f"key-{number}")
-        if number % 3 == 0:
-            await ledger.post(phone=phone, message=f"call {number}")
-        if number % 10 == 0:
-            await ledger.post(phone=f"89511{number:05d}", quarantine=("honeypot",))
-    for number, claim in enumerate(await ledger.claim(leads // 2)):
-        result = ("delivered", "dead", "retry")[number % 3]
-        await ledger.settle(claim, result, due=ledger.now + HOUR, reason="no", excerpt="so it said")  # type: ignore[arg-type] # one of three
-    await ledger.claim(3)
-    await ledger.store.refuse(FORM.name, "report", 7, at=ledger.now)
-    gate = Gate(ledger.server, "crm", PACE)
-    await refuse_everybody(gate, "it answered 401")
-    ledger.forgets = True
-    erased = person_hash(SECRET, FORM.name, "phone", "+918951000000")
-    assert (await Eraser(ledger.server).erase(FORM.name, [erased], ("crm",))).leads
-    await ledger.check()
 
 
 async def kept_in(ledger: Ledger) -> dict[str, object]:

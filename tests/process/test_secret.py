@@ -77,3 +77,22 @@ def test_an_installation_of_an_earlier_version_has_its_secret_noted_by_the_first
     assert web.stop() == 0
     here.environ["LEADS_SECRET"] = ANOTHER
     assert NOT_THAT_ONE in refused(here, "serve")
+
+
+def test_a_secret_is_taken_out_once_all_that_is_kept_was_moved_to_the_new_one(here: Processes) -> None:
+    new = ANOTHER.replace(" ", "-")
+    here.environ["LEADS_SECRET"] = f"{new},{ENVIRON['LEADS_SECRET']}"
+    assert "No process was started with this list yet" in refused(here, "rekey")
+    assert "1 are under another secret than the first, 0 under another key" in here.run("rekey", "--check")
+    web = here.serve()
+    assert post(web.port, name="Ravi", phone="89510 47002", _id="once").status == 200
+    said = here.run("rekey")
+    assert "Nobody is known by another secret than the first: take the others out of LEADS_SECRET." in said
+    assert web.stop() == 0
+    here.environ["LEADS_SECRET"] = new
+    web = here.serve()
+    assert post(web.port, name="Asha", phone="+91 89510 47001").status == 200
+    until(lambda: here.status()["forms"]["get-in-touch"]["repeated"] == 1)
+    assert "LEADS_SECRET lists one alone: everything is under that." in here.run("rekey")
+    here.environ["LEADS_SECRET"] = ENVIRON["LEADS_SECRET"]
+    assert NOT_THAT_ONE in refused(here, "person", *PHONE)

@@ -20,8 +20,9 @@ from service.process.wiring import clock
 from service.store.archive import Archive
 from service.store.cipher import PLAIN, WITNESS, Cipher, UnreadableError, keys_of
 from service.store.leads import Store
+from service.store.server.agreement import agree_on_keys
 from service.store.server.connection import connect
-from service.store.server.server import Server, agree_on_keys
+from service.store.server.server import Server
 
 ONE, TWO = b"1" * 32, b"2" * 32
 MARKED = {

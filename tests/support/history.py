@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledger import DAY, FORM, HOUR, LEASE, MINUTE, SECOND, SECRET, START, Ledger
+from ledger import DAY, FORM, HOUR, LEASE, MINUTE, SECOND, START, Ledger
 from redis import Redis
 from store_model import Model, Queue, names_of
 
@@ -167,7 +167,11 @@ class History(RuleBasedStateMachine):
         self.is_done(lambda: self.ledger.store.promote(self.ledger.form))
 
     def erase(self, who: dict[str, str], understands: tuple[str, ...]) -> None:
-        hashes = [person_hash(SECRET, FORM.name, kind, E164.get(value, value)) for kind, value in who.items()]
+        hashes = [
+            person_hash(secret, FORM.name, kind, E164.get(value, value))
+            for secret in self.ledger.secrets
+            for kind, value in who.items()
+        ]
         self.ledger.forgets = True
         leads, dropped = self.model.erase(names_of(who), understands, self.ledger.now)
         eraser = Eraser(self.ledger.server)

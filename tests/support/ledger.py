@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from service.intake.counted import campaign_of, choices_of
+from service.intake.intake import under_another
 from service.lib.secret import Secret
 from service.model.form import Field, Form
 from service.model.lead import Content, Source
@@ -76,6 +77,7 @@ class Ledger:
     def __init__(self, url: str, form: Form = FORM) -> None:
         self.now = START
         self.form = form
+        self.secrets = [SECRET]
         self.server = Server(connect(url), clock=lambda: self.now)
         self.store = Store(self.server)
         self.base = base_of(form.name)
@@ -92,24 +94,26 @@ class Ledger:
         number, at = next(self._ids), self.now if at is None else at
         content = content_of(self.form, said, page)
         content = replace(content, source=Source(page=page, utm={"campaign": campaign} if campaign else {}))
-        text = text_hash(SECRET, self.form, content)
+        secret, *earlier = self.secrets
+        text, what = text_hash(secret, self.form, content), facts(secret, self.form, content)
         return Line(
             id=f"submission-{number}",
             form=self.form.name,
             at=at,
             receipt=receipt_of(SECRET, self.form, key, content) if key else f"receipt-{number}",
             lead=f"lead_{number}",
-            persons=person_keys(SECRET, self.form, content),
-            facts=facts(SECRET, self.form, content),
-            key=idempotency_key(SECRET, self.form, key, content) if key else None,
+            persons=person_keys(secret, self.form, content),
+            facts=what,
+            key=idempotency_key(secret, self.form, key, content) if key else None,
             quarantine=quarantine or None,
             signals=dict(signals or {}),
             spam_limit=self.form.spam.limit,
             same_text=(text, self.form.spam.weights["same_text"]) if text else None,
             once=once,
+            earlier=tuple(under_another(other, self.form, content, key, list(what)) for other in earlier),
             day=self.store.day_of(at),
-            campaign=campaign_of(SECRET, PLAIN, self.form, content),
-            choices=choices_of(SECRET, self.form, content),
+            campaign=campaign_of(secret, PLAIN, self.form, content),
+            choices=choices_of(secret, self.form, content),
         )
 
     async def accept(self, line: Line, *, is_thanked: bool = False) -> Accepted:

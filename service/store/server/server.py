@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,6 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.errors import CannotStart
-from service.lib.secret import Secret
-from service.lib.signature import fingerprint
-from service.store.cipher import NO_KEY_GIVEN, NO_KEY_OPENS, WITNESS, Cipher, UnreadableError
 from service.store.server.batch import Argument, Batches
 from service.store.server.connection import ANSWER_WITHIN_S, connect_beside, greet
 from service.store.server.health import (
@@ -44,12 +41,6 @@ SCHEMA_KEY = "leads:schema"
 MEASURE_CLOCK_EVERY_S = 60.0
 LOOK_EVERY_S = 2.0
 PROOF = "leads:proof:"
-SECRETS = "leads:secrets"
-NOT_THAT_ONE = (
-    "LEADS_SECRET is not the one that people are recognised by here: nobody who wrote before would be known, found or "
-    "erased. List the one that was used until now behind the new one, with a comma; if it is lost, start once with "
-    "`--another-secret`."
-)
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
 _DURABILITY = ("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
 CLOCK_STEPS_MS = 2
@@ -256,40 +247,3 @@ async def _settings(client: "Redis", connection: "Connection | None" = None) -> 
     except ResponseError:
         return None
     return {str(name): str(value) for name, value in settings.items()}
-
-
-async def see_secrets(server: Server, secrets: Sequence[Secret]) -> None:
-    """Raise CannotStart if whoever is kept on the server is recognised by a secret that is none of ours."""
-    if await server.client.smembers(SECRETS) - {*map(fingerprint, secrets)}:
-        raise CannotStart(NOT_THAT_ONE)
-
-
-async def agree_on_secrets(server: Server, secrets: Sequence[Secret], *, is_another: bool = False) -> None:
-    """See that ours are the secrets of what is kept on the server, and remember there which ones they are.
-
-    Raises CannotStart if one is missing, unless `is_another`: then those of before that are not listed are given up.
-    """
-    if is_another:
-        await server.client.delete(SECRETS)
-    await see_secrets(server, secrets)
-    with contextlib.suppress(OutOfMemoryError):  # A full server must still deliver and free.
-        await server.client.sadd(SECRETS, *map(fingerprint, secrets))
-
-
-async def agree_on_keys(server: Server, cipher: Cipher) -> None:
-    """See that our keys open what is kept on the server, and remember there which one seals from now on.
-
-    Raises CannotStart if they do not.
-    """
-    kept = await server.client.get(WITNESS)
-    if kept is None:
-        if cipher.is_on:
-            await server.client.set(WITNESS, cipher.seal(WITNESS, WITNESS))
-        return
-    if not cipher.is_on:
-        raise CannotStart(NO_KEY_GIVEN)
-    try:
-        cipher.open(str(kept), WITNESS)
-    except UnreadableError:
-        raise CannotStart(NO_KEY_OPENS) from None
-    await server.client.set(WITNESS, cipher.seal(WITNESS, WITNESS))

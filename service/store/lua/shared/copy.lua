@@ -12,6 +12,7 @@ if copied_by then
   local READ = {
     GET = true, EXISTS = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HSCAN = true, ZSCORE = true,
     ZRANGE = true, ZRANGEBYSCORE = true, ZREVRANGEBYSCORE = true, ZCOUNT = true, ZCARD = true, ZSCAN = true,
+    PEXPIRETIME = true,
   }
   -- Where the members stand behind the key, and how far apart. What is not listed here or above writes all of its key.
   local MEMBERS = {

@@ -9,17 +9,19 @@ local function add_to_index(base, hash, member)
   return true
 end
 
+-- Says whether it stood there.
 local function drop_from_index(base, hash, member)
   local held = redis.call('HGET', base .. 'index', hash)
-  if not held then return end
+  if not held then return false end
   local first, last_at = string.find(held, ' ' .. member .. ' ', 1, true)
-  if not first then return end
+  if not first then return false end
   local rest = string.sub(held, 1, first) .. string.sub(held, last_at + 1)
   if rest == ' ' then
     redis.call('HDEL', base .. 'index', hash)
   else
     redis.call('HSET', base .. 'index', hash, rest)
   end
+  return true
 end
 
 -- Beside `persons`, `index` of a lead lists what finds it, so that it can be deleted. What was listed the longest ago is

@@ -1,0 +1,192 @@
+"""A lead, or a quarantined submission, as it stands under the first secret and the first key.
+
+Invariant: pure. What it says stays as it is, to the letter: only hashes, and what seals it, are others. What no key
+opens is left alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from service.lib.secret import Secret, unshown
+from service.model.form import Form
+from service.store.cipher import Cipher, UnreadableError
+from service.store.keys import EXCERPT
+from service.store.records import IDEMPOTENCY_MS
+from service.submission.facts import content_of, restate
+from service.submission.person import identities_ever, person_hash
+
+_COMPARED: Final = ("version", "kept", "persons", "index")
+"""Fields of a lead that tell whether it is still as it was read: whatever is said of it writes one of them."""
+_OVER: Final = ("earlier", "same_text", "once")
+"""What is asked of a submission only once, before it lies in quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The secrets and keys of an installation: all is to be under `secret`, and the first key of `cipher`."""
+
+    secret: Secret
+    earlier: Sequence[Secret]
+    cipher: Cipher
+
+
+@dataclass(slots=True)
+class Rekeyed:
+    """What is to be written: `texts` by field, as they stand and as they are to be; `hashes` of persons alike.
+
+    `is_lost`: it is found by something of which no more is known than the hash, perhaps under an earlier secret.
+    `is_unreadable`: no key opens something of it.
+    """
+
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    is_under_another_secret: bool = False
+    is_under_another_key: bool = False
+    is_lost: bool = False
+    is_unreadable: bool = False
+
+    __repr__ = unshown
+
+    @property
+    def is_news(self) -> bool:
+        """Whether anything of it is to be written."""
+        return bool(self.hashes) or any(old != new for old, new in self.texts.values())
+
+
+def rekey_lead(keys: Keyring, form: Form, kept: Mapping[str, str]) -> Rekeyed:
+    """Return what becomes of a lead, whose fields are `kept`, under the first of the keys."""
+    work = _Work(keys, form)
+    texts = {name: kept.get(name, "") for name in _COMPARED}
+    texts |= work.said({name: text for name, text in kept.items() if name.startswith("v:") or name == "kept"})
+    for name, text in kept.items():
+        if name.startswith("a:"):
+            texts[name] = "".join(f"{work.attempt(line)}\n" for line in text.split("\n")[:-1])
+        elif name.startswith("d:"):
+            texts[name] = work.record(text)
+    # Lua writes an empty list as an empty object.
+    persons, index = [*msgspec.json.decode(texts["persons"] or "[]")], texts["index"].split("\n")[:-1]
+    work.find_hashes([*persons, *index])
+    if work.came_to.hashes:
+        texts["persons"] = msgspec.json.encode(work.renamed(persons)).decode()
+        texts["index"] = "".join(f"{name}\n" for name in work.renamed(index))
+    for name, text in texts.items():
+        if name in _COMPARED or text != kept[name]:
+            work.came_to.texts[name] = kept.get(name, ""), text
+    return work.came_to
+
+
+def rekey_line(keys: Keyring, form: Form, id_: str, text: str, *, now: int) -> Rekeyed:
+    """Return what becomes of a quarantined submission, a `Line` as JSON, under the first of the keys; `now` in ms."""
+    work = _Work(keys, form)
+    line: dict[str, Any] = msgspec.json.decode(text)
+    line["facts"] = work.facts(line["facts"])
+    work.find_hashes([*line["persons"].values(), *line.get("also", ())])
+    if work.came_to.is_under_another_secret or "earlier" in line:
+        line["persons"] = {type_: work.came_to.hashes.get(name, name) for type_, name in line["persons"].items()}
+        if "also" in line:
+            line["also"] = work.renamed(line["also"])
+        for name in (*_OVER, *(["key"] if line["at"] + IDEMPOTENCY_MS < now else [])):
+            line.pop(name, None)
+    work.came_to.texts[id_] = text, _written(text, line)
+    return work.came_to
+
+
+class _Work:
+    """One lead or submission on its way; what was opened and sealed once is not again."""
+
+    def __init__(self, keys: Keyring, form: Form) -> None:
+        self.came_to = Rekeyed()
+        self._keys, self._form = keys, form
+        self._names: dict[str, str] = {}
+        self._values: list[dict[str, str]] = []
+        self._known: dict[tuple[str, str, str], tuple[str, str, str, str]] = {}
+
+    def said(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Return versions, and what was said since, with facts as they are to be."""
+        versions: dict[str, dict[str, Any]] = {name: msgspec.json.decode(text) for name, text in texts.items()}
+        for version in versions.values():
+            if "facts" in version:
+                version["facts"] = self.facts(version["facts"])
+        for version in versions.values():  # An old one has only the names of its facts, which the others tell.
+            if "news" in version:
+                version["news"] = [*dict.fromkeys(self._names.get(name, name) for name in version["news"])]
+        return {name: _written(texts[name], version) for name, version in versions.items()}
+
+    def facts(self, facts: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Return facts with names, fingerprints and seals as they are to be; where two become one, the later counts."""
+        restated: dict[str, list[Any]] = {}
+        values: dict[str, str] = {}
+        for name, (fingerprint, sealed, *at) in facts.items():
+            try:
+                now, *fact, text = self._fact(name, fingerprint, sealed)
+            except UnreadableError:
+                self.came_to.is_unreadable = True
+                restated[name] = [fingerprint, sealed, *at]
+                continue
+            if now not in restated or restated[now][2:] <= at:
+                restated[now], values[now] = [*fact, *at], text
+        self._values.append(values)
+        return restated
+
+    def attempt(self, line: str) -> str:
+        """Return an attempt, a line of JSON, with what was answered sealed as it is to be."""
+        attempt: dict[str, Any] = msgspec.json.decode(line)
+        if "excerpt" in attempt:
+            attempt["excerpt"] = self._excerpt(attempt["excerpt"])
+        return _written(line, attempt)
+
+    def record(self, text: str) -> str:
+        """Return a delivery record, JSON, with what was answered sealed as it is to be."""
+        record: dict[str, Any] = msgspec.json.decode(text)
+        for why in record.get("why", {}).values():
+            why[2] = self._excerpt(why[2])
+        return _written(text, record)
+
+    def find_hashes(self, listed: Iterable[str]) -> None:
+        """Find what those of the `listed` hashes are to be that are under an earlier secret."""
+        secret, form = self._keys.secret, self._form.name
+        said = {one for values in self._values for one in identities_ever(self._form, content_of(self._form, values))}
+        others = {*listed} - {person_hash(secret, form, *one) for one in said}
+        for earlier in self._keys.earlier if others else ():
+            found = {person_hash(earlier, form, *one): person_hash(secret, form, *one) for one in said}
+            self.came_to.hashes |= {name: found[name] for name in others & found.keys()}
+        self.came_to.is_under_another_secret |= bool(self.came_to.hashes)
+        # Who left neither number nor address is known by all their words together, and found by nothing else.
+        self.came_to.is_lost = bool(others - self.came_to.hashes.keys()) and any(type_ != "words" for type_, _ in said)
+
+    def renamed(self, hashes: Iterable[str]) -> list[str]:
+        """Return person hashes as they are to be."""
+        return [*dict.fromkeys(self.came_to.hashes.get(name, name) for name in hashes)]
+
+    def _fact(self, name: str, fingerprint: str, sealed: str) -> tuple[str, str, str, str]:
+        known = name, fingerprint, sealed
+        if known not in self._known:
+            keys, form = self._keys, self._form
+            text = keys.cipher.open(sealed, form.name, name)
+            now, restated = restate(keys.secret, keys.earlier, form, (name, fingerprint), text)
+            self.came_to.is_under_another_secret |= (now, restated) != (name, fingerprint)
+            self.came_to.is_under_another_key |= not keys.cipher.is_current(sealed)
+            is_as_before = now == name and keys.cipher.is_current(sealed)
+            self._names[name] = now
+            self._known[known] = now, restated, sealed if is_as_before else keys.cipher.seal(text, form.name, now), text
+        return self._known[known]
+
+    def _excerpt(self, sealed: str) -> str:
+        cipher, place = self._keys.cipher, (self._form.name, EXCERPT)
+        if not sealed or cipher.is_current(sealed):
+            return sealed
+        try:
+            text = cipher.open(sealed, *place)
+        except UnreadableError:
+            self.came_to.is_unreadable = True
+            return sealed
+        self.came_to.is_under_another_key = True
+        return cipher.seal(text, *place)
+
+
+def _written(text: str, said: Mapping[str, Any]) -> str:
+    """Return what is said as JSON; as the `text` that stood there, if it is the same."""
+    return text if msgspec.json.decode(text) == said else msgspec.json.encode(said).decode()
