@@ -14,8 +14,8 @@ code to it.
     replies        everything a browser can see
     --- I/O below this line ---
     store          Redis and its scripts
-    backup         what is kept ► a file that knows no server, and back
     intake         a submission comes to rest on a disk
+    backup         what is kept ► a file that knows no server, and back; or under another secret
     delivery       what is due is claimed, sent, settled
     notices        what is wrong is told without being asked for
     web            HTTP comes in

@@ -16,12 +16,15 @@ from typing import Final
 
 import msgspec
 
-from service.backup.rekeyed import Keyring, Rekeyed, rekey_lead, rekey_line
+from service.backup.rekeyed import COUNTED, Keyring, Rekeyed, rekey_counts, rekey_lead, rekey_line
 from service.model.form import Form
 from service.store.keys import base_of
+from service.store.records import DAY_MS
 from service.store.server.server import Server
 
 SLICE: Final = 100
+COUNTED_FOR_DAYS: Final = 402
+"""Older counts have run out, in whatever time zone days are counted."""
 AT_ONCE: Final = 10
 """So many leads are read, and written, in one go: each may be large."""
 
@@ -65,6 +68,8 @@ class Rekeying:
                 await asyncio.gather(*(self._take_lead(found, form, lead, kept, writes=writes) for lead, kept in leads))
                 looked_at += len(leads)
                 on_progress(form.name, looked_at, max(number, looked_at))
+            if writes:
+                found.moved += await self._move_counts(form)
             held: AsyncIterator[tuple[str, str]] = self._server.client.hscan_iter(
                 f"{base_of(form.name)}held", count=AT_ONCE
             )
@@ -101,6 +106,20 @@ class Rekeying:
         if came_to.is_lost and self._keys.earlier and int(kept.get("first", 0)) < self._since:
             found.lost += 1
             found.lost_last = max(found.lost_last, int(kept.get("last", 0)))
+
+    async def _move_counts(self, form: Form) -> int:
+        """Count what was counted by campaign, by choice and by name under the hashes of now; returns how much."""
+        base, today, moved = base_of(form.name), self._server.now() // DAY_MS, 0
+        for first in range(today - COUNTED_FOR_DAYS, today + 2, SLICE):
+            days = [(f"day:{day}:{what}", what) for day in range(first, first + SLICE) for what in COUNTED]
+            pipe = self._server.client.pipeline(transaction=False)
+            for key, _ in days:
+                pipe.hgetall(f"{base}{key}")
+            for (key, what), kept in zip(days, await pipe.execute(), strict=True):
+                if counts := rekey_counts(self._keys, form, what, kept) if kept else ():
+                    words = [word for count in counts for word in count]
+                    moved += int(await self._server.run("rekey_day", base, key, *words))
+        return moved
 
     async def _take_line(self, found: Found, form: Form, id_: str, text: str, *, writes: bool) -> None:
         now = self._server.now()

@@ -4,16 +4,17 @@ Invariant: pure. What it says stays as it is, to the letter: only hashes, and wh
 opens is left alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from service.intake.counted import LABEL, campaign_hash, choice_hash, name_hash
 from service.lib.secret import Secret, unshown
 from service.model.form import Form
 from service.store.cipher import Cipher, UnreadableError
-from service.store.keys import EXCERPT
+from service.store.keys import EXCERPT, RECORD
 from service.store.records import IDEMPOTENCY_MS
 from service.submission.facts import content_of, restate
 from service.submission.person import identities_ever, person_hash
@@ -22,6 +23,9 @@ _COMPARED: Final = ("version", "kept", "persons", "index")
 """Fields of a lead that tell whether it is still as it was read: whatever is said of it writes one of them."""
 _OVER: Final = ("earlier", "same_text", "once")
 """What is asked of a submission only once, before it lies in quarantine."""
+
+Counted = Literal["campaigns", "choices", "names"]
+COUNTED: Final[tuple[Counted, ...]] = get_args(Counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,8 @@ def rekey_lead(keys: Keyring, form: Form, kept: Mapping[str, str]) -> Rekeyed:
     work = _Work(keys, form)
     texts = {name: kept.get(name, "") for name in _COMPARED}
     texts |= work.said({name: text for name, text in kept.items() if name.startswith("v:") or name == "kept"})
-    for name, text in kept.items():
-        if name.startswith("a:"):
-            texts[name] = "".join(f"{work.attempt(line)}\n" for line in text.split("\n")[:-1])
-        elif name.startswith("d:"):
-            texts[name] = work.record(text)
+    texts |= {name: work.attempts(text) for name, text in kept.items() if name.startswith("a:")}
+    texts |= {name: work.record(text) for name, text in kept.items() if name.startswith("d:")}
     # Lua writes an empty list as an empty object.
     persons, index = [*msgspec.json.decode(texts["persons"] or "[]")], texts["index"].split("\n")[:-1]
     work.find_hashes([*persons, *index])
@@ -90,8 +91,60 @@ def rekey_line(keys: Keyring, form: Form, id_: str, text: str, *, now: int) -> R
             line["also"] = work.renamed(line["also"])
         for name in (*_OVER, *(["key"] if line["at"] + IDEMPOTENCY_MS < now else [])):
             line.pop(name, None)
+    if "campaign" in line:
+        line["campaign"] = _rekey_name(keys, form, campaign_hash, *line["campaign"])
+    if "choices" in line:
+        became = _rekey_choices(keys, form)
+        line["choices"] = [became.get(name, name) for name in line["choices"]]
     work.came_to.texts[id_] = text, _written(text, line)
     return work.came_to
+
+
+class Count(NamedTuple):
+    """What is counted under a hash and may have a label; both as they stand, and as they are to be."""
+
+    hash: str
+    label: str
+    new_hash: str
+    new_label: str
+
+
+def rekey_counts(keys: Keyring, form: Form, what: Counted, kept: Mapping[str, str]) -> list[Count]:
+    """Return what is to be counted under other hashes, or under other seals, of what is `kept` of a day."""
+    if what == "choices":
+        return [Count(name, "", new, "") for name, new in _rekey_choices(keys, form).items() if name in kept]
+    hashed = campaign_hash if what == "campaigns" else name_hash
+    counts = []
+    for name, text in kept.items():
+        if name.startswith("="):
+            since, label = text.split(" ", 1)
+            new_hash, new_label = _rekey_name(keys, form, hashed, name[1:], label)
+            counts.append(Count(name[1:], text, new_hash, f"{since} {new_label}"))
+    return [count for count in counts if count[:2] != count[2:]]
+
+
+def _rekey_name(
+    keys: Keyring, form: Form, hashed: Callable[[Secret, str, str], str], hash_: str, label: str
+) -> tuple[str, str]:
+    try:
+        text = keys.cipher.open(label, form.name, LABEL)
+    except UnreadableError:
+        return hash_, label
+    is_earlier = hash_ in {hashed(secret, form.name, text) for secret in keys.earlier}
+    return (
+        hashed(keys.secret, form.name, text) if is_earlier else hash_,
+        label if keys.cipher.is_current(label) else keys.cipher.seal(text, form.name, LABEL),
+    )
+
+
+def _rekey_choices(keys: Keyring, form: Form) -> dict[str, str]:
+    """Return what the hash of each choice becomes; of one that is configured no longer nobody asks."""
+    choices = [(name, choice) for name, field in form.fields.items() for choice in (*field.choices, "")]
+    return {
+        choice_hash(secret, form.name, *choice): choice_hash(keys.secret, form.name, *choice)
+        for secret in keys.earlier
+        for choice in choices
+    }
 
 
 class _Work:
@@ -131,18 +184,23 @@ class _Work:
         self._values.append(values)
         return restated
 
-    def attempt(self, line: str) -> str:
-        """Return an attempt, a line of JSON, with what was answered sealed as it is to be."""
+    def attempts(self, text: str) -> str:
+        """Return attempts, a line of JSON each, with what was answered sealed as it is to be."""
+        return "".join(f"{self._attempt(line)}\n" for line in text.split("\n")[:-1])
+
+    def _attempt(self, line: str) -> str:
         attempt: dict[str, Any] = msgspec.json.decode(line)
         if "excerpt" in attempt:
-            attempt["excerpt"] = self._excerpt(attempt["excerpt"])
+            attempt["excerpt"] = self._resealed(attempt["excerpt"], EXCERPT)
         return _written(line, attempt)
 
     def record(self, text: str) -> str:
         """Return a delivery record, JSON, with what was answered sealed as it is to be."""
         record: dict[str, Any] = msgspec.json.decode(text)
         for why in record.get("why", {}).values():
-            why[2] = self._excerpt(why[2])
+            why[2] = self._resealed(why[2], EXCERPT)
+        if "id" in record:
+            record["id"] = self._resealed(record["id"], RECORD)
         return _written(text, record)
 
     def find_hashes(self, listed: Iterable[str]) -> None:
@@ -174,8 +232,8 @@ class _Work:
             self._known[known] = now, restated, sealed if is_as_before else keys.cipher.seal(text, form.name, now), text
         return self._known[known]
 
-    def _excerpt(self, sealed: str) -> str:
-        cipher, place = self._keys.cipher, (self._form.name, EXCERPT)
+    def _resealed(self, sealed: str, what: str) -> str:
+        cipher, place = self._keys.cipher, (self._form.name, what)
         if not sealed or cipher.is_current(sealed):
             return sealed
         try:

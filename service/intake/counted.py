@@ -31,7 +31,12 @@ def campaign_of(secret: Secret, cipher: Cipher, form: Form, content: Content) ->
     if not campaign:
         return None
     campaign = "" if "@" in campaign else campaign
-    return keyed_hash(secret, "campaign", form.name, campaign.casefold()), cipher.seal(campaign, form.name, LABEL)
+    return campaign_hash(secret, form.name, campaign), cipher.seal(campaign, form.name, LABEL)
+
+
+def campaign_hash(secret: Secret, form: str, campaign: str) -> str:
+    """Return what a campaign is counted under, "" for all without a name."""
+    return keyed_hash(secret, "campaign", form, campaign.casefold())
 
 
 def choices_of(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
@@ -54,4 +59,9 @@ def choice_hash(secret: Secret, form: str, field: str, choice: str) -> str:
 def name_of(secret: Secret, cipher: Cipher, form: str, named: Sequence[str]) -> tuple[str, str]:
     """Return the hash and the sealed label of a field, "" for none, and the name that it came under."""
     label = msgspec.json.encode(named).decode()
-    return keyed_hash(secret, "name", form, *named), cipher.seal(label, form, LABEL)
+    return name_hash(secret, form, label), cipher.seal(label, form, LABEL)
+
+
+def name_hash(secret: Secret, form: str, label: str) -> str:
+    """Return what a name is counted under that has this label."""
+    return keyed_hash(secret, "name", form, *msgspec.json.decode(label, type=list[str]))

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 from crm import Crm
-from history import History, run_histories
+from history import BRANCH, CAMPAIGNS, History, run_histories
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from ledger import DAY, FORM, HOUR, SECRET, Ledger, open_ledger
 from moving import live
-from workshop import ENVIRON, Workshop, one_crm
+from workshop import ENVIRON, Workshop, destination, form, one_crm
 
 from service.backup.rekey import Found, Rekeying
 from service.backup.rekeyed import Keyring
+from service.intake.counted import campaign_hash, choice_hash
 from service.intake.intake import Intake
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
@@ -25,6 +26,8 @@ from service.store.cipher import PLAIN, Cipher
 from service.store.erasure import Eraser
 from service.store.server.agreement import LEAVING, agree_on_secrets, first_since, let_go, see_secrets
 from service.store.server.server import Server
+from service.submission.field_match import match
+from service.submission.form_data import gather
 from service.submission.person import person_hash
 from service.up.embedded import Embedded
 
@@ -98,13 +101,23 @@ class RekeyedHistory(History):
     def __init__(self) -> None:
         super().__init__()
         self.since = self.changed = 0
+        self.used = [SECRET]
 
     @precondition(lambda self: len(self.ledger.secrets) == 1)
     @rule()
     def the_secret_is_changed(self) -> None:
         self.changed += 1
-        self.ledger.secrets = [Secret(f"secret {self.changed}"), *self.ledger.secrets]
+        self.used.append(Secret(f"secret {self.changed}"))
+        self.ledger.secrets = [self.used[-1], *self.ledger.secrets]
         self.since = self.ledger.now
+
+    def named(self, hash_: str) -> str:
+        for secret in self.used:
+            campaigns = {campaign_hash(secret, FORM.name, name): name.casefold() for name in CAMPAIGNS}
+            branches = {choice_hash(secret, FORM.name, "branch", name): name for name in (*BRANCH.choices, "")}
+            if hash_ in campaigns | branches:
+                return f"{campaigns.get(hash_)} {branches.get(hash_)}"
+        return hash_
 
     @precondition(lambda self: len(self.ledger.secrets) > 1)
     @rule(leads=st.sampled_from([0, 1, 2, None, None, None]))
@@ -123,7 +136,7 @@ class RekeyedHistory(History):
 
 
 def test_whoever_is_known_stays_known_whatever_happens_between(redis_url: str) -> None:
-    run_histories(RekeyedHistory, redis_url, 30, 80)
+    run_histories(RekeyedHistory, redis_url, 8, 80)
 
 
 @pytest.mark.long
@@ -173,22 +186,25 @@ async def traces(server: Server) -> str:
 async def test_nothing_that_anybody_is_shown_changes_and_the_first_key_and_secret_alone_read_it(
     redis_url: str, crm: Crm
 ) -> None:
-    async with Workshop(redis_url, one_crm(crm)) as shop:
+    branches = 'fields.branch = { type = "choice", choices = ["Bangalore", "Hyderabad"] }'
+    async with Workshop(redis_url, form(more=branches) + destination(crm.url)) as shop:
         await shop.submit(**ASHA)  # before there was a key
         use(shop, Cipher([KEY_THEN]), THEN)
         await shop.submit(**ASHA | {"message": "And my neck."})
         await shop.submit(name="Mail", email="mail@example.com", phone="89510 47002 or 89510 47003")
-        await shop.submit(message="Nobody knows who.")
+        await shop.submit(message="Nobody knows who.", branch="Bangalore")
         await shop.submit(**ASHA | {"_gotcha": "robot", "message": "spam"})
         crm.answer(422, body=b"no good")
         async with shop.worker():
             await shop.settled()
         await shop.submit(**ASHA | {"message": "And my knee."})
+        shop.intake.count_arrival(shop.config.forms[TO], match(shop.config.forms[TO], gather([("Mobile", "1")])))
+        await shop.intake.report_counts()
         both = Cipher([KEY_NOW, KEY_THEN])
         use(shop, both, NOW, THEN)
         before = await seen(shop)
         found = await walk(shop.server, dict(shop.config.forms), Keyring(NOW, [THEN], both), since=0)
-        assert (found.moved, found.under_another_secret, found.under_another_key) == (4, 4, 4)
+        assert (found.moved, found.under_another_secret, found.under_another_key) == (6, 4, 4)
         use(shop, Cipher([KEY_NOW]), NOW)
         assert await seen(shop) == before
         held = await traces(shop.server)
@@ -198,7 +214,7 @@ async def test_nothing_that_anybody_is_shown_changes_and_the_first_key_and_secre
         assert Cipher([KEY_THEN]).seal("s", TO)[:5] not in held
         again = await shop.submit(**ASHA | {"message": "And  my knee. "})
         assert again.result == "repeated"
-        assert (await shop.submit(message="Nobody knows who.")).result == "repeated"
+        assert (await shop.submit(message="Nobody knows who.", branch="Bangalore")).result == "repeated"
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 60))])

@@ -119,8 +119,12 @@ class History(RuleBasedStateMachine):
         """Count what came to a result as the days are expected to."""
         day = line.at // DAY
         if result in {"created", "updated"}:
-            self.counted["campaigns", day, line.campaign[0] if line.campaign else "-"] += 1
-            self.counted.update(("choices", day, choice) for choice in line.choices)
+            self.counted["campaigns", day, self.named(line.campaign[0]) if line.campaign else "-"] += 1
+            self.counted.update(("choices", day, self.named(choice)) for choice in line.choices)
+
+    def named(self, hash_: str) -> str:
+        """Return what stands for that which is counted under a hash."""
+        return hash_
 
     def follow(self, *, drops: bool = False, rate: Rate | None = None) -> None:
         self.ledger.form = replace(self.ledger.form, repeat="drop" if drops else "update", limits=Limits(person=rate))
@@ -305,7 +309,7 @@ class History(RuleBasedStateMachine):
             kept = {str(name): number for name, number in (await client.hgetall(key)).items()}
             for name, number in kept.items():
                 if kind in {"campaigns", "choices"} and name[0] not in "=#":
-                    found[kind, int(day), name] += int(number)
+                    found[kind, int(day), self.named(name)] += int(number)
                 elif kind == "took":
                     found[kind, int(day), ""] += int(number)
                 elif not kind:

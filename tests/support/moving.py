@@ -58,7 +58,7 @@ async def live(ledger: Ledger, leads: int) -> None:
     for number in range(leads):
         ledger.now += 1_000
         phone = f"89510{number:05d}"
-        await ledger.post(phone=phone, key=f"key-{number}")
+        await ledger.post(phone=phone, key=f"key-{number}", campaign=("", "Spring", "email, again")[number % 3])
         if number % 3 == 0:
             await ledger.post(phone=phone, message=f"call {number}")
         if number % 10 == 0:
