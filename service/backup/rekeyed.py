@@ -63,10 +63,7 @@ class Rekeyed:
 def rekey_lead(keys: Keyring, form: Form, kept: Mapping[str, str]) -> Rekeyed:
     """Return what becomes of a lead, whose fields are `kept`, under the first of the keys."""
     work = _Work(keys, form)
-    texts = {name: kept.get(name, "") for name in _COMPARED}
-    texts |= work.said({name: text for name, text in kept.items() if name.startswith("v:") or name == "kept"})
-    texts |= {name: work.attempts(text) for name, text in kept.items() if name.startswith("a:")}
-    texts |= {name: work.record(text) for name, text in kept.items() if name.startswith("d:")}
+    texts = {name: kept.get(name, "") for name in _COMPARED} | _contents(work, kept)
     # Lua writes an empty list as an empty object.
     persons, index = [*msgspec.json.decode(texts["persons"] or "[]")], texts["index"].split("\n")[:-1]
     work.find_hashes([*persons, *index])
@@ -77,6 +74,13 @@ def rekey_lead(keys: Keyring, form: Form, kept: Mapping[str, str]) -> Rekeyed:
         if name in _COMPARED or text != kept[name]:
             work.came_to.texts[name] = kept.get(name, ""), text
     return work.came_to
+
+
+def _contents(work: "_Work", kept: Mapping[str, str]) -> dict[str, str]:
+    """Return what was said, what was tried, and how each destination stands, as they are to be."""
+    texts = work.said({name: text for name, text in kept.items() if name.startswith("v:") or name == "kept"})
+    texts |= {name: work.attempts(text) for name, text in kept.items() if name.startswith("a:")}
+    return texts | {name: work.record(text) for name, text in kept.items() if name.startswith("d:")}
 
 
 def rekey_line(keys: Keyring, form: Form, id_: str, text: str, *, now: int) -> Rekeyed:
