@@ -169,6 +169,13 @@ def nodes_of(node: Node) -> Iterator[Template]:
                 yield from nodes_of(item)
 
 
+def paths_in(node: Node) -> Iterator[str]:
+    """Yield every path that a placeholder in a node names."""
+    for text in nodes_of(node):
+        for part in text.parts:
+            yield from (choice.path for choice in placeholders_of(part) if isinstance(choice, Path))
+
+
 def _is_empty(node: Node, values: Mapping[str, Json]) -> bool:
     holes = [part for text in nodes_of(node) for part in text.parts if isinstance(part, Placeholder)]
     return bool(holes) and all(isinstance(_value_of(hole, values), Absent) for hole in holes)

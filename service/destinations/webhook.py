@@ -25,7 +25,8 @@ from service.destinations.template import (
     in_address,
     in_header,
     nodes_of,
-)
+    paths_in,
+)  # fmt: skip
 from service.lib import signature
 from service.lib.json_text import laid_out
 from service.lib.network import host_of, is_private
@@ -45,6 +46,8 @@ RETRY: Final = (
 Method = Literal["POST", "PUT", "PATCH", "GET"]
 METHODS: Final[tuple[Method, ...]] = ("POST", "PUT", "PATCH")
 _OR_AS_NEW: Final = 'Add `repeat_as = "new"` to have it sent as a lead of its own'
+_DROPPED: Final = "whoever drops what it has seen drops what a person adds later. Send `{webhook_id}` there"
+_EXISTS: Final = 409
 _TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
 
@@ -209,14 +212,9 @@ class Webhook:
 
     def _judge_by_status(self, answer: Response, now: int) -> Outcome:
         return outcome.judge(
-            answer.status,
-            answer.headers,
-            answer.text,
-            delivered=self.delivered,
-            rejected=self.rejected,
-            retried=self.retried,
-            now=now,
-        )
+            answer.status, answer.headers, answer.text,
+            delivered=self.delivered, rejected=self.rejected, retried=self.retried, now=now,
+        )  # fmt: skip
 
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield what is no mistake and still worth telling: a key of its table and a sentence."""
@@ -227,8 +225,14 @@ class Webhook:
             yield "secret", 'signs a body of `format = "form"`: the libraries that verify read JSON only'
         if not self.retry:
             yield "retry", "is empty: a lead that cannot be delivered at once is dead"
+        yield from self._remarks_on_updates()
+
+    def _remarks_on_updates(self) -> Iterator[tuple[str, str]]:
         if not self.updates:
             yield "updates", f"is false: what a person adds later reaches nobody there. {_OR_AS_NEW}"
+        drops = self.updates and self.update is None and (self.as_new or _EXISTS in self.delivered)
+        if drops and "id" in (named := {*paths_in(self.body or ())}) and "webhook_id" not in named:
+            yield "body", f"sends `{{id}}`, which stays the same: {_DROPPED}"
 
     def _remarks_on_url(self) -> Iterator[tuple[str, str]]:
         url = urlsplit("".join(part if isinstance(part, str) else MASK for part in self.url))
@@ -256,13 +260,9 @@ class Webhook:
             yield from self.oauth.secrets
 
     def _headers(
-        self,
-        delivery: Delivery,
-        content: bytes | None,
-        now: int,
-        show: Callable[[Secret], str],
+        self, delivery: Delivery, content: bytes | None, now: int, show: Callable[[Secret], str],
         named: Mapping[str, Json],
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, str]]:  # fmt: skip
         """Return the headers in order, `named` being the values in them; a preview has no `content` to sign."""
         form = "json" if delivery.type == "lead.erased" else self.format
         own = [

@@ -287,6 +287,21 @@ def test_repeat_as_new_sends_each_version_as_a_lead_of_its_own() -> None:
     assert not [key for key, _ in webhook.remarks() if key == "updates"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "is_told"),
+    [
+        ('body = { key = "{id}" }\nrepeat_as = "new"', True),
+        ('body = { key = "{id}" }\ndelivered = [409]', True),
+        ('body = { key = "{id}" }\ndelivered = [409]\nupdates = false', False),
+        ('body = { key = "{id}" }\ndelivered = [409]\nkeep = { json = "id" }\nupdate = { method = "PUT" }', False),
+        ('body = { key = "{webhook_id}", lead = "{id}" }\nrepeat_as = "new"', False),
+        ('body = { key = "{id}" }', False),
+    ],
+)
+def test_an_id_that_stays_where_repeats_are_dropped_is_told(lines: str, *, is_told: bool) -> None:
+    assert ("body" in dict(from_file(lines).remarks())) is is_told
+
+
 def test_that_later_words_reach_nobody_is_told() -> None:
     remarks = dict(from_file("updates = false").remarks())
     assert remarks["updates"].startswith("is false: what a person adds later reaches nobody there.")
