@@ -18,6 +18,7 @@ from service.desk.compare import pages
 from service.desk.compare.run import Kept
 from service.desk.compare.uploads import Uploads
 from service.desk.counts import Calendar
+from service.desk.health import pages as health
 from service.desk.held import Decisions
 from service.desk.people import entrance
 from service.desk.people.journal import Journal
@@ -98,6 +99,9 @@ def _routes() -> list[Route]:
         get("/compare/{upload}", "editor", pages.show),
         post("/compare/{upload}", "editor", pages.choose),
         post("/compare/{upload}/send", "editor", pages.send),
+        get("/forms", "reader", health.first_form),
+        get("/forms/{form}", "reader", health.show),
+        post("/forms/{form}/test", "editor", health.test),
         get("/people", "owner", entrance.people),
         post("/people/invite", "owner", entrance.invite),
         post("/people/remove", "owner", entrance.remove),

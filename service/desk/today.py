@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.desk.breakdown import Series, dates, gathered
 from service.desk.counts import LEADS, WEEKS, Ends, usual_by_now
 from service.desk.visit import Visit
-from service.desk.words import CODES, many
+from service.desk.words import CODES, many, words_of_field
 from service.model.form import Form
 from service.replies.charts import Bar, bars
 from service.store.accounts import FormAccount
@@ -158,8 +158,3 @@ async def _failed(visit: Visit, forms: Sequence[Form], days: Sequence[date]) -> 
         if (form := visit.desk.config.forms[of])
     ]
     return sorted(rows, key=lambda row: -row[3])[:_FAILED_SHOWN]
-
-
-def words_of_field(form: Form, name: str) -> str:
-    """Return what a field is called, "the whole form" for none."""
-    return (form.fields[name].label or form.fields[name].words) if name in form.fields else name or "The whole form"

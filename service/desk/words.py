@@ -12,6 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from service.lib.times import length
+from service.model.form import Form
 from service.model.lead import Content, Source
 from service.store.archive import KeptDelivery, KeptVersion
 from service.submission.spam import by_weight
@@ -223,3 +224,8 @@ def origin_of(source: Source, covered: Callable[[str], str]) -> list[tuple[str, 
             seen = [touch.at, touch.page, touch.referrer and f"from {touch.referrer}", *touch.utm.values()]
             rows.append((title, " · ".join(filter(None, seen))))
     return [(name, covered(text)) for name, text in rows if text]
+
+
+def words_of_field(form: Form, name: str) -> str:
+    """Return what a field is called, "the whole form" for none."""
+    return (form.fields[name].label or form.fields[name].words) if name in form.fields else name or "The whole form"

@@ -80,10 +80,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
         processes.work()
 
         for name, phone, email, message in PEOPLE:
-            post(web.port, name=name, phone=phone, email=email, message=message, branch="Bangalore")
+            said = {"name": name, "phone": phone, "email": email, "message": message, "branch": "Bangalore"}
+            post(web.port, **said, utm_campaign="Knee week")
         post(web.port, name="Asha Rao", phone="+91 89510 47001", message="Saturday would be fine, too.")
         post(web.port, "callback", name="Lila", phone="9845098454")
-        post(web.port, "callback", name=HOSTILE, phone="9845098452", message=HOSTILE)
+        post(web.port, "callback", name=HOSTILE, phone="9845098452", message=HOSTILE, utm_campaign=HOSTILE)
+        post(web.port, name="Nobody", phone="12", utm_campaign=HOSTILE, **{HOSTILE[:40]: HOSTILE})
         for phone in ("9845098461", "9845098462"):
             post(web.port, name="Best offers", phone=phone, message=LINKS)
         until(lambda: len(crm.requests) >= 6, 20)
@@ -169,7 +171,7 @@ def test_an_editor_compares_the_export_of_a_crm(here: Here, visit: Visit, tmp_pa
 
 def test_a_reader_sees_no_number_and_no_button_that_changes_something(here: Here, visit: Visit) -> None:
     page = enter(here, visit, "Rita", "reader").page
-    for path in ("/", "/leads", "/held", "/trouble"):
+    for path in ("/", "/?by=campaign", "/leads", "/held", "/trouble", "/forms/get-in-touch"):
         page.goto(f"{here.url}{path}")
         text = page.locator("main").inner_text()
         assert not re.search(r"\d{6}", text.replace(" ", "")), path
@@ -195,6 +197,7 @@ def test_every_page_reads_well_at_both_widths_and_in_both_colours(here: Here, vi
     visitor = visit(f"{here.url}/sign-in", bypass_csp=True)  # axe-core runs in the page, which lets no script in
     paths = {"sign-in": "/sign-in", "today": "/", "hostile": "/leads?form=callback"}
     paths |= {"leads": "/leads?form=get-in-touch", "lead": "", "held": "/held", "trouble": "/trouble"}
+    paths |= {"campaigns": "/?by=campaign", "choices": "/?by=get-in-touch.branch", "form": "/forms/get-in-touch"}
     paths |= {"people": "/people", "compare": "/compare", "erase": "", "missing": "/leads/x", "nowhere": "/x"}
     for name, path in paths.items():
         if name == "today":
