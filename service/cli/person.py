@@ -1,10 +1,8 @@
 """The commands about one person: what is held about them, and erase it everywhere.
 
-Invariant: prints; `index` in Redis finds, `erase.lua` deletes. The phone or email that is asked for is never printed
-back.
+Invariant: prints; `index` in Redis finds, `intake.erasure` erases. The phone or email asked for is never printed back.
 """
 
-import asyncio
 import os
 from collections.abc import Sequence, Sized
 from typing import Annotated
@@ -16,7 +14,7 @@ from service.cli.context import archive_on, ask, configuration
 from service.cli.render import lead_as_text
 from service.config.config import Config
 from service.fields import email, phone
-from service.intake.drain import empty
+from service.intake.erasure import ErasedEverywhere, erase_person, every_form
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty
@@ -27,9 +25,8 @@ from service.model.form import Form
 from service.process.settings import read_settings, spool_path
 from service.process.wiring import clock
 from service.store.archive import Archive, KeptLead, Quarantined
-from service.store.erasure import Erased, ErasedLead, Eraser
+from service.store.erasure import ErasedLead, Eraser
 from service.store.leads import Store
-from service.store.records import read_line
 from service.store.server.agreement import see_secrets
 from service.store.server.server import Server
 from service.submission.person import person_hash
@@ -109,46 +106,20 @@ def erase(number: Phone = None, address: Email = None) -> None:
     config = configuration()
     said = _identities(config, number, address)
     secrets = _secrets()
-    understands = [name for name, destination in config.destinations.items() if destination.is_told_of_erasure]
 
-    async def remove(server: Server) -> tuple[list[str], list[Erased], bool]:
+    async def remove(server: Server) -> ErasedEverywhere:
         await see_secrets(server, secrets)
-        # What lies in the spool was thanked for: it leaves it only as a web process would take it out.
-        service, eraser = config.service, Eraser(server)
+        service, folder = config.service, spool_path(environment_of(os.environ))
         store = Store(server, replicas=service.replicas, takes_risk=not service.durable)
-        forms = list(dict.fromkeys([*config.forms, *await store.known_forms()]))
-        hashes = {form: _hashes(secrets, form, said) for form in forms}
-        # Of a form that is configured no longer nothing is delivered, so no destination can hear of it either.
-        erased = [await eraser.erase(form, hashes[form], understands if form in config.forms else ()) for form in forms]
-        left = await _empty_spool(store, config, {person for of_form in hashes.values() for person in of_form})
-        for form in forms:
-            await eraser.sweep(form)
-        return left, erased, await eraser.rewrite()
+        hashes = {form: _hashes(secrets, form, said) for form in await every_form(store, config)}
+        return await erase_person(store, config, hashes, Spool(folder, clock) if folder else None)
 
-    left, erased, is_rewritten = ask(remove)
-    for line in _receipt(erased, left, is_rewritten=is_rewritten, now=clock()):
+    for line in _receipt(ask(remove), clock()):
         typer.echo(line)
 
 
-async def _empty_spool(store: Store, config: Config, theirs: set[str]) -> list[str]:
-    """See that nothing of the person stays in the spool of this machine; returns sentences about what may."""
-    folder = spool_path(environment_of(os.environ))
-    if folder is None or not folder.exists():
-        return []
-    spool = Spool(folder, clock)
-    left = await empty(spool, store, config.forms)
-    unread = await asyncio.to_thread(spool.purge_aside, lambda line: _is_of(line, theirs))
-    told = [left] if left else []
-    return told + [f"Lines in {name} cannot be read: look through that file yourself." for name in unread]
-
-
-def _is_of(line: bytes, theirs: set[str]) -> bool | None:
-    """Tell whether a spooled line is of the person; None: it cannot be read."""
-    read = read_line(line)
-    return bool(theirs & {*read.persons.values(), *read.also}) if read else None
-
-
-def _receipt(erased: list[Erased], left: list[str], *, is_rewritten: bool, now: int) -> list[str]:
+def _receipt(came_to: ErasedEverywhere, now: int) -> list[str]:
+    erased, left, is_rewritten = came_to
     leads = [lead for of_form in erased for lead in of_form.leads]
     quarantined = sum(of_form.quarantined for of_form in erased)
     lines = [f"Erased on {at(now)} UTC: {_many(leads, 'lead')}, and {quarantined} in quarantine."]

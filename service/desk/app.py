@@ -30,7 +30,6 @@ from service.intake.spool import Spool
 from service.lib.secret import Secret
 from service.store.archive import Archive
 from service.store.cipher import Cipher
-from service.store.erasure import Eraser
 from service.store.leads import Store
 from service.store.server.health import FAILURES, sentence_of
 from service.store.server.server import Server
@@ -48,7 +47,8 @@ def create_desk(
     """
     settings = config.desk or Settings()
     archive = Archive(server, cipher)
-    store = Store(server, replicas=config.service.replicas, cipher=cipher, zone=config.zone)
+    service = config.service
+    store = Store(server, replicas=service.replicas, cipher=cipher, takes_risk=not service.durable, zone=config.zone)
     app = Starlette(routes=_routes(), exception_handlers={404: _missing, 405: _missing, 500: _broken})
     app.state.on_fault = on_fault
     app.state.desk = Desk(
@@ -56,7 +56,6 @@ def create_desk(
         settings=settings,
         store=store,
         archive=archive,
-        eraser=Eraser(server),
         search=Search(config, server, archive, secrets, settings.timezone),
         members=Members(server, Passwords()),
         sessions=Sessions(server, secrets[0]),

@@ -16,6 +16,7 @@ from service.desk.search import Filter, Search, Unread, flags_of, read_filter
 from service.desk.sheet import Cell, Columns, Workbook, columns_of, csv_line
 from service.desk.visit import HEADERS, Visit, see
 from service.fields import email
+from service.intake.erasure import erase_person, every_form
 from service.model.form import Field, Form
 from service.model.lead import Answer, Content
 from service.store.archive import KeptLead
@@ -127,7 +128,7 @@ async def _ask_to_erase(visit: Visit, lead: KeptLead | None, problem: str = "") 
         return visit.missing("No lead of that id is kept, so there is nobody to erase by it.")
     return visit.page(
         "erase.html", 422 if problem else 200, title="Erase this person", lead=lead, problem=problem,
-        word=CONFIRMATION, can_be_found=any(person_of(visit.desk.search, lead).values()),
+        word=CONFIRMATION, can_be_found=any(person_of(visit.desk.search, lead, [lead.form]).values()),
     )  # fmt: skip
 
 
@@ -138,29 +139,24 @@ async def erase(visit: Visit) -> Response:
         return await _ask_to_erase(visit, lead, f"Nothing was erased: type the word {CONFIRMATION}.")
     if lead is None or lead.erased_at is not None:
         return await _ask_to_erase(visit, None)
-    hashes = person_of(desk.search, lead)
+    hashes = person_of(desk.search, lead, await every_form(desk.store, desk.config))
     await visit.note("erased the person", lead.form, lead.id)
-    understands = [name for name, destination in desk.config.destinations.items() if destination.is_told_of_erasure]
-    erased = [await desk.eraser.erase(form, found, understands) for form, found in hashes.items()]
-    for form in hashes:
-        await desk.eraser.sweep(form)
+    erased, left, is_rewritten = await erase_person(desk.store, desk.config, hashes, desk.spool)
     return visit.page(
         "erased.html", title="Erased", leads=[*chain.from_iterable(of_form.leads for of_form in erased)],
-        quarantined=sum(of_form.quarantined for of_form in erased),
+        quarantined=sum(of_form.quarantined for of_form in erased), left=left, is_rewritten=is_rewritten,
     )  # fmt: skip
 
 
-def person_of(search: Search, lead: KeptLead) -> dict[str, list[str]]:
-    """Return for each form the hashes by which whoever this lead is about is found there."""
-    config, form = search.config, search.config.forms[lead.form]
+def person_of(search: Search, lead: KeptLead, forms: Sequence[str]) -> dict[str, list[str]]:
+    """Return for each of these forms the hashes by which whoever this lead is about is found there."""
+    form = search.config.forms[lead.form]
     said: dict[tuple[str, str], None] = {}
     own: list[str] = []
     for version in lead.versions:
         own += [name for secret in search.secrets for name in identities(secret, form, version.content)]
         said |= dict.fromkeys(_identities(form, version.content.fields))
-    found = {
-        form: [person_hash(secret, form, *one) for one in said for secret in search.secrets] for form in config.forms
-    }
+    found = {form: [person_hash(secret, form, *one) for one in said for secret in search.secrets] for form in forms}
     return {**found, lead.form: list(dict.fromkeys([*own, *found[lead.form]]))}
 
 

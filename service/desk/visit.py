@@ -32,7 +32,6 @@ from service.lib.times import length
 from service.model.problem import Problems
 from service.replies.reply import GUARD
 from service.store.archive import Archive
-from service.store.erasure import Eraser
 from service.store.leads import Store
 from service.web.request import read_body
 
@@ -71,7 +70,6 @@ class Desk:
     settings: Settings
     store: Store
     archive: Archive
-    eraser: Eraser
     search: Search
     members: Members
     sessions: Sessions

@@ -12,17 +12,24 @@ from zipfile import ZipFile
 import pytest
 from crm import Crm
 from desk import Browser, OpenDesk, open_desk
-from workshop import Hands, destination, form, until_async
+from workshop import ENVIRON, Hands, destination, form, until_async
 
 from service.desk.counts import read_counts
 from service.desk.held import GRACE_MS, UNDONE_WITHIN_MS
 from service.desk.search import SLICE, Filter
 from service.desk.words import as_it_is, cover
+from service.intake.intake import Intake
+from service.intake.spool import open_spool
+from service.lib.secret import Secret
 from service.lib.times import length
 from service.model.lead import Source, Touch
+from service.process.wiring import clock
 from service.store.accounts import SUBMISSIONS
 from service.store.breaker import Gate, Pace
 from service.store.cipher import Cipher
+from service.store.leads import Store
+from service.store.server.connection import connect
+from service.store.server.server import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -204,6 +211,28 @@ async def test_erasing_asks_for_a_word_and_takes_the_person_from_every_form(desk
     await owner.get(f"/leads/{mina.lead}", 404)
     for name in ("get-in-touch", "callback"):
         await desk.shop.form(name)
+
+
+async def test_erasing_empties_the_spool_and_writes_the_servers_file_anew_as_the_command_does(
+    redis_url: str, tmp_path: Path
+) -> None:
+    spool = open_spool(tmp_path, clock)
+    async with open_desk(redis_url, spool=spool) as desk:
+        owner = await desk.enter("Asha", "owner")
+        mina = await desk.shop.submit(name="Mina", phone="8951047001")
+        away = Server(connect("redis://127.0.0.1:1/0"), clock=clock)
+        intake = Intake(Store(away), Secret(ENVIRON["LEADS_SECRET"]), spool)
+        for name, phone in (("Mina", "+91 89510 47001"), ("Ravi", "8951047002")):
+            checked = desk.shop.check("callback", name=name, phone=phone)
+            await intake.submit(desk.shop.config.forms["callback"], checked.content)
+        await away.close()
+        assert spool.count() == 2
+        text = (await owner.post(f"/leads/{mina.lead}/erase", 200, confirmation="erase")).text
+        assert "was written anew without them" in text
+        assert spool.count() == 0
+        assert listed((await owner.get("/leads")).text) == ["Ravi"]
+        account = await desk.shop.form("callback")
+        assert (account.created, account.erased) == (1, 1)
 
 
 async def decide(browser: Browser, choice: str, *submissions: str) -> None:
