@@ -43,15 +43,26 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenId:
+    """`[desk] oidc`: the provider's `issuer` as it calls itself, and what it calls us."""
+
+    issuer: str
+    client_id: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """`[desk]`: `public_url` is the origin under which it is opened, None: as its request says.
 
-    Days and hours are those of `timezone`. `masked`: readers see phone numbers and addresses covered.
+    Days and hours are those of `timezone`. `masked`: readers see phone numbers and addresses covered. `oidc` None:
+    everybody signs in with a password.
     """
 
     public_url: str | None = None
     timezone: ZoneInfo = UTC
     masked: bool = True
+    oidc: OpenId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from service.config.advice import remarks
-from service.config.config import Config, Desk, Mistakes, Service
+from service.config.config import Config, Desk, Mistakes, OpenId, Service
 from service.config.destinations.body import Reach, reach
 from service.config.destinations.email import read_email
 from service.config.destinations.webhook import read_named, read_webhook
@@ -21,10 +22,12 @@ from service.config.forms.form import read_form
 from service.config.notify import NAMES as NOTICES
 from service.config.notify import read_notify, with_notices
 from service.config.table import Keys, Mistake, Report, Table, Wrong, flag, quoted, several, table, what, whole, wrong
+from service.config.table import text as line
 from service.config.validators import check_name, duration, one_of, page_origin, timezone
 from service.destinations.destination import Destination
 from service.destinations.presets import PRESETS
 from service.lib.network import PRIVATE, Network, network
+from service.lib.secret import Secret
 from service.lib.times import UTC
 
 MOST_REPLICAS: Final = 5
@@ -64,7 +67,7 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
     top = Table((), tree, report)
     forms, destinations = _tables(top, "forms"), _tables(top, "destinations")
     service = _service(top.below("service"), environment)
-    desk = _desk(top.below("desk"))
+    desk = _desk(top.below("desk"), environment)
     notify = read_notify(top.below("notify"), tree, desk.public_url, environment)
     top.finish()
     given = tree.get("destinations")
@@ -144,13 +147,37 @@ def _network(value: object) -> Network | Wrong:
         return wrong(f"{quoted(value)} is no network: it must be {allowed}")
 
 
-def _desk(keys: Table) -> Desk:
+def _desk(keys: Table, environment: Environment) -> Desk:
     """Return the desk at `keys`."""
     no_url: str | None = None
     desk = Desk(
         public_url=keys.read("public_url", page_origin, no_url),
         timezone=keys.read("timezone", timezone, UTC),
         masked=keys.read("masked", flag, True),  # noqa: FBT003 -- the default of a setting
+        oidc=_openid(keys.below("oidc"), environment) if "oidc" in keys.keys else None,
     )
     keys.finish()
     return desk
+
+
+def _openid(keys: Table, environment: Environment) -> OpenId:
+    nothing = Secret("")
+    openid = OpenId(
+        issuer=keys.need("issuer", _issuer, "", "the address by which the provider calls itself"),
+        client_id=keys.need("client_id", line(200), "", "the id that the provider has for this desk"),
+        secret=keys.need("secret", environment.secret, nothing, 'write secret = "$NAME"'),
+    )
+    keys.finish()
+    return openid
+
+
+def _issuer(value: object) -> str | Wrong:
+    """Take the provider's address word for word: it must be what its tokens say."""
+    allowed = "must be the address by which the provider calls itself, such as `https://login.example.com`"
+    if not isinstance(value, str):
+        return wrong(f"{allowed}, not {what(value)}")
+    parts = urlsplit(value)
+    is_plain = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or is_plain):
+        return wrong(f"{allowed}: https, without `?` or `#`")
+    return value

@@ -79,6 +79,8 @@ def _routes() -> list[Route]:
         Route("/healthz", _healthz),
         Route(STYLE_PATH, _style),
         Route("/sign-in", entrance.sign_in, methods=["GET", "POST"]),
+        Route("/sign-in/openid", entrance.begin_elsewhere),
+        Route(entrance.BACK, entrance.come_back),
         Route("/invitation/{token}", entrance.invitation, methods=["GET", "POST"]),
         get("/", "reader", today),
         get("/leads", "reader", leads.list_leads),

@@ -65,7 +65,7 @@ INSIDE = {"LEADS_DEMO"}
 ENVIRON = {
     "CRM_WEBHOOK_SECRET": "whsec_" + "QUJD" * 10, "CRM_KEY": "key", "NEW": "whsec_" + "QUJD" * 9,
     "OLD": "whsec_" + "QUJD" * 8, "CRM_CLIENT_SECRET": "secret", "CRM_REFRESH_TOKEN": "refresh",
-    "SMTP_PASSWORD": "key", "CHAT_URL": "https://chat.example.com/hook",
+    "SMTP_PASSWORD": "key", "DESK_OIDC_SECRET": "key", "CHAT_URL": "https://chat.example.com/hook",
 }  # fmt: skip
 SECRETS = {
     setting.example.removeprefix("$"): f"https://{name}.example.com/hook"

@@ -146,6 +146,10 @@ class Members:
         kept = await self.server.client.hget(f"{BASE}members", name)
         return msgspec.json.decode(kept, type=Member) if kept else None
 
+    async def find_by_address(self, address: str) -> Member | None:
+        """Return the member whose name is this e-mail address, in whatever case."""
+        return next((member for member in await self.all() if member.name.casefold() == address.casefold()), None)
+
     async def all(self) -> list[Member]:
         """Return every member, by name."""
         kept = await self.server.client.hvals(f"{BASE}members")
