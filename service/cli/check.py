@@ -13,15 +13,25 @@ import typer
 
 from service.config.advice import guessable
 from service.config.config import Config
+from service.intake.spool import open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.lib.signature import PREFIX
 from service.lib.weak_secrets import RANDOM_TEXT, weakness
-from service.process.settings import config_path, encryption_keys, look_up, redis_url, secrets_of
-from service.process.wiring import cipher_of, connect_server, load_config
+from service.process.settings import (
+    Settings,
+    config_path,
+    encryption_keys,
+    look_up,
+    read_settings,
+    redis_url,
+    secrets_of,
+)
+from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, connect_server, load_config, open_server, say
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
 from service.store.server.health import FAILURES, Finding, difference_of_clocks, verdict
+from service.store.server.agreement import agree_on_keys, agree_on_secrets
 from service.up.installation import environment_of
 
 
@@ -97,3 +107,35 @@ def _check_redis(config: Config, url: Secret) -> None:
         typer.echo(f"redis: {sentence}")
     if not is_fit:
         raise CannotStart("Redis is not as it must be.")
+
+
+def prepare(*, is_web: bool, another_secret: bool = False) -> tuple[Settings, Config]:
+    """Look at everything before anything starts; returns what was read."""
+    settings = read_settings(os.environ)
+    config = load_config(settings.config, os.environ)
+    if "LEADS_DEMO" not in os.environ:
+        weak = ["LEADS_SECRET"] * any(map(weakness, settings.secrets))
+        weak += ["LEADS_ENCRYPTION_KEY"] * any(troubles_of_keys(os.environ))
+        for path in (*[warning.path for warning in guessable(config)], *weak):
+            say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
+
+    cipher = cipher_of(settings.encryption)
+    may_be_away = is_web and settings.spool is not None
+    if is_web and settings.spool:
+        open_spool(settings.spool, clock)
+
+    async def look() -> None:
+        server = await open_server(
+            settings.redis_url, wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.service.replicas
+        )
+        try:
+            await agree_on_keys(server, cipher)
+            await agree_on_secrets(server, settings.secrets, is_another=another_secret)
+        except FAILURES:
+            if not may_be_away:
+                raise
+        finally:
+            await server.close()
+
+    asyncio.run(look())
+    return settings, config

@@ -1,49 +1,139 @@
-"""The command line `leads`: the commands that run something. `leads` has those that ask about leads.
+"""The command line `leads`: the commands that run something, and where each of the others is.
 
 Invariant: wiring. Whatever cannot be done ends with sentences on standard error and status 1, never with a traceback.
+To import every command takes a second: each is imported when it is called, and what it does is said here as there.
 """
 
-import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from service.cli import backup, check, desk, leads, listing, person, quarantine, reconcile, sending, ways
-from service.cli.check import troubles_of_keys
-from service.cli.doctor import command as doctor
-from service.cli.rekey import command as rekey
-from service.config.advice import guessable
-from service.config.config import Config
-from service.intake.spool import open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.lib.weak_secrets import weakness
-from service.process.settings import Settings, look_up, read_settings
-from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, load_config, open_server, say
-from service.store.server.agreement import agree_on_keys, agree_on_secrets
-from service.store.server.health import FAILURES
+from service.process.settings import look_up
+
+COMMANDS: Final = (
+    (
+        "check",
+        "check",
+        "Read the configuration and the secrets and print every mistake in them; exit 1 if there is one.",
+    ),
+    ("status", "leads", "Print the accounts of every form and destination, whether they add up, and what is wrong."),
+    ("dead", "leads", "List what died, and why: the destination, the lead, the reason and what was answered."),
+    (
+        "show",
+        "leads",
+        "Show what became of a receipt or a lead: submissions, versions, deliveries, attempts, what happens next.",
+    ),
+    ("list", "listing", "List the leads, newest first: when, which, and how each delivery stands."),
+    (
+        "replay",
+        "sending",
+        "Send again what died (or, by id or --since, what was delivered); the webhook-id stays the same.",
+    ),
+    (
+        "repair",
+        "sending",
+        "Look at every lead at once and put back what is owed and in no queue; the worker does so slowly by itself.",
+    ),
+    ("preview", "sending", "Print the request, or the mail, that a lead would make at a destination, secrets masked."),
+    (
+        "test",
+        "sending",
+        "Send a lead marked as a test to a destination and print what it answered; exit 1 if it was not delivered.",
+    ),
+    ("resume", "sending", "Open a paused destination now: what waited there goes out."),
+    ("new", "sending", "Print the lines for leads.toml of a destination by name, and what to make there."),
+    (
+        "quarantine",
+        "quarantine",
+        "List what looked like spam and was not delivered: when, which, why, and what it says.",
+    ),
+    ("release", "quarantine", "Deliver quarantined submissions as if they had just been let in; safe to repeat."),
+    ("drop", "quarantine", "Delete quarantined submissions for good."),
+    ("person", "person", "Show everything that is held about a person, found by phone or email at every form."),
+    (
+        "erase",
+        "person",
+        "Erase a person everywhere in the service, tell the destinations that had it, and say what is left to do.",
+    ),
+    (
+        "backup",
+        "backup",
+        "Write everything that is kept into a file, while all goes on; LEADS_SECRET and keys are not in it.",
+    ),
+    (
+        "restore",
+        "backup",
+        "Bring a backup back into an empty server; if it is broken off, give the same command again.",
+    ),
+    ("reconcile", "reconcile", "Compare a CRM's export with what was delivered there; exit 1 if it lacks a lead."),
+    (
+        "doctor",
+        "doctor.command",
+        "Read a page, find its forms, and say exactly what to change; exit 1 if what visitors send does not come in.",
+    ),
+    (
+        "rekey",
+        "rekey.command",
+        "Move all that is kept to the first LEADS_SECRET and LEADS_ENCRYPTION_KEY, while everything runs.",
+    ),
+    ("ways", "ways", "Print the address of every way in, and what to set at its sender."),
+    ("desk", "desk", "The pages for whoever owns the leads."),
+)
+"""Each command that is not below: its name, the module of this room that has it, what it does."""
+
+
+@cache
+def _imported(module: str) -> dict[str, Any]:
+    """Import a module of this room and return its commands."""
+    of_module = typer.Typer(cls=TyperGroup)
+    import_module(f"service.cli.{module}").add_to(of_module)
+    group: Any = typer.main.get_group(of_module)
+    return dict(group.commands)
+
+
+class _Commands(TyperGroup):
+    """All commands, the imported ones and those of `COMMANDS`."""
+
+    def __init__(self, *, commands: MutableMapping[str, Any], **settings: Any) -> None:  # noqa: ANN401 -- whatever typer hands on
+        super().__init__(**settings)
+        self._here = commands
+        self._modules = {name: module for name, module, _ in COMMANDS}
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's own kind of context
+        """Return the names, without importing anything."""
+        del ctx
+        return [*self._modules, *self._here]
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ANN401 -- typer's
+        """Return a command, imported now."""
+        del ctx
+        module = self._modules.get(cmd_name)
+        return self._here.get(cmd_name) if module is None else _imported(module)[cmd_name]
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401 -- typer's
+        """Write what `--help` says of the commands."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([
+                *((name, sentence) for name, _, sentence in COMMANDS),
+                *((name, command.help) for name, command in self._here.items()),
+            ])  # fmt: skip
+
 
 app = typer.Typer(
-    help="Takes a website form's submissions and brings every lead to your CRM.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    cls=_Commands, help="Takes a website form's submissions and brings every lead to your CRM.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
-check.add_to(app)
-leads.add_to(app)
-listing.add_to(app)
-sending.add_to(app)
-quarantine.add_to(app)
-person.add_to(app)
-desk.add_to(app)
-backup.add_to(app)
-reconcile.add_to(app)
-doctor.add_to(app)
-rekey.add_to(app)
-ways.add_to(app)
 
 Port = Annotated[int, typer.Option(min=1, max=65_535)]
 AnyPort = Annotated[int, typer.Option(min=0, max=65_535, help="0: none.")]
@@ -94,7 +184,9 @@ def serve(
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the web part."""
-    settings, _ = _prepare(is_web=True, another_secret=another_secret)
+    from service.cli.check import prepare  # noqa: PLC0415 -- Redis's client takes long to import
+
+    settings, _ = prepare(is_web=True, another_secret=another_secret)
     with _shared_figures(workers):
         from service.process import serve_web  # noqa: PLC0415 -- uvicorn and starlette take long to import
 
@@ -121,7 +213,9 @@ def work(
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the worker, which delivers; several may run."""
-    settings, config = _prepare(is_web=False, another_secret=another_secret)
+    from service.cli.check import prepare  # noqa: PLC0415 -- Redis's client takes long to import
+
+    settings, config = prepare(is_web=False, another_secret=another_secret)
     from service.process import serve_worker  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import
 
     serve_worker.run_worker(settings, config, host, port, until_stdin_closes=until_stdin_closes)
@@ -157,35 +251,3 @@ def healthcheck(
             typer.echo(answer.read(4096).decode("utf-8", "replace").strip())
     except (URLError, OSError, ValueError, HTTPException) as error:
         raise CannotStart(f"{url} is not well: {error}") from None
-
-
-def _prepare(*, is_web: bool, another_secret: bool = False) -> tuple[Settings, Config]:
-    """Look at everything before anything starts; returns what was read."""
-    settings = read_settings(os.environ)
-    config = load_config(settings.config, os.environ)
-    if "LEADS_DEMO" not in os.environ:
-        weak = ["LEADS_SECRET"] * any(map(weakness, settings.secrets))
-        weak += ["LEADS_ENCRYPTION_KEY"] * any(troubles_of_keys(os.environ))
-        for path in (*[warning.path for warning in guessable(config)], *weak):
-            say(f"warning: {path}: anybody could guess this secret; `leads check` says why.")
-
-    cipher = cipher_of(settings.encryption)
-    may_be_away = is_web and settings.spool is not None
-    if is_web and settings.spool:
-        open_spool(settings.spool, clock)
-
-    async def look() -> None:
-        server = await open_server(
-            settings.redis_url, wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.service.replicas
-        )
-        try:
-            await agree_on_keys(server, cipher)
-            await agree_on_secrets(server, settings.secrets, is_another=another_secret)
-        except FAILURES:
-            if not may_be_away:
-                raise
-        finally:
-            await server.close()
-
-    asyncio.run(look())
-    return settings, config

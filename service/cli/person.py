@@ -102,7 +102,7 @@ async def _quarantined(archive: Archive, form: Form, held: set[str]) -> list[Qua
 
 
 def erase(number: Phone = None, address: Email = None) -> None:
-    """Erase a person everywhere in the service, tell the destinations that had the lead, and say what is left to do."""
+    """Erase a person everywhere in the service, tell the destinations that had it, and say what is left to do."""
     config = configuration()
     said = _identities(config, number, address)
     secrets = _secrets()

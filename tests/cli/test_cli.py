@@ -27,7 +27,7 @@ from token_server import TokenServer
 from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_crm, until
 
 from service.__main__ import main
-from service.cli import main as cli
+from service.cli.check import prepare
 from service.intake.intake import Taken
 from service.lib.times import at
 from service.process import wiring
@@ -236,13 +236,13 @@ def test_check_goes_without_the_secret_of_the_service_and_says_so(leads: Leads) 
 
 def test_a_guessable_secret_is_a_warning_at_the_start(leads: Leads, capsys: pytest.CaptureFixture[str]) -> None:
     leads.environ(LEADS_SECRET="0123456789abcdef" * 2)
-    assert cli._prepare(is_web=False)[1].forms
+    assert prepare(is_web=False)[1].forms
     assert "warning: LEADS_SECRET: anybody could guess" in capsys.readouterr().err
     leads.environ(LEADS_ENCRYPTION_KEY="YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
-    assert cli._prepare(is_web=False)[1].forms
+    assert prepare(is_web=False)[1].forms
     assert "warning: LEADS_ENCRYPTION_KEY: anybody could guess" in capsys.readouterr().err
     leads.environ(LEADS_DEMO=str(leads.folder))
-    assert cli._prepare(is_web=False)[1].forms
+    assert prepare(is_web=False)[1].forms
     assert "warning: LEADS_SECRET" not in capsys.readouterr().err
 
 
@@ -250,7 +250,7 @@ def test_a_spool_that_cannot_be_written_stops_the_web_part_and_not_the_worker(le
     (leads.folder / "spool").write_text("a file")
     leads.environ(LEADS_SPOOL=str(leads.folder / "spool"))
     assert "LEADS_SPOOL" in leads("serve").err
-    assert cli._prepare(is_web=False)[1].forms
+    assert prepare(is_web=False)[1].forms
 
 
 def test_status_names_what_of_the_spool_waits_for_a_person(leads: Leads) -> None:
@@ -344,7 +344,7 @@ def test_without_redis_it_waits_a_while_and_says_so(
     leads: Leads, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert wiring.WAIT_FOR_REDIS_S == 10
-    monkeypatch.setattr(cli, "WAIT_FOR_REDIS_S", 0.5)
+    monkeypatch.setattr("service.cli.check.WAIT_FOR_REDIS_S", 0.5)
     leads.environ(LEADS_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
     told = leads(command)

@@ -19,8 +19,9 @@ from typing import Any, BinaryIO
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([
-    "service.__main__", "service.cli.main", "service.web.app", "service.delivery.dispatcher", "service.intake.drain",
-    "service.desk.app", "service.process.log", "service.process.successors", "aiohttp", "uvloop",
+    "service.__main__", "service.cli.main", "service.cli.check", "service.cli.leads", "service.web.app",
+    "service.delivery.dispatcher", "service.intake.drain", "service.desk.app", "service.process.log",
+    "service.process.successors", "aiohttp", "uvloop",
 ])  # fmt: skip
 """Not prometheus_client: it looks at the environment when it is imported."""
 _NOWHERE = os.open(os.devnull, os.O_RDWR)

@@ -22,7 +22,7 @@ import msgspec
 import pytest
 import typer.main
 
-from service.cli.main import app
+from service.cli.main import COMMANDS, app
 from service.config.config import Config, Mistakes, Service
 from service.config.destinations.body import _PATHS as TEMPLATE_PATHS
 from service.config.read import KINDS, parse
@@ -244,7 +244,12 @@ def test_every_way_to_name_a_redis_is_told() -> None:
 
 def commands() -> dict[str, Any]:
     group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+    return {name: group.get_command(None, name) for name in group.list_commands(None)}
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    for name, _, sentence in COMMANDS:
+        assert sentence == " ".join(str(commands()[name].help).split("\n\n")[0].split()), name
 
 
 def options_of(command: Any) -> dict[str, Any]:
