@@ -30,8 +30,8 @@ from service.process.settings import (
 from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, clock, connect_server, load_config, open_server, say
 from service.store.cipher import HOW_TO_MAKE as HOW_TO_MAKE_KEY
 from service.store.cipher import listed_in
-from service.store.server.health import FAILURES, Finding, difference_of_clocks, verdict
 from service.store.server.agreement import agree_on_keys, agree_on_secrets
+from service.store.server.health import FAILURES, Finding, difference_of_clocks, verdict
 from service.up.installation import environment_of
 
 
