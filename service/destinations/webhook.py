@@ -26,12 +26,12 @@ from service.destinations.template import (
     in_header,
     nodes_of,
     paths_in,
-)  # fmt: skip
-from service.lib import signature
+)
 from service.lib.json_text import laid_out
 from service.lib.network import host_of, is_private
 from service.lib.rate import Rate
 from service.lib.secret import MASK, Secret, masked
+from service.lib.signature import Scheme, header_of
 from service.model.lead import Delivery
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ _TYPES: Final = {"json": "application/json", "form": "application/x-www-form-url
 class Webhook:
     """One `[destinations.NAME]` with `type = "webhook"`. Durations in ms.
 
-    `secrets` all sign; without any there is no signature. `headers` come last: one of ours is replaced by a
-    configured one of the same name, and left out if that is empty. `body` None: our own envelope (`format`
-    "json") or flat pairs ("form"). `content_type` "" is that of the format. `rules` are asked what an answer means;
-    where none fits, `delivered`, `rejected` and `retried` are statuses that it means differently.
+    `secrets` sign, as Standard Webhooks or `signature` has it; without any there is no signature. `headers` come last:
+    one of ours is replaced by a configured one of the same name, and left out if that is empty. `body` None: our own
+    envelope (`format` "json") or flat pairs ("form"). `content_type` "" is that of the format. `rules` are asked what
+    an answer means; where none fits, `delivered`, `rejected` and `retried` are statuses that it means differently.
 
     `keep` says where an answer names the record that it made, and `update` what is sent once that is known; None: the
     same. One that `follows` is sent after the first request too. `find` asks whether there is a record already.
@@ -93,6 +93,7 @@ class Webhook:
     find: "Webhook | None" = None
     as_new: bool = False
     oauth: TokenServer | None = None
+    signature: Scheme | None = None
 
     @property
     def is_told_of_erasure(self) -> bool:
@@ -221,7 +222,7 @@ class Webhook:
         yield from self._remarks_on_url()
         if not self._proves_itself:
             yield "secret", "is not set, and nothing else proves to the receiver that a lead comes from this service"
-        if self.secrets and self.format == "form":
+        if self.secrets and not self.signature and self.format == "form":
             yield "secret", 'signs a body of `format = "form"`: the libraries that verify read JSON only'
         if not self.retry:
             yield "retry", "is empty: a lead that cannot be delivered at once is dead"
@@ -275,16 +276,11 @@ class Webhook:
             ("webhook-timestamp", str(now // 1000)),
         ]
         if self.secrets:
-            own.append(("webhook-signature", self._signatures(delivery, content, now)))
+            own.append(header_of(self.secrets, self.signature, delivery.webhook_id, now // 1000, content))
         own.append(("Idempotency-Key", delivery.webhook_id))
         configured = {name.lower() for name in self.headers}
         given = ((name, fill_line(line, named, show, in_header)) for name, line in self.headers.items() if line)
         return [(name, value) for name, value in own if name.lower() not in configured] + [*given]
-
-    def _signatures(self, delivery: Delivery, content: bytes | None, now: int) -> str:
-        if content is None:
-            return " ".join(f"v1,{MASK}" for _ in self.secrets)
-        return " ".join(signature.sign(secret, delivery.webhook_id, now // 1000, content) for secret in self.secrets)
 
     def _render(self, delivery: Delivery, show: Callable[[Secret], str]) -> bytes:
         words = self._words_for(delivery)

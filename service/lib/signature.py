@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from service.lib.secret import Secret
+from service.lib.secret import MASK, Secret
 
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = range(24, 65)
@@ -141,11 +141,33 @@ def is_signed(scheme: Scheme, secret: Secret, headers: Mapping[str, str], raw: b
     time = headers.get(scheme.time.lower(), "") if scheme.time else said.get("t")
     if time is not None and not _is_fresh(time, 1 if scheme.time else 1_000, now):
         return False
-    known = {"{body}": raw, "{t}": (time or "").encode("latin-1")}
-    signed = b"".join(_signed(piece, known, headers) for piece in _pieces(scheme.of))
-    digest = hmac.digest(secret.reveal().encode(), signed, "sha256")
+    digest = _digest(scheme, secret, headers, raw, time or "")
     expected = base64.b64encode(digest).decode() if said.get("base64") else digest.hex()
     return hmac.compare_digest(expected, said.get("base64") or said["hex"])
+
+
+def _digest(scheme: Scheme, secret: Secret, headers: Mapping[str, str], raw: bytes, time: str) -> bytes:
+    known = {"{body}": raw, "{t}": time.encode("latin-1")}
+    signed = b"".join(_signed(piece, known, headers) for piece in _pieces(scheme.of))
+    return hmac.digest(secret.reveal().encode(), signed, "sha256")
+
+
+def header_of(
+    secrets: Sequence[Secret],
+    scheme: Scheme | None,
+    id: str,  # noqa: A002  the specification's word
+    timestamp_s: int,
+    body: bytes | None,
+) -> tuple[str, str]:
+    """Return the header that signs an attempt, by Standard Webhooks without a scheme; with `body` None it is masked."""
+    if scheme is None:
+        signed = [f"v1,{MASK}" if body is None else sign(secret, id, timestamp_s, body) for secret in secrets]
+        return "webhook-signature", " ".join(signed)
+    said = {"{hex}": MASK, "{base64}": MASK, "{t}": str(timestamp_s)}
+    if body is not None:
+        digest = _digest(scheme, secrets[0], {"webhook-id": id}, body, str(timestamp_s))
+        said |= {"{hex}": digest.hex(), "{base64}": base64.b64encode(digest).decode()}
+    return scheme.header, "".join(said.get(piece, piece) for piece in _pieces(scheme.form))
 
 
 def _pieces(pattern: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A webhook turns a delivery into the same bytes every time, says it in a CRM's own words, and hides its secrets."""
 
 import base64
+import hmac
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -494,3 +495,34 @@ def test_a_secret_in_an_address_arrives_as_it_is(url: str, environ: dict[str, st
     request = webhook.request(delivery(), NOW)
     assert (request.url.host, request.url.raw_path.decode()) == ("crm.example.com", sent)
     assert not any(secret in webhook.preview(delivery(), NOW) for secret in ("k#1", "k%231", "a&b", "a%26b"))
+
+
+def test_a_receiver_may_check_another_signature() -> None:
+    webhook = from_file('secret = "$KEY"\nsignature = { header = "X-Signature", of = "{t}.{body}" }', KEY="any words")
+    request = webhook.request(delivery(), NOW)
+    assert "webhook-signature" not in request.headers
+    signed = f"{NOW // 1000}.".encode() + request.content
+    assert request.headers["X-Signature"] == hmac.new(b"any words", signed, "sha256").hexdigest()
+    assert "X-Signature: ***\n" in webhook.preview(delivery(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("lines", "path"),
+    [
+        ('signature = { header = "X-Signature" }', "signature"),
+        ('secret = "$KEY"\nsignature = {}', "signature.header"),
+        ('secret = "$KEY"\nsignature = { header = "webhook-id" }', "signature.header"),
+        ('secret = "$KEY"\nsignature = { header = "X", form = "sha256=" }', "signature.form"),
+        ('secret = "$KEY"\nsignature = { header = "X", form = "{hex}{base64}" }', "signature.form"),
+        ('secret = "$KEY"\nsignature = { header = "X", form = "{hex}{x}" }', "signature.form"),
+        ('secret = "$KEY"\nsignature = { header = "X", of = "{t}" }', "signature.of"),
+        ('secret = "$KEY"\nsignature = { header = "X", of = "{body}{x}" }', "signature.of"),
+        ('secret = "$KEY"\nsignature = { header = "X", form = "{t},{hex}" }', "signature.of"),
+        ('secret = ["$KEY"]\nsignature = { header = "X" }', "secret"),
+    ],
+)
+def test_a_signature_that_nobody_could_check_is_a_mistake(lines: str, path: str) -> None:
+    text = '[forms.a]\ndeliver = ["crm"]\nfields.phone = { type = "phone" }\n[destinations.crm]\ntype = "webhook"\n'
+    found = parse(f'{text}url = "https://crm.example.com"\n{lines}', {"KEY": "any words"}, lambda _: "")
+    assert isinstance(found, Mistakes)
+    assert [item.path for item in found.items] == [f"destinations.crm.{path}"]

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from service.lib.secret import Secret
-from service.lib.signature import Scheme, is_signed
+from service.lib.signature import Scheme, header_of, is_signed
 
 BODY = b'{"a":1}'
 DIGEST = "aa9e2e3575f5d7098b6caccd790888c36d5fdb63342a73bada2d6a51747a8494"
@@ -78,3 +78,23 @@ CLAIMS = {"iss": "netlify", "sha256": hashlib.sha256(BODY).hexdigest()}
 def test_a_json_web_signature_holds_for_one_body_of_one_issuer(token: str, holds: bool) -> None:
     scheme = Scheme("X", "{jws}", "netlify")
     assert is_signed(scheme, Secret("secret"), {"x": token}, BODY, 0) is holds
+
+
+def test_what_we_sign_as_github_does_is_the_answer_that_it_publishes() -> None:
+    """Source: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries."""
+    secret, scheme = Secret("It's a Secret to Everybody"), Scheme("X-Hub-Signature-256", "sha256={hex}")
+    digest = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    assert header_of([secret], scheme, "", 0, b"Hello, World!") == ("X-Hub-Signature-256", f"sha256={digest}")
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [Scheme("X", "t={t},v1={hex}", "{t}.{body}"), Scheme("X", "{base64}", "{webhook-id}.{body}"), Scheme("X")],
+)
+def test_what_we_sign_is_known_as_ours_and_masked_where_it_is_shown(scheme: Scheme) -> None:
+    name, given = header_of([Secret("s")], scheme, "lead_7.2", 1_000, BODY)
+    headers = {name.lower(): given, "webhook-id": "lead_7.2"}
+    assert is_signed(scheme, Secret("s"), headers, BODY, 1_000_000)
+    assert not is_signed(scheme, Secret("s"), headers, BODY + b" ", 1_000_000)
+    shown = header_of([Secret("s")], scheme, "lead_7.2", 1_000, None)[1]
+    assert shown == scheme.form.replace("{hex}", "***").replace("{base64}", "***").replace("{t}", "1000")

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from service.config.destinations.answers import read_keep, read_place, read_rules, read_statuses
 from service.config.destinations.body import Reach, Words
 from service.config.destinations.oauth import read_oauth
+from service.config.destinations.signature import read_secrets, read_signature
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
 from service.config.table import Table, Wrong, flag, listing, quoted, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate
@@ -73,12 +74,13 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
     form = keys.read("format", one_of(_FORMATS), _DEFAULT.format)
     own = frozenset(path for path, key in ((RECORD, "keep"), (TOKEN, "oauth")) if key in keys.keys)
     words = Words(keys, environment, replace(reach, own=own), flat=form == "form")
-    statuses = read_statuses(keys)
+    statuses, scheme = read_statuses(keys), read_signature(keys, RESERVED_HEADERS)
     as_new = keys.read("repeat_as", one_of(("new",)), "") == "new"
     webhook = Webhook(
         name=name,
         url=_url(keys, words),
-        secrets=keys.read("secret", lambda value: _secrets(value, environment), ()),
+        secrets=read_secrets(keys, scheme, environment),
+        signature=scheme,
         headers=_headers(keys.below("headers"), words),
         format=form,
         body=_body(keys, words) if body is None else _body_over(body, keys, words),
@@ -100,20 +102,21 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
         rejected=statuses["rejected"],
         retried=statuses["retried"],
     )
-    _refuse_unknown_record(keys, webhook)
-    if webhook.oauth and not any(_TOKEN_HERE in line for line in (webhook.url, *webhook.headers.values())):
-        keys.add("fetches a token that nothing names: write `{token}` in a header", "oauth")
+    _look_at_what_is_named(keys, webhook)
     words = words if body is None else _any(words)
     webhook = replace(webhook, update=_update(keys, words, webhook), find=_find(keys, words, webhook))
     keys.finish()
     return webhook
 
 
-def _refuse_unknown_record(keys: Table, webhook: Webhook) -> None:
+def _look_at_what_is_named(keys: Table, webhook: Webhook) -> None:
+    """Report a record that nobody can know yet, and a token that goes nowhere."""
     lines = [(("url",), webhook.url), *((("headers", name), line) for name, line in webhook.headers.items())]
     for place, line in lines:
         if any(part == Placeholder((Path(RECORD),)) for part in line):
             keys.add("needs `{record}`, which the first request has yet to make: name it in `update`", *place)
+    if webhook.oauth and not any(_TOKEN_HERE in line for _, line in lines):
+        keys.add("fetches a token that nothing names: write `{token}` in a header", "oauth")
 
 
 def _update(keys: Table, words: Words, webhook: Webhook) -> Webhook | None:
@@ -219,13 +222,6 @@ def _content_type(value: object) -> str | Wrong:
     if isinstance(value, str) and _CONTENT_TYPE.fullmatch(value):
         return value
     return wrong("must be a type such as `application/vnd.api+json`")
-
-
-def _secrets(value: object, environment: Environment) -> tuple[Secret, ...] | Wrong:
-    if isinstance(value, list):
-        return several(environment.signing_secret, at_least=1)(value)
-    one = environment.signing_secret(value)
-    return one if isinstance(one, Wrong) else (one,)
 
 
 def _headers(keys: Table, words: Words) -> Mapping[str, Pattern]:
