@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from service.config.config import Config
 from service.delivery.heartbeat import ALIVE_FOR_MS, Beat, read_beats
+from service.delivery.unusual import LONGEST_SILENCE_MS, WEEK_MS, WEEKS, unusual
 from service.intake.spool import Spool
 from service.lib.times import length
 from service.store.accounts import Accounts, Trouble, WorkerSeen
@@ -23,9 +24,11 @@ from service.store.overview import gate_at
 from service.store.records import Due
 from service.store.server.health import RISK_TAKEN, Finding
 from service.store.server.server import Server
+from service.store.tallies import read_counts
 
 OVERDUE_AFTER_MS: Final = 120_000
 SPOOL_WAITS_AFTER_MS: Final = 60_000
+LEARNED_FROM_MS: Final = WEEKS * WEEK_MS + LONGEST_SILENCE_MS
 UNTOLD_AFTER: Final = 3
 FULL_OF_MEMORY: Final = 0.9
 FREE_OF_DISK: Final = 0.05
@@ -36,7 +39,7 @@ TAKEN_ON_PURPOSE: Final = "RISK_TAKEN"
 """Told, but nobody need come."""
 CODES: Final = (
     "NO_WORKER", "PAUSED", "REFUSED_ALONE", "DEAD", "OVERDUE", "SPOOL_WAITS", "SET_ASIDE", "MEMORY_NEARLY_FULL",
-    "DISK_NEARLY_FULL", "UNTOLD",
+    "DISK_NEARLY_FULL", "UNTOLD", "SILENT", "REFUSALS_JUMP",
     *_OF_LEVEL.values(), TAKEN_ON_PURPOSE,
 )  # fmt: skip
 
@@ -57,8 +60,17 @@ async def read_troubles(
     for name, forms in config.forms_by_destination.items():
         dead = sum(accounts.forms[form.name].destinations[name].dead for form in forms)
         found += await _of_gate(server, name, [form.name for form in forms], dead)
+    found += await _of_forms(server, config)
     found += _of_alarms(await read_alarms(server), server.now())
     return alive, [*found, *_of_disks(await _folders(server, spool)), *(_of_spool(spool) if spool else ())]
+
+
+async def _of_forms(server: Server, config: Config) -> list[Trouble]:
+    """Return what is unusual at each form."""
+    now = server.now()
+    counts = await read_counts(server, config.forms, now - LEARNED_FROM_MS, now)
+    of_form = {name: [count for count in counts if count.form == name] for name in config.forms}
+    return [trouble for name in config.forms for trouble in unusual(name, of_form[name], now, config.zone)]
 
 
 def _no_worker(beats: Sequence[Beat], now: int) -> Trouble:

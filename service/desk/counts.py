@@ -11,52 +11,15 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from service.desk.words import Times
-from service.store.keys import base_of
+from service.store.records import DAY_MS
 from service.store.server.server import Server
-from service.store.tallies import read_moves
+from service.store.tallies import Count, days_of, read_days, read_moves
 
-DAY_MS: Final = 86_400_000
-QUARTER_MS: Final = 900_000
 WEEKS: Final = 8
 """So many earlier weeks say what is usual."""
 FEWEST_WEEKS: Final = 2
 LEADS: Final = ("created", "updated")
 MOST_KNOWN: Final = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many submissions of one form came to one end in a quarter of an hour, which begins at `at` (ms)."""
-
-    at: int
-    form: str
-    name: str
-    number: int
-
-
-async def read_counts(server: Server, forms: Iterable[str], first: int, last: int) -> list[Count]:
-    """Return what was counted of these forms from the day of one moment to the day of another (ms)."""
-    return await _read_days(server, [(form, day) for form in forms for day in _days(first, last)])
-
-
-def _days(first: int, last: int) -> range:
-    return range(first // DAY_MS, last // DAY_MS + 1)
-
-
-async def _read_days(server: Server, wanted: Sequence[tuple[str, int]]) -> list[Count]:
-    pipe = server.client.pipeline(transaction=False)
-    for form, day in wanted:
-        pipe.hgetall(_key(form, day))
-    found = []
-    for (form, day), kept in zip(wanted, await pipe.execute(), strict=True):
-        for key, number in kept.items():
-            quarter, name = str(key).split(":", 1)
-            found.append(Count(day * DAY_MS + int(quarter) * QUARTER_MS, form, name, int(number)))
-    return found
-
-
-def _key(form: str, day: int) -> str:
-    return f"{base_of(form)}day:{day}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +45,7 @@ class Calendar:
     async def read(self, forms: Iterable[str], first: date, last: date) -> dict[str, Ends]:
         """Return for each form what came from one date to another, both counted."""
         begin, end = (midnight(day, self.zone) for day in (first, last + timedelta(days=1)))
-        wanted = [(form, day) for form in forms for day in _days(begin, end)]
+        wanted = [(form, day) for form in forms for day in days_of(begin, end)]
         await self._refresh(wanted)
         found = {form: Ends(defaultdict(Counter), defaultdict(Counter)) for form, _ in wanted}
         for form, day in wanted:
@@ -103,7 +66,7 @@ class Calendar:
             if self._known.get((form, day), (-1, None))[0] != moved[form].get(day, 0)
         ]
         of_day: dict[tuple[str, int], list[Count]] = {place: [] for place in stale}
-        for count in await _read_days(self.server, stale) if stale else ():
+        for count in await read_days(self.server, stale) if stale else ():
             of_day[count.form, count.at // DAY_MS].append(count)
         for (form, day), counts in of_day.items():
             self._known[form, day] = moved[form].get(day, 0), self._ends_of(counts)
@@ -133,7 +96,7 @@ async def usual_by_now(server: Server, forms: Sequence[str], times: Times, first
     if weeks < FEWEST_WEEKS:
         return None
     days = {now.date() - timedelta(weeks=back) for back in range(1, weeks + 1)}
-    counts = await _read_days(server, [(form, day) for form in forms for day in _touched(days, times.zone)])
+    counts = await read_days(server, [(form, day) for form in forms for day in _touched(days, times.zone)])
     moments = ((times.local(count.at), count.number) for count in counts if count.name in LEADS)
     return sum(number for then, number in moments if then.date() in days and then.time() <= now.time()) / weeks
 
@@ -141,4 +104,4 @@ async def usual_by_now(server: Server, forms: Sequence[str], times: Times, first
 def _touched(days: Iterable[date], zone: ZoneInfo) -> list[int]:
     """Return the days of UTC that these dates of a time zone have a part of."""
     begins = [midnight(day, zone) for day in days]
-    return sorted({day for begin in begins for day in _days(begin, begin + DAY_MS)})
+    return sorted({day for begin in begins for day in days_of(begin, begin + DAY_MS)})

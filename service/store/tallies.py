@@ -4,8 +4,9 @@ Invariant: days are those of the desk's time zone, since 1970. What `shared/tall
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,8 +14,10 @@ import msgspec
 from service.lib.times import day_of
 from service.model.lead import Delivery
 from service.store.keys import base_of
-from service.store.records import SLACK_MS
+from service.store.records import DAY_MS, SLACK_MS
 from service.store.server.server import Server
+
+QUARTER_MS: Final = 900_000
 
 
 class Name(NamedTuple):
@@ -41,6 +44,43 @@ def timing_of(delivery: Delivery, now: int, zone: ZoneInfo) -> tuple[int | str, 
     if delivery.type == "lead.erased" or not received_at:
         return "", 0
     return day_of(received_at, zone), octave_of(now - received_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many submissions of one form came to one end in a quarter of an hour, which begins at `at` (ms)."""
+
+    at: int
+    form: str
+    name: str
+    number: int
+
+
+async def read_counts(server: Server, forms: Iterable[str], first: int, last: int) -> list[Count]:
+    """Return what was counted of these forms from the day of one moment to the day of another (ms)."""
+    return await read_days(server, [(form, day) for form in forms for day in days_of(first, last)])
+
+
+def days_of(first: int, last: int) -> range:
+    """Return the days of UTC from that of one moment to that of another (ms)."""
+    return range(first // DAY_MS, last // DAY_MS + 1)
+
+
+async def read_days(server: Server, wanted: Sequence[tuple[str, int]]) -> list[Count]:
+    """Return what was counted of these forms on these days."""
+    pipe = server.client.pipeline(transaction=False)
+    for form, day in wanted:
+        pipe.hgetall(_key(form, day))
+    found = []
+    for (form, day), kept in zip(wanted, await pipe.execute(), strict=True):
+        for key, number in kept.items():
+            quarter, name = str(key).split(":", 1)
+            found.append(Count(day * DAY_MS + int(quarter) * QUARTER_MS, form, name, int(number)))
+    return found
+
+
+def _key(form: str, day: int) -> str:
+    return f"{base_of(form)}day:{day}"
 
 
 async def note_arrivals(

@@ -14,7 +14,6 @@ from crm import Crm
 from desk import Browser, OpenDesk, open_desk
 from workshop import ENVIRON, Hands, destination, form, until_async
 
-from service.desk.counts import read_counts
 from service.desk.held import GRACE_MS, UNDONE_WITHIN_MS
 from service.desk.search import SLICE, Filter
 from service.desk.words import as_it_is, cover
@@ -30,6 +29,7 @@ from service.store.cipher import Cipher
 from service.store.leads import Store
 from service.store.server.connection import connect
 from service.store.server.server import Server
+from service.store.tallies import read_counts
 
 pytestmark = pytest.mark.anyio
 
