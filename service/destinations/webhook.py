@@ -131,7 +131,7 @@ class Webhook:
             return (yield from self._followed(judged, delivery, clock, token))
         if not is_gone and says_gone(first_that_fits(self.rules, answer), answer, judged):
             return (yield from self._talk(replace(delivery, record=None), clock, token, is_gone=True))
-        return replace(judged, record=record) if isinstance(judged, Delivered) else judged
+        return replace(judged, record=record if self.keep else None) if isinstance(judged, Delivered) else judged
 
     def _record(self, given: Delivery, clock: Callable[[], int], token: Secret | None) -> Lookup:
         """Return the record of this lead, asking for it if it is not known; None if there is none."""

@@ -33,7 +33,7 @@ _PATHS: Final = (
     *(f"source.{group}.NAME" for group in SOURCE_GROUPS), *(f"source.{touch}.KEY" for touch in TOUCHES),
 )  # fmt: skip
 _NEEDS: Final = {
-    RECORD: "nothing is kept here: `keep` says where an answer names the record",
+    RECORD: "nothing is kept here: `keep`, or `find`, says where an answer names the record",
     TOKEN: "no token is fetched here: `oauth` says where",
 }
 

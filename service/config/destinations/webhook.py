@@ -72,7 +72,7 @@ def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment,
     """Return the webhook at `keys`. `reach` is what the forms that deliver to it can tell, `body` that of a preset."""
     keys.read("type", lambda _: None, None)
     form = keys.read("format", one_of(_FORMATS), _DEFAULT.format)
-    own = frozenset(path for path, key in ((RECORD, "keep"), (TOKEN, "oauth")) if key in keys.keys)
+    own = frozenset(path for path, key in ((RECORD, "keep"), (RECORD, "find"), (TOKEN, "oauth")) if key in keys.keys)
     words = Words(keys, environment, replace(reach, own=own), flat=form == "form")
     statuses, scheme = read_statuses(keys), read_signature(keys, RESERVED_HEADERS)
     as_new = keys.read("repeat_as", one_of(("new",)), "") == "new"
@@ -124,8 +124,8 @@ def _update(keys: Table, words: Words, webhook: Webhook) -> Webhook | None:
     below = keys.below("update")
     if "update" not in keys.keys:
         return None
-    if "keep" not in keys.keys:
-        below.add("needs `keep`, which says where an answer names the record that is updated")
+    if not {"keep", "find"}.intersection(keys.keys):
+        below.add("needs `keep` or `find`, which say where an answer names the record that is updated")
     words = replace(words, keys=below)
     update = replace(
         webhook,
