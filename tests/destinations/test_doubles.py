@@ -23,7 +23,10 @@ from service.destinations.webhook import Webhook
 
 pytestmark = pytest.mark.anyio
 
-FINDS = {"leadsquared", "telecrm", "hubspot", "zoho", "freshsales", "selldo", "airtable", "meta-conversions"}
+FINDS = {
+    "leadsquared", "telecrm", "hubspot", "salesforce-api", "zoho", "freshsales", "selldo", "airtable",
+    "meta-conversions",
+}  # fmt: skip
 """Which find the person, or the id, and change that record. All others make one more, or say that they have it."""
 MADE, LOST, INVALID, SLOW, KNOWN, LATE, LATER = range(1, 8)
 PEOPLE = {f"895104700{number}": number for number in range(1, 8)}
@@ -59,7 +62,7 @@ class Vendor(Crm):
         self.token = 0
 
     def take(self, request: Received) -> Answer:
-        if request.path.endswith("/oauth/v2/token"):
+        if request.path.endswith(("/oauth/v2/token", "/oauth2/token")):
             self.token += 1
             return Answer(body=json.dumps({"access_token": f"t0ken-{self.token}", "expires_in": 3600}).encode())
         person, before = who(request), [who(other) for other in self.requests[:-1] if other.method != "GET"]

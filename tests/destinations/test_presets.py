@@ -107,6 +107,10 @@ BODIES: dict[str, Any] = {
         "oid": "00D000000000001", "first_name": "Asha", "last_name": "Rao", "company": "-", "phone": "+918951047001",
         "email": "asha@example.com", "description": "Knee pain", "lead_source": "Web",
     },
+    "salesforce-api": {
+        "FirstName": "Asha", "LastName": "Rao", "Company": "-", "MobilePhone": "+918951047001",
+        "Email": "asha@example.com", "Description": "Knee pain", "LeadSource": "Web",
+    },
     "zoho": {
         "data": [{
             "First_Name": "Asha", "Last_Name": "Rao", "Mobile": "+918951047001", "Email": "asha@example.com",
@@ -235,6 +239,17 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("salesforce", 200, "", {}, "Delivered"),
     ("salesforce", 200, "", {"Is-Processed": "true"}, "Delivered"),
     ("salesforce", 200, "", {"is-processed": "true Exception:common.exception.SalesforceGenericException"}, "Rejected"),
+    ("salesforce-api", 201, {"id": "00Q5g", "success": True, "errors": [], "created": True}, {}, "Delivered"),
+    ("salesforce-api", 200, {"id": "00Q5g", "success": True, "errors": [], "created": False}, {}, "Delivered"),
+    ("salesforce-api", 204, "", {}, "Delivered"),
+    ("salesforce-api", 400, [{"errorCode": "DUPLICATES_DETECTED"}], {}, "Delivered"),
+    ("salesforce-api", 400, [{"errorCode": "INVALID_EMAIL_ADDRESS", "fields": ["Email"]}], {}, "Rejected"),
+    ("salesforce-api", 400, [{"errorCode": "CANNOT_UPDATE_CONVERTED_LEAD"}], {}, "Rejected"),
+    ("salesforce-api", 400, [{"errorCode": "INVALID_FIELD"}], {}, "setup"),
+    ("salesforce-api", 400, [{"errorCode": "REQUIRED_FIELD_MISSING"}], {}, "setup"),
+    ("salesforce-api", 404, [{"errorCode": "NOT_FOUND"}], {}, "setup"),
+    ("salesforce-api", 401, [{"errorCode": "INVALID_SESSION_ID"}], {}, "setup"),
+    ("salesforce-api", 403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}], {}, "load"),
     ("zoho", 201, {"data": [{"code": "SUCCESS", "action": "insert", "details": {"id": "4150"}}]}, {}, "Delivered"),
     ("zoho", 200, {"data": [{"code": "SUCCESS", "action": "update", "details": {"id": "4150"}}]}, {}, "Delivered"),
     ("zoho", 202, {"data": [{"code": "INVALID_DATA", "status": "error", "details": {}}]}, {}, "Rejected"),
