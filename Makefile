@@ -17,7 +17,7 @@ RUN := .venv/bin/python -m
 # Most tests wait for a server: four at a time keep two cores busy. tests/conftest.py says which begin first.
 BOTH := --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test test-long fuzz soak hostile bench profile lint format lock
+.PHONY: run test test-long fuzz soak hostile bench scaling profile lint format lock
 
 run: $(READY)
 	@$(RUN) service dev --port $(PORT) --data $(DATA)
@@ -45,6 +45,10 @@ hostile: $(READY)
 
 bench: $(READY)
 	@.venv/bin/python tests/long/bench.py --against "$(AGAINST)" --rounds $(ROUNDS) --window $(WINDOW)
+
+# How the costs change with processes, connections, destinations and what is stored; ten minutes.
+scaling: $(READY)
+	@.venv/bin/python tests/long/scaling.py
 
 profile: $(READY)
 	@.venv/bin/python tests/long/flames.py

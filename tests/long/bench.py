@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import node_red
 import pages
 import reading
 from comparison import table
@@ -160,11 +161,12 @@ def main() -> None:
                 samples[build.name].append(
                     measured(f"memory, way and start, {build.name}", partial(measuring.once, build))
                 )
+        beside = list(node_red.lines(outside, told.window))
     for line in table(
         samples[mine.name], samples[other.name], names=(other.name, mine.name), has_targets=other.is_ours
     ):
         say(line)
-    for line in (*reading.lines(), *pages.lines()):
+    for line in (*beside, *reading.lines(), *pages.lines()):
         say(line)
 
 

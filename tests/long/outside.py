@@ -22,11 +22,12 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"ok": true}'
 
 
-def body(number: int) -> bytes:
-    """Write what the visitor of that number posts; each is somebody else."""
+def body(number: int, more: int = 0) -> bytes:
+    """Write what the visitor of that number posts, `more` bytes longer than as a rule; each is somebody else."""
     return (
         f"name=Asha+Rao+{number}&phone=9{845_000_000 + number:09d}&email=visitor{number}%40example.com"
         f"&message=My+knee+hurts+since+last+week.+Could+I+come+on+Thursday+morning%3F+({number})"
+        f"{'+And+more.' * (more // 10)}"
     ).encode()
 
 
@@ -42,10 +43,12 @@ def whole_length(data: bytes | bytearray) -> int:
 class Visitor(asyncio.Protocol):
     """One connection that is kept: posts, waits for the whole answer, posts again."""
 
-    def __init__(self, path: str, take: Callable[["Visitor"], int | None], heard: Callable[[float], None]) -> None:
+    def __init__(
+        self, path: str, take: Callable[["Visitor"], int | None], heard: Callable[[float], None], more: int = 0
+    ) -> None:
         self.gone = asyncio.get_running_loop().create_future()
         self._head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-        self._take, self._heard = take, heard
+        self._take, self._heard, self._more = take, heard, more
         self._answer = bytearray()
         self._began = 0.0
 
@@ -74,7 +77,7 @@ class Visitor(asyncio.Protocol):
         number = self._take(self)
         if number is None:
             return
-        posted = body(number)
+        posted = body(number, self._more)
         self._began = time.perf_counter()
         self._transport.write(f"{self._head}Content-Length: {len(posted)}\r\n\r\n".encode() + posted)
 
@@ -121,11 +124,12 @@ class World:
             self._held.popleft().post()
 
     async def post(
-        self, *, port: int, path: str, first: int, most: int, seconds: float, connections: int, ahead: int | None
-    ) -> dict[str, float]:
+        self, *, port: int, path: str, first: int, most: int, seconds: float, connections: int, ahead: int | None,
+        more: int,
+    ) -> dict[str, float]:  # fmt: skip
         """Post until `most` submissions are sent or `seconds` are over, over all connections at once.
 
-        `ahead`: not so many more than have arrived at the CRM since.
+        `ahead`: not so many more than have arrived at the CRM since. `more`: so many bytes longer than as a rule.
         """
         numbers, sent, came_before = iter(range(first, first + most)), 0, self._number
         began = time.perf_counter()
@@ -144,7 +148,7 @@ class World:
             return None
 
         asyncio.get_running_loop().call_later(seconds, self._let_go)
-        await send(port, path, connections, take, times.append)
+        await send(port, path, connections, take, times.append, more=more)
         took = time.perf_counter() - began
         cuts = statistics.quantiles(times, n=100)
         return {"answers": len(times), "seconds": took, "p50": 1000 * cuts[49], "p99": 1000 * cuts[98]}
@@ -180,12 +184,14 @@ class World:
 
 
 async def send(
-    port: int, path: str, connections: int, take: Callable[[Visitor], int | None], heard: Callable[[float], None]
-) -> None:
+    port: int, path: str, connections: int, take: Callable[[Visitor], int | None], heard: Callable[[float], None],
+    *, more: int = 0,
+) -> None:  # fmt: skip
     """Let so many visitors post until each has left; raises RuntimeError for an answer that is neither 200 nor 503."""
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: Visitor(path, take, heard), "127.0.0.1", port) for _ in range(connections)
+        await loop.create_connection(lambda: Visitor(path, take, heard, more), "127.0.0.1", port)
+        for _ in range(connections)
     ]
     await asyncio.gather(*(visitor.gone for _, visitor in made))
 
@@ -235,7 +241,7 @@ class Outside:
 
     def post(
         self, port: int, *, first: int, most: int = 1_000_000, seconds: float = 600.0, connections: int = 64,
-        ahead: int | None = None, path: str = "/f/get-in-touch",
+        ahead: int | None = None, path: str = "/f/get-in-touch", more: int = 0,
     ) -> dict[str, float]:  # fmt: skip
         """Send visitors, as `World.post` does; returns answers, seconds, and p50 and p99 in ms."""
         return self._ask(
@@ -247,6 +253,7 @@ class Outside:
             seconds=seconds,
             connections=connections,
             ahead=ahead,
+            more=more,
         )
 
     def way(self, port: int, *, first: int, tries: int, path: str = "/f/get-in-touch") -> dict[str, float]:

@@ -138,13 +138,17 @@ class Running:
     port: int
 
     def cpu_s(self) -> float:
-        """Return the CPU that it used since its start, of all its threads, in seconds."""
-        return cpu_s(self.pid)
+        """Return the CPU that it and its children used since their start, of all threads, in seconds."""
+        return sum(map(cpu_s, (self.pid, *self._children())))
 
     def resident_mb(self) -> float:
-        """Return its memory in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text("ascii")
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        """Return its memory in MB, that of its children with it."""
+        texts = [Path(f"/proc/{pid}/status").read_text("ascii") for pid in (self.pid, *self._children())]
+        return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts) / 1024
+
+    def _children(self) -> list[int]:
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")
+        return [int(pid) for pid in listed.split()]
 
 
 def cpu_s(pid: int) -> float:
@@ -157,14 +161,17 @@ def cpu_s(pid: int) -> float:
 class Site:
     """A server, and what of a build runs on it. All of it ends with the block."""
 
-    def __init__(self, build: Build, folder: Path, *, crm: int, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, build: Build, folder: Path, *, crm: int, settings: Mapping[str, str] | None = None, config: str = CONFIG
+    ) -> None:
         self.build = build
         self._folder = folder
+        self._config = config
         self._server = Embedded(folder / "server", settings=settings)
         self._crm = crm
 
     def __enter__(self) -> Self:
-        (self._folder / "leads.toml").write_text(CONFIG)
+        (self._folder / "leads.toml").write_text(self._config)
         self._server.start()
         return self
 
@@ -188,6 +195,11 @@ class Site:
             "BENCH_CRM": f"http://127.0.0.1:{self._crm}/hooks/leads", "BENCH_SLOW": f"http://127.0.0.1:{self._crm}/slow",
         }  # fmt: skip
 
+    def leads(self) -> int:
+        """Return how many leads the server holds."""
+        with Redis.from_url(self._server.url) as redis:
+            return int(redis.zcard("leads:{get-in-touch}:leads"))
+
     def data_bytes(self) -> int:
         """Return the server's memory in use without the buffers of connections and of the append-only file.
 
@@ -203,10 +215,11 @@ class Site:
             return min(look(redis) for _ in range(LOOKS))
 
     @contextlib.contextmanager
-    def serve(self) -> Iterator[Running]:
-        """Run one web process until the block ends."""
+    def serve(self, processes: int = 1) -> Iterator[Running]:
+        """Run the web part until the block ends."""
         port = free_port()
-        with self._run(("serve", "--port", str(port))) as started:
+        several = ("--workers", str(processes)) if processes > 1 else ()
+        with self._run(("serve", "--port", str(port), *several)) as started:
             wait_until(lambda: is_there(port, "/healthz"), started)
             yield Running(started.pid, port)
 
