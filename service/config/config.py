@@ -5,6 +5,7 @@ Invariant: what stands here was checked by `read`, and is never checked again.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from service.config.table import Mistake
@@ -65,16 +66,21 @@ class Desk:
     oidc: OpenId | None = None
 
 
+Every = Literal["daily", "weekly"]
+
+
 @dataclass(frozen=True, slots=True)
 class Notify:
     """`[notify]`: who is told, by mail, in a chat or both, and of what.
 
-    Both are destinations, for every form where `tells_of_leads`; `tells_of_trouble`: of what is wrong, and its end.
+    Both are destinations, for every form where `tells_of_leads`; `tells_of_trouble`: of what is wrong, and its end;
+    `digest`: how often of what came.
     """
 
     channels: tuple[Destination, ...] = ()
     tells_of_leads: bool = False
     tells_of_trouble: bool = True
+    digest: Every | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from service.config.config import Config, Notify
+from service.config.config import Config, Every, Notify
 from service.config.destinations.body import reach
 from service.config.destinations.email import read_email
 from service.config.env_secrets import Environment
@@ -24,6 +24,7 @@ CHAT: Final = "notify-chat"
 NAMES: Final = (MAIL, CHAT)
 Lead = Literal["whole", "anonymous"]
 _LEADS: Final[tuple[Lead, ...]] = ("whole", "anonymous")
+_EVERY: Final[tuple[Every, ...]] = ("daily", "weekly")
 _WHOLE: Final = "*{form}*\n{said:max(3000):slack}"
 _ANONYMOUS: Final = "A lead came to {form}."
 _SUBJECT: Final = "A lead came to {form}"
@@ -36,6 +37,8 @@ def read_notify(keys: Table, tree: Keys, desk: str | None, environment: Environm
     lead = keys.read("lead", one_of(_LEADS), nothing)
     url = keys.read("chat", lambda value: _url(value, environment), no_url)
     alarms = keys.read("alarms", flag, Notify().tells_of_trouble)
+    no_digest: Every | None = None
+    digest = keys.read("digest", one_of(_EVERY), no_digest)
     allow_private = keys.read("allow_private", flag, False)  # noqa: FBT003 -- the default of a setting
     words = (_ANONYMOUS, *([f"{desk}/leads/{{id}}"] if desk else []))
     channels: list[Email | Webhook] = []
@@ -49,7 +52,7 @@ def read_notify(keys: Table, tree: Keys, desk: str | None, environment: Environm
     keys.finish()
     if keys.keys and not {"mail", "chat"} & {*keys.keys}:
         keys.add("tells nobody: name a `mail` or a `chat`")
-    return Notify(tuple(channels), tells_of_leads=bool(lead), tells_of_trouble=alarms)
+    return Notify(tuple(channels), tells_of_leads=bool(lead), tells_of_trouble=alarms, digest=digest)
 
 
 def with_notices(config: Config) -> Config:

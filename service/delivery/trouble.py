@@ -17,7 +17,7 @@ from service.delivery.unusual import LONGEST_SILENCE_MS, WEEK_MS, WEEKS, unusual
 from service.intake.spool import Spool
 from service.lib.times import length
 from service.store.accounts import Accounts, Trouble, WorkerSeen
-from service.store.alarms import Alarm, read_alarms
+from service.store.alarms import Failing, read_failing
 from service.store.breaker import Pause
 from service.store.leads import Store
 from service.store.overview import gate_at
@@ -61,7 +61,7 @@ async def read_troubles(
         dead = sum(accounts.forms[form.name].destinations[name].dead for form in forms)
         found += await _of_gate(server, name, [form.name for form in forms], dead)
     found += await _of_forms(server, config)
-    found += _of_alarms(await read_alarms(server), server.now())
+    found += _of_channels(await read_failing(server), server.now())
     return alive, [*found, *_of_disks(await _folders(server, spool)), *(_of_spool(spool) if spool else ())]
 
 
@@ -149,15 +149,14 @@ def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str,
         )
 
 
-def _of_alarms(alarms: Mapping[str, Alarm], now: int) -> Iterator[Trouble]:
-    """Yield which of the channels that are to be told could not be, several times."""
-    failing = [pair for alarm in alarms.values() for pair in alarm.failing.items() if pair[1].tries >= UNTOLD_AFTER]
-    for channel, failure in dict(failing).items():
+def _of_channels(failing: Sequence[tuple[str, Failing]], now: int) -> Iterator[Trouble]:
+    """Yield which of the channels that are to be told something could not be, several times."""
+    for channel, failure in {pair[0]: pair[1] for pair in failing if pair[1].tries >= UNTOLD_AFTER}.items():
         yield Trouble(
             "UNTOLD",
-            f"{channel} could not be told what is wrong, {failure.tries} times: {failure.reason}. "
+            f"{channel} could not be told, {failure.tries} times: {failure.reason}. "
             f"The next try is {f'in {length(failure.due - now)}' if failure.due > now else 'due'}.",
-            "What it was to tell stands here too; mend what it names under `[notify]` in leads.toml.",
+            f"Mend what it names under `[notify]` in leads.toml; `leads test {channel}` tries it out.",
             channel,
         )
 

@@ -73,9 +73,15 @@ def told(alarm: Alarm, channel: str, part: Part) -> Alarm:
 
 def not_told(alarm: Alarm, channel: str, reason: str, now: int) -> Alarm:
     """Return the alarm once a channel did not take it: it is tried again after 30 s, 1 min, … 1 h."""
-    tries = alarm.failing[channel].tries + 1 if channel in alarm.failing else 1
+    failing = failed_again(alarm.failing.get(channel), reason, now)
+    return replace(alarm, failing=alarm.failing | {channel: failing})
+
+
+def failed_again(before: Failing | None, reason: str, now: int) -> Failing:
+    """Return how a channel stands once it took nothing, after it had failed like that `before` or not."""
+    tries = before.tries + 1 if before else 1
     pause = min(FIRST_PAUSE_MS << min(tries - 1, 10), LONGEST_PAUSE_MS)
-    return replace(alarm, failing=alarm.failing | {channel: Failing(tries, reason, now + pause)})
+    return Failing(tries, reason, now + pause)
 
 
 def worded(alarm: Alarm, part: Part, desk: str | None) -> Notice:

@@ -7,29 +7,34 @@ repeats one notice at most, as the same mail.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from service.delivery.attempt import Sends, converse
 from service.destinations.destination import Destination
 from service.destinations.outcome import Delivered, Outcome
 from service.notices.alarms import follow, is_settled, not_told, owed, told, worded
-from service.notices.notice import announcing
-from service.store.accounts import Trouble
+from service.notices.notice import Notice, announcing
+from service.store.accounts import Accounts
 from service.store.alarms import Alarm, Part, keep_alarms, read_alarms, tells
 from service.store.server.server import Server
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of telling a channel the beginning or the end of an alarm."""
+    """What became of telling a channel something: the beginning or the end of an alarm, or a digest.
 
-    alarm: Alarm
+    `about` is what the alarm is about, or the period of the digest, whose `code` is "".
+    """
+
+    code: str
+    about: str
     channel: str
-    part: Part
+    part: Literal["begun", "ended", "digest"]
     outcome: Outcome
 
 
 class Teller:
-    """Tells on behalf of one worker. `channels` come with what carries them; `read` says what is wrong now."""
+    """Tells on behalf of one worker. `channels` come with what carries them; `read` says how all stands now."""
 
     def __init__(
         self,
@@ -37,7 +42,7 @@ class Teller:
         worker: str,
         channels: Sequence[tuple[Destination, Sends]],
         *,
-        read: Callable[[], Awaitable[Sequence[Trouble]]],
+        read: Callable[[], Awaitable[Accounts]],
         desk: str | None,
     ) -> None:
         """`desk` is the origin under which the desk is opened."""
@@ -52,7 +57,7 @@ class Teller:
         if not await tells(self._server, self._worker):
             return
         kept = await read_alarms(self._server)
-        alarms = follow(kept, await self._read(), self._server.now())
+        alarms = follow(kept, (await self._read()).trouble, self._server.now())
         await self._keep(kept, alarms)
         for key in [*alarms]:
             for destination, carrier in self._channels:
@@ -62,11 +67,10 @@ class Teller:
                 outcome = await self._announce(alarms[key], part, destination, carrier)
                 before, alarms[key] = alarms[key], self._after(alarms[key], destination.name, part, outcome)
                 await self._keep({key: before}, {key: alarms[key]})
-                yield Told(alarms[key], destination.name, part, outcome)
+                yield Told(before.code, before.about, destination.name, part, outcome)
 
     async def _announce(self, alarm: Alarm, part: Part, destination: Destination, carrier: Sends) -> Outcome:
-        notice = worded(alarm, part, self._desk)
-        return await converse(destination, carrier, partial(announcing, destination, notice, self._server.clock))
+        return await announce(worded(alarm, part, self._desk), destination, carrier, self._server)
 
     def _after(self, alarm: Alarm, channel: str, part: Part, outcome: Outcome) -> Alarm:
         if isinstance(outcome, Delivered):
@@ -79,3 +83,8 @@ class Teller:
         await keep_alarms(
             self._server, before, {key: alarm for key, alarm in alarms.items() if not is_settled(alarm, names)}
         )
+
+
+async def announce(notice: Notice, destination: Destination, carrier: Sends, server: Server) -> Outcome:
+    """Bring a notice to a channel and say what came of it."""
+    return await converse(destination, carrier, partial(announcing, destination, notice, server.clock))

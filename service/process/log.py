@@ -109,7 +109,7 @@ def log_unverified(log: Log) -> Callable[[str, str], None]:
 
 def log_told(log: Log, told: "Told") -> None:
     """Write one line for what somebody was told of an alarm, or could not be."""
-    said = {"code": told.alarm.code, "about": told.alarm.about, "channel": told.channel, "part": told.part}
+    said = {"code": told.code, "about": told.about, "channel": told.channel, "part": told.part}
     if isinstance(told.outcome, Delivered):
         log.info("told", **said)
     else:

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service import __version__
@@ -27,9 +28,10 @@ from service.delivery.tokens import Tokens
 from service.delivery.trouble import read_troubles
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
+from service.notices.digests import Digests
 from service.notices.teller import Teller
 from service.process.log import Log, log_attempt, log_clocks, log_expired, log_mended, log_promoted, log_told
-from service.store.accounts import Trouble
+from service.store.accounts import Accounts
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
 from service.store.keys import WAKE
@@ -121,22 +123,31 @@ class Worker:
     async def _telling(self, stack: AsyncExitStack) -> list[asyncio.Task[None]]:
         """Return what tells what is wrong, to whoever is to be told."""
         notify = self._config.notify
-        if notify is None or not notify.tells_of_trouble:
+        if notify is None or not (notify.tells_of_trouble or notify.digest):
             return []
         carriers = [await stack.enter_async_context(carrier_to(each, self._config)) for each in notify.channels]
         desk = self._config.desk.public_url if self._config.desk else None
         channels = list(zip(notify.channels, carriers, strict=True))
-        teller = Teller(self._server, self._name, channels, read=self._read_troubles, desk=desk)
+        tellers: list[Teller | Digests] = []
+        if notify.tells_of_trouble:
+            tellers.append(Teller(self._server, self._name, channels, read=self._standing, desk=desk))
+        if notify.digest:
+            tellers.append(
+                Digests(
+                    self._server, self._name, channels, notify.digest, self._config.zone, read=self._standing, desk=desk
+                )
+            )
+        return [asyncio.create_task(self._keep_at(TELL_EVERY_S, partial(self._tell, teller))) for teller in tellers]
 
-        async def tell() -> None:
-            async for told in teller.tell():
-                log_told(self._log, told)
+    async def _tell(self, teller: Teller | Digests) -> None:
+        async for told in teller.tell():
+            log_told(self._log, told)
 
-        return [asyncio.create_task(self._keep_at(TELL_EVERY_S, tell))]
-
-    async def _read_troubles(self) -> list[Trouble]:
+    async def _standing(self) -> Accounts:
+        """Return how everything stands, with what is wrong."""
         accounts = await read_accounts(self._server, self._config)
-        return (await read_troubles(self._server, self._config, accounts, None))[1]
+        trouble = (await read_troubles(self._server, self._config, accounts, None))[1]
+        return msgspec.structs.replace(accounts, trouble=trouble)
 
     async def _beat(self) -> None:
         await heartbeat.beat(self._server, self._name, socket.gethostname(), __version__)

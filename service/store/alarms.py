@@ -1,6 +1,7 @@
 """What is wrong and whom that was told: kept so that it is told once, whoever tells it, and its end too.
 
 `leads:alarms`   hash: code and what it is about ► `Alarm`, JSON; gone when all who heard of it know that it is over
+`leads:digests`  hash: channel ► `Digested`, JSON
 `leads:teller`   the worker that tells, for a minute and a half beyond its last round
 """
 
@@ -12,6 +13,7 @@ import msgspec
 from service.store.server.server import Server
 
 ALARMS: Final = "leads:alarms"
+DIGESTS: Final = "leads:digests"
 TELLER: Final = "leads:teller"
 TELLS_FOR_MS: Final = 90_000
 Part = Literal["begun", "ended"]
@@ -45,6 +47,33 @@ class Alarm(msgspec.Struct, frozen=True, omit_defaults=True):
     def key(self) -> str:
         """What tells it from others."""
         return f"{self.code}:{self.about}"
+
+
+class Digested(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of which period a channel was told last, and of which it could not be: None while none is owed."""
+
+    period: str = ""
+    failing: Failing | None = None
+
+
+async def read_digested(server: Server, channel: str) -> Digested:
+    """Return how far a channel was told."""
+    kept = await server.client.hget(DIGESTS, channel)
+    return msgspec.json.decode(kept, type=Digested) if kept else Digested()
+
+
+async def read_failing(server: Server) -> list[tuple[str, Failing]]:
+    """Return the channels that could not be told what they are owed."""
+    alarms = (await read_alarms(server)).values()
+    digests = (await server.client.hgetall(DIGESTS)).items()
+    found = [(str(channel), msgspec.json.decode(said, type=Digested).failing) for channel, said in digests]
+    found += [pair for alarm in alarms for pair in alarm.failing.items()]
+    return [(channel, failing) for channel, failing in found if failing]
+
+
+async def keep_digested(server: Server, channel: str, digested: Digested) -> None:
+    """Write how far a channel was told."""
+    await server.run("beat", DIGESTS, channel, msgspec.json.encode(digested))
 
 
 async def read_alarms(server: Server) -> dict[str, Alarm]:

@@ -5,13 +5,14 @@ from mailbox import Mailbox
 
 import pytest
 from crm import Crm
+from msgspec import structs
 from workshop import ENVIRON, Hands, Workshop, one_crm, until, until_async
 
 from service.delivery.carrier import carrier_to
 from service.delivery.trouble import read_troubles
 from service.notices.teller import Teller, Told
 from service.process import worker
-from service.store.accounts import Trouble
+from service.store.accounts import Accounts, Trouble
 from service.store.alarms import ALARMS, TELLER, read_alarms
 from service.store.overview import gate_at, read_accounts
 
@@ -29,10 +30,10 @@ def notify(port: int, alarms: str = "false") -> str:
 async def told_by(shop: Workshop, name: str = "one") -> list[Told]:
     """Let a worker have a round."""
 
-    async def read() -> list[Trouble]:
+    async def read() -> Accounts:
         accounts = await read_accounts(shop.server, shop.config)
         found = (await read_troubles(shop.server, shop.config, accounts, None))[1]
-        return [trouble for trouble in found if trouble.code != "NO_WORKER"]
+        return structs.replace(accounts, trouble=[trouble for trouble in found if trouble.code != "NO_WORKER"])
 
     assert shop.config.notify is not None
     carriers = [(channel, carrier_to(channel, shop.config)) for channel in shop.config.notify.channels]
@@ -66,7 +67,7 @@ async def test_a_pause_is_told_once_and_its_end_too(redis_url: str, monkeypatch:
             await gate_at(shop.server, "crm").resume()
             hands.ahead += 11 * MINUTE
             await shop.server.client.delete(TELLER)  # it was killed a minute and a half ago
-            ends = [told for told in await told_by(shop, "another") if told.alarm.code == "PAUSED"]
+            ends = [told for told in await told_by(shop, "another") if told.code == "PAUSED"]
             assert [(each.channel, each.part) for each in ends] == [("notify-mail", "ended"), ("notify-chat", "ended")]
             assert "PAUSED:crm" not in await read_alarms(shop.server)
     begun, ended = mailbox.mails
@@ -93,7 +94,7 @@ async def test_who_cannot_be_told_stands_in_the_status(redis_url: str, monkeypat
                 hands.ahead += 2 * MINUTE
             untold = [each for each in (await _wrong(shop)) if each.code == "UNTOLD"]
     assert [each.about for each in untold] == ["notify-chat"]
-    assert "notify-chat could not be told what is wrong" in untold[0].message
+    assert "notify-chat could not be told, " in untold[0].message
     assert "Trouble at notify-chat: UNTOLD" in [mail["Subject"] for mail in mailbox.mails]
 
 

@@ -1,0 +1,115 @@
+"""A day or a week in a few lines: what came to each form, what is usual, what waits for somebody now.
+
+Invariant: pure; times are passed in. Nothing of any visitor's is in it. Days are those of the desk's time zone.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from service.config.config import Every
+from service.lib.text import one_line
+from service.notices.notice import Notice
+from service.store.accounts import Accounts
+from service.store.tallies import Count
+
+HOUR: Final = time(7)
+"""When it is told, the next morning, or on Monday morning."""
+WEEKS: Final = 8
+FEWEST_WEEKS: Final = 2
+_LEADS: Final = ("created", "updated")
+_ENDS: Final = {
+    "created": ("new lead", "new leads"), "updated": ("update", "updates"), "repeated": ("repeat", "repeats"),
+    "quarantined": ("held back", "held back"), "rejected": ("refused", "refused"),
+    "unavailable": ("turned away by a fault of ours", "turned away by a fault of ours"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The days that a digest is about, both counted, and when it is due (ms)."""
+
+    first: date
+    last: date
+    due: int
+
+    @property
+    def name(self) -> str:
+        """What tells it from others."""
+        return f"{self.first}.{self.last}"
+
+
+def latest(every: Every, now: int, zone: ZoneInfo) -> Period:
+    """Return the last period that is due at `now` (ms)."""
+    then = datetime.fromtimestamp(now / 1000, zone)
+    day = then.date() if then.time() >= HOUR else then.date() - timedelta(days=1)
+    if every == "weekly":
+        day -= timedelta(days=day.weekday())
+    length = timedelta(days=7 if every == "weekly" else 1)
+    due = datetime.combine(day, HOUR, zone).timestamp()
+    return Period(day - length, day - timedelta(days=1), int(due * 1000))
+
+
+def worded(
+    period: Period,
+    counts: Sequence[Count],
+    accounts: Accounts,
+    zone: ZoneInfo,
+    desk: str | None,
+) -> Notice:
+    """Return what is told of a period. `counts` reach back eight weeks before it, `accounts` are of now."""
+    of_form = {name: _by_day((count for count in counts if count.form == name), zone) for name in accounts.forms}
+    told = [_of_form(name, days, period) for name, days in of_form.items()]
+    number = sum(_leads(days, period) for days in of_form.values())
+    subject = f"{number} {'lead' if number == 1 else 'leads'}, {_span(period)}"
+    text = "\n".join([*told, "", *_standing(accounts, desk)])
+    return Notice(f"digest.{period.name}", subject, text, period.due)
+
+
+def _by_day(counts: Iterator[Count], zone: ZoneInfo) -> dict[date, Counter[str]]:
+    days: dict[date, Counter[str]] = {}
+    for count in counts:
+        day = datetime.fromtimestamp(count.at / 1000, zone).date()
+        days.setdefault(day, Counter())[count.name] += count.number
+    return days
+
+
+def _ends(days: Mapping[date, Counter[str]], period: Period, weeks_before: int = 0) -> Counter[str]:
+    """Return what came in a period, or in the same days so many weeks before."""
+    length = (period.last - period.first).days + 1
+    first = period.first - timedelta(weeks=weeks_before)
+    wanted = (first + timedelta(days=number) for number in range(length))
+    return sum((days[day] for day in wanted if day in days), Counter())
+
+
+def _leads(days: Mapping[date, Counter[str]], period: Period, weeks_before: int = 0) -> int:
+    ends = _ends(days, period, weeks_before)
+    return sum(ends[end] for end in _LEADS)
+
+
+def _of_form(name: str, days: Mapping[date, Counter[str]], period: Period) -> str:
+    ends = _ends(days, period)
+    said = [f"{ends[end]} {words[ends[end] > 1]}" for end, words in _ENDS.items() if ends[end]]
+    weeks = min(WEEKS, (period.first - min(days, default=period.first)).days // 7)
+    usual = sum(_leads(days, period, week) for week in range(1, weeks + 1)) / max(1, weeks)
+    beside = f" (usually {usual:.0f} leads)" if weeks >= FEWEST_WEEKS else ""
+    return f"{name}: {', '.join(said) or 'nothing came'}{beside}"
+
+
+def _span(period: Period) -> str:
+    first = f"{period.first:%A}, {period.first.day} {period.first:%B}"
+    return first if period.first == period.last else f"{first} to {period.last.day} {period.last:%B}"
+
+
+def _standing(accounts: Accounts, desk: str | None) -> Iterator[str]:
+    owed = [account for form in accounts.forms.values() for account in form.destinations.values()]
+    held = sum(form.quarantined for form in accounts.forms.values())
+    yield f"Waiting now: {sum(account.waiting for account in owed)}; dead: {sum(account.dead for account in owed)}"
+    yield f"Held back as likely spam: {held}" + (f", {desk}/held" if held and desk else "")
+    for trouble in accounts.trouble:
+        yield f"{trouble.code}: {one_line(trouble.message)}"
+    if desk:
+        yield f"{desk}/"
