@@ -4,6 +4,7 @@ Invariant: pure, and safe on any text: a document that is broken, too deep or no
 """
 
 import json
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -15,6 +16,9 @@ from service.lib.secret import unshown
 from service.lib.text import unprintable
 
 MAX_DEPTH: Final = 64
+MAX_NESTED: Final = 5_000
+"""So many lists and objects a text may hold."""
+_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 LONGEST_WHOLE: Final = 30
 
 
@@ -51,15 +55,16 @@ def parse_object(text: str) -> Object | None:
 
 
 def parse(text: str) -> Node:
-    """Read a JSON text; None for one that is broken or too deep, as for null."""
+    """Read a JSON text; None for one that is broken, too deep or too crowded, as for null."""
+    if _number_nested(text) > MAX_NESTED and _number_nested(_STRING.sub("", text)) > MAX_NESTED:
+        return None
     try:
         document: Node = json.loads(
             text, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=Object
         )
     except (ValueError, RecursionError):
         return None
-    may_be_deep = text.count("[") + text.count("{") > MAX_DEPTH
-    return None if may_be_deep and _is_too_deep(document) else document
+    return None if _number_nested(text) > MAX_DEPTH and _is_too_deep(document) else document
 
 
 def is_nested(node: Node) -> bool:
@@ -104,6 +109,10 @@ def dump(node: Node) -> str:
             return _quoted(node)
         case _:
             return "null" if node is None else scalar_text(node)
+
+
+def _number_nested(text: str) -> int:
+    return text.count("[") + text.count("{")
 
 
 def _refuse(constant: str) -> NoReturn:

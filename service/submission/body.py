@@ -25,6 +25,8 @@ MAX_FIELDS: Final = 64
 MAX_VALUES: Final = 1_000
 MOST_MEMBERS: Final = 5_000
 """So many names a JSON body may have, in all its depth, that those of fields are looked for below its top."""
+MOST_FOREIGN: Final = 10_000
+"""The same of signs in names that are not plain ASCII: to fold one may make eighteen of it."""
 MOST_PAIRS: Final = 8 * MAX_VALUES
 """So many pairs are read where one answer is told by several of them, as Elementor does by six."""
 
@@ -169,7 +171,8 @@ def _json(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:
     decoder = decoder_for(raw, charset)
     document = json_text.parse(decoder.text(raw))
     # To compare each name that lies deeper is work: of thousands nobody looks there.
-    inside = form if raw.count(b":") <= MOST_MEMBERS else None
+    is_small = raw.count(b":") <= MOST_MEMBERS and json_body.foreign_in(document) <= MOST_FOREIGN
+    inside = form if is_small else None
     members = json_body.members_of(document, inside)
     if members is None:
         return _BROKEN_JSON

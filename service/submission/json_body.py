@@ -8,7 +8,7 @@ then named `lead[phone]`. What else lies deeper is kept as JSON text.
 from collections.abc import Iterator
 from typing import Final
 
-from service.fields.field_name import meaning, names_of
+from service.fields.field_name import INDEX, SIGNS, meaning, names_of
 from service.lib import json_text
 from service.lib.json_text import Node, Object
 from service.model.form import Field, Form, fold
@@ -20,6 +20,15 @@ _VALUES: Final = ("value", "values", "answer")
 _DEEPEST: Final = 3
 _MOST: Final = 64
 _OF_COUNTRY: Final = frozenset({"iso2", "dialcode", "callingcode", "countrycode"})
+
+
+def foreign_in(document: Node) -> int:
+    """Return how many signs stand in the names of a document that are not plain ASCII, in all its depth."""
+    if isinstance(document, list):
+        return sum(map(foreign_in, document))
+    if not isinstance(document, Object):
+        return 0
+    return sum((0 if name.isascii() else len(name)) + foreign_in(node) for name, node in document.members)
 
 
 def members_of(document: Node, form: Form | None) -> _Members | None:
@@ -76,7 +85,11 @@ def _few_members(node: Node, form: Form | None) -> _Members | None:
 
 def _is_split(name: str, members: _Members, form: Form | None) -> bool:
     """Tell whether a name was split: axios makes `Full Name` of a FormData {"Full": {"Name": …}} (1.x up to 1.13)."""
-    return any(_field(form, f"{name} {key}") for key, _ in members)
+    if form is None:
+        return False
+    beginnings = (fold(name), fold(SIGNS.sub("", INDEX.sub("", name))))
+    may_begin_one = any(known.startswith(beginnings) for known in names_of(form.fields))
+    return may_begin_one and any(_field(form, f"{name} {key}") for key, _ in members)
 
 
 def _is_country(name: str, members: _Members) -> bool:

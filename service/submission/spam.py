@@ -38,8 +38,8 @@ _LINK: Final = re.compile(
 # Names of what is asked for an address, or filled by a script with the page's.
 _ADDRESSES: Final = re.compile(r"url|website|homepage|link|referr?er|^(?:web|site|page|landing|source)$|page$")
 _TAG: Final = (
-    r"<(?=/?[abdefhilopstu])/?(?:a|b|body|br|div|em|font|form|h[1-6]|html|i|iframe|img|input|li|object|p|script|span|strong|style|table|u|ul)"
-    r"(?:[\s/][^<>]*)?>"
+    r"<(?=/?[abdefhilopstu])/?+(?>a|body|br|b|div|em|font|form|h[1-6]|html|iframe|img|input|i|li|object|p|script|span|strong|style|table|ul|u)"
+    r"(?:[\s/][^<>]*+)?+>"
 )
 _BBCODE: Final = r"\[(?:url|link|img|email)(?:=[^\[\]]*)?\]|\[/(?:b|code|color|i|quote|size|u)\]"
 _MARKUP: Final = re.compile(f"{_TAG}|{_BBCODE}", re.IGNORECASE)

@@ -73,7 +73,7 @@ def read(way: Way, message: Message, form: Form) -> Event:
     """Return what a message tells; what it says elsewhere than its way knows is kept under the names it has."""
     document, flags = read_document(message)
     document = without(document, way.key)
-    answers = list(_answers(way, document))
+    answers = list(islice(_answers(way, document), MAX_VALUES + 1))
     if not _places(way, document):
         answers += _unforeseen(document, message.raw)
         flags += (str(Code.UNREADABLE_BODY if message.raw else Code.EMPTY),)
@@ -101,7 +101,9 @@ def of_webflow(raw: bytes, form: Form) -> Event | None:
     if not isinstance(payload, Object):
         return None
     return Event(
-        _posted(way, form, list(_answers(way, found))), text_of(payload.get("id")), text_of(payload.get("pageUrl"))
+        _posted(way, form, list(islice(_answers(way, found), MAX_VALUES + 1))),
+        text_of(payload.get("id")),
+        text_of(payload.get("pageUrl")),
     )
 
 
