@@ -16,7 +16,8 @@ from typing import Final
 _SPEC: Final = re.compile(r"([a-z0-9]+)(?:\(([1-9][0-9]{0,5})\))?")
 _UNSEEN: Final = "\N{WORD JOINER}"
 _RINGS: Final = re.compile(r"@(?=(channel|here|everyone|all|room)\b)", re.IGNORECASE)
-_LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)", re.IGNORECASE)
+_LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\])(?=[(\[:])|(?<=/)(?<!:/)(?=/)")
+_ADDRESS_OR_DOT: Final = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]+|(?<=[\w-])\.(?=[^\W\d_]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,15 @@ def _unix(text: str) -> int | None:
         return None
 
 
+def _plain(text: str) -> str:
+    """Part what rings a channel or becomes a link by a character that nobody sees; addresses of mail stay whole."""
+    quiet = _LINKS.sub(_UNSEEN, _RINGS.sub(f"@{_UNSEEN}", text))
+    return _ADDRESS_OR_DOT.sub(lambda found: f".{_UNSEEN}" if found[0] == "." else found[0], quiet)
+
+
 def _slack(text: str) -> str:
     """Escape as https://docs.slack.dev/messaging/formatting-message-text asks; no mention rings, no address links."""
-    quiet = _LINKS.sub(_UNSEEN, _RINGS.sub(f"@{_UNSEEN}", text))
-    return quiet.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 _SHAPES: Final[Mapping[str, Callable[[str], str | int | None]]] = {
@@ -74,6 +80,7 @@ _SHAPES: Final[Mapping[str, Callable[[str], str | int | None]]] = {
     "md5": lambda text: hashlib.md5(text.strip().lower().encode(), usedforsecurity=False).hexdigest(),
     "unix": _unix,
     "json": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "plain": _plain,
     "slack": _slack,
     "html": html.escape,
 }

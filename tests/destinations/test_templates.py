@@ -65,9 +65,14 @@ def test_no_part_of_a_name_is_lost(name: str, first: str, last: str | None) -> N
         (
             "<!channel> & <https://a.example|b>",
             "slack",
-            "&lt;!channel&gt; &amp; &lt;https:\u2060//a.example|b&gt;",
+            "&lt;!channel&gt; &amp; &lt;https:\u2060//a.\u2060example|b&gt;",
         ),
         ("@here @Channel ravi@example.com", "slack", "@\u2060here @\u2060Channel ravi@example.com"),
+        (
+            "[a](b) //a.in, see a.rao@example.com at 10.30",
+            "plain",
+            "[a]\u2060(b) /\u2060/a.\u2060in, see a.rao@example.com at 10.30",
+        ),
         ('<b>"Knee"</b>', "html", "&lt;b&gt;&quot;Knee&quot;&lt;/b&gt;"),
         ('She said "ow"\n\\', "json", 'She said \\"ow\\"\\n\\\\'),
         (" Asha@Example.com ", "md5", hashlib.md5(b"asha@example.com", usedforsecurity=False).hexdigest()),

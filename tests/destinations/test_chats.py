@@ -1,0 +1,53 @@
+"""What a visitor typed, as a chat gets it: for npm's markdown-it and linkify-it nothing of it is a link, nothing rings."""
+
+import json
+import subprocess
+from typing import Any
+
+import npm
+import pytest
+from test_presets import ASHA, sent
+
+from service.model.lead import Answer
+
+pytestmark = pytest.mark.long
+TYPED = (
+    "see https://evil.com/a now", "www.evil.com", "evil.com", "Evil.com/x?y=1", "evil.com:8080/x", "//evil.com/a",
+    "ftp://evil.com", "[click](https://evil.com)", "[click](evil.com)", "[click](//evil.com)",
+    "![i](https://evil.com/i)",
+    "[a]: https://evil.com\n[a]", "[x][a]\n\n[a]: /b", "[click](<https://evil.com>)", "<https://evil.com|click>",
+    "<https://evil.com>", "<a href='https://evil.com'>x</a>", "xn--e1awd7f.com", "пример.рф", "evil.com.", "a_b.evil.com",
+    "user@evil.com/path https://evil.com",
+)  # fmt: skip
+RINGS = ("<!channel> <!here>", "@channel", "@everyone", "<users/all>", "@all", "@Here")
+CHATS = {"slack": "markdown", "google-chat": "markdown", "telegram": "plain"}
+
+
+def said(name: str, typed: str) -> str:
+    """Return the text that a chat is sent of somebody who typed that as name and message."""
+    return str(sent(name, {**ASHA, "name": Answer(typed), "message": Answer(typed)})["text"])
+
+
+def read_by_others(texts: list[str]) -> list[dict[str, list[str]]]:
+    npm.packages()
+    done = subprocess.run(
+        ["node", "links.js"], cwd=npm.FOLDER, input=json.dumps(texts), capture_output=True, text=True, check=True
+    )
+    found: list[dict[str, list[str]]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_nothing_that_a_visitor_typed_becomes_a_link(name: str) -> None:
+    as_typed: list[Any] = [links[CHATS[name]] for links in read_by_others([*TYPED])]
+    assert sum(bool(links) for links in as_typed) > len(TYPED) / 2
+    for typed, links in zip(TYPED, read_by_others([said(name, typed) for typed in TYPED]), strict=True):
+        assert all(link.startswith("mailto:") for link in links[CHATS[name]]), typed
+
+
+@pytest.mark.parametrize("typed", RINGS)
+def test_nothing_that_a_visitor_typed_rings_a_team(typed: str) -> None:
+    for name in ("slack", "google-chat"):
+        text = said(name, typed)
+        assert "<" not in text
+        assert typed not in text
