@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import field as attribute
+from functools import lru_cache
 from typing import ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ _SENTENCES: Final = frozenset("\ufdfa\ufdfb")
 _NO_MATTER: Final = re.compile(r"[-_\[\]\s]+")
 
 
+@lru_cache(maxsize=4_096)  # every submission brings the same few names
 def fold(name: str) -> str:
     """Return what counts of a field's name or alias: not case, blanks, `-`, `_`, `[` or `]`; all of one too long."""
     if len(name) > LONGEST_ALIAS or not _SENTENCES.isdisjoint(name):

@@ -9,7 +9,7 @@ import hmac
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import msgspec
@@ -18,7 +18,7 @@ from service.lib.network import ascii_host
 from service.lib.secret import Secret
 from service.lib.signature import hmac_hex
 from service.lib.text import clean, fold_blanks
-from service.model.form import Field, Form, fold
+from service.model.form import Form, fold
 from service.model.lead import Content
 from service.submission.form_data import Control
 
@@ -62,7 +62,7 @@ def of_content(form: Form, control: Control, content: Content) -> dict[str, int]
         "honeypot": bool(clean(control.gotcha, multiline=True)),
         "trap": bool(clean(control.remark, multiline=True)),
         "links": min(links, MOST_LINKS),
-        "markup": any(map(_MARKUP.search, _texts(content))),
+        "markup": any(map(_has_markup, _texts(content))),
         "disposable": any(map(_is_disposable, addresses)),
         "junk_phone": any("junk" in phone.flags for phone in phones),
     })  # fmt: skip
@@ -134,18 +134,23 @@ def _texts(content: Content) -> Iterator[str]:
     yield from content.extra.values()
 
 
+def _has_markup(text: str) -> bool:
+    return ("<" in text or "[" in text) and _MARKUP.search(text) is not None
+
+
 def _searched(form: Form, content: Content) -> Iterator[str]:
     """Yield the texts in which nobody was asked for a link; an extra that is one and no more is some script's."""
     for name, answer in content.fields.items():
-        if _is(form, name, "text") and not _asks_for_address(form.fields[name]):
+        if _is(form, name, "text") and not _asks_for_address(name, *form.fields[name].aliases):
             yield str(answer.value)
     for name, text in content.extra.items():
         if not (_ADDRESSES.search(fold(name)) or _LINK.fullmatch(text)):
             yield text
 
 
-def _asks_for_address(field: Field) -> bool:
-    return any(_ADDRESSES.search(fold(name)) for name in (field.name, *field.aliases))
+@lru_cache(maxsize=1_000)
+def _asks_for_address(*names: str) -> bool:
+    return any(_ADDRESSES.search(fold(name)) for name in names)
 
 
 def _folded(text: str) -> str:
