@@ -1,4 +1,4 @@
-"""What a visitor typed, as a chat gets it: for npm's markdown-it and linkify-it nothing of it is a link, nothing rings."""
+"""What a visitor typed, as a chat gets it: for npm's markdown-it and linkify-it it has no link, and nothing rings."""
 
 import json
 import subprocess
@@ -15,8 +15,10 @@ TYPED = (
     "see https://evil.com/a now", "www.evil.com", "evil.com", "Evil.com/x?y=1", "evil.com:8080/x", "//evil.com/a",
     "ftp://evil.com", "[click](https://evil.com)", "[click](evil.com)", "[click](//evil.com)",
     "![i](https://evil.com/i)",
-    "[a]: https://evil.com\n[a]", "[x][a]\n\n[a]: /b", "[click](<https://evil.com>)", "<https://evil.com|click>",
-    "<https://evil.com>", "<a href='https://evil.com'>x</a>", "xn--e1awd7f.com", "пример.рф", "evil.com.", "a_b.evil.com",
+    "[a]: https://evil.com\n[a]", "[x][a]\n\n[a]: /b", "[click](<https://evil.com>)",
+    "<https://evil.com|click>",
+    "<https://evil.com>", "<a href='https://evil.com'>x</a>", "xn--e1awd7f.com", "пример.рф", "evil.com.",
+    "a_b.evil.com",
     "user@evil.com/path https://evil.com",
 )  # fmt: skip
 RINGS = ("<!channel> <!here>", "@channel", "@everyone", "<users/all>", "@all", "@Here")
