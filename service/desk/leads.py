@@ -71,7 +71,7 @@ async def show_lead(visit: Visit) -> Response:
             "kept": version,
             "said": words.said_in(version, lead.versions[number - 1] if number else None, covered),
             "signals": words.signals_in_words(version.signals),
-            "origin": words.origin_of(version.content.source, covered),
+            "origin": words.origin_of(version.content.source, covered, times),
         }
         for number, version in enumerate(lead.versions)
     ]
@@ -80,7 +80,7 @@ async def show_lead(visit: Visit) -> Response:
     labels = {name: field.label or field.words for name, field in form.fields.items()}
     return visit.page(
         "lead.html", title=form.title or form.name, lead=lead, form=form, versions=versions[::-1], labels=labels,
-        deliveries=deliveries, flags=flags_of(lead), covered=covered, known=visit.desk.config.destinations,
+        deliveries=deliveries, flags=[*map(words.flag_in_words, flags_of(lead))], covered=covered, known=visit.desk.config.destinations,
     )  # fmt: skip
 
 

@@ -60,6 +60,13 @@ CODES: Final = {
     "TOO_MANY_REQUESTS": "too many at once",
 }  # fmt: skip
 """Why a submission, or one field of it, was refused, by the code of the problem."""
+FLAGS: Final = {
+    "repaired": "the phone number was put right as it was read", "unverified": "the phone number may not exist",
+    "junk": "the phone number is made up", "typo": "the e-mail address may be mistyped",
+    "disposable": "the e-mail address is one to throw away", "recoded": "its page does not say how it writes letters",
+    "repaired_text": "a letter of it could not be read", "captcha_unverified": "its challenge could not be checked",
+}  # fmt: skip
+"""What is to be known of a lead, by the name of the flag; codes and signals are flags, too."""
 _EMAIL: Final = re.compile(r"([^\s@<>(),;:]{1,64})@([^\s@<>(),;:]{1,255})")
 _NUMBER: Final = re.compile(r"\+?\d(?:[\s().\-/\u00a0\u2010-\u2015]{0,3}\d){5,}")
 _SHOWN_DIGITS: Final = 3
@@ -111,6 +118,13 @@ class Times:
     def exact(self, ms: int) -> str:
         """Write a moment to the second, with its zone."""
         return f"{self.local(ms):%Y-%m-%d %H:%M:%S %Z}"
+
+    def said(self, text: str) -> str:
+        """Write a moment that is told in ISO 8601; what is none stays as it is."""
+        try:
+            return self.moment(int(datetime.fromisoformat(text).timestamp() * 1000))
+        except (ValueError, OverflowError, OSError):
+            return text
 
     def iso(self, ms: int) -> str:
         """Write a moment for programs."""
@@ -214,16 +228,22 @@ def _spoken(content: Content) -> Iterator[tuple[str, str]]:
     yield from content.extra.items()
 
 
-def origin_of(source: Source, covered: Callable[[str], str]) -> list[tuple[str, str]]:
+def origin_of(source: Source, covered: Callable[[str], str], times: Times) -> list[tuple[str, str]]:
     """Return where a submission came from, a row for each thing that is known."""
     rows = [("page", source.page), ("came from", source.referrer)]
     rows += [(f"campaign {name}", text) for name, text in source.utm.items()]
     rows += [(name, text) for name, text in source.click_ids.items()]
     for title, touch in (("first visit", source.first_touch), ("last visit", source.last_touch)):
         if touch:
-            seen = [touch.at, touch.page, touch.referrer and f"from {touch.referrer}", *touch.utm.values()]
+            seen = [times.said(touch.at), touch.page, touch.referrer and f"from {touch.referrer}"]
+            seen += [*touch.utm.values(), *touch.click_ids]
             rows.append((title, " · ".join(filter(None, seen))))
     return [(name, covered(text)) for name, text in rows if text]
+
+
+def flag_in_words(name: str) -> str:
+    """Return what is to be known of a lead, by the name of the flag, the code or the signal."""
+    return FLAGS.get(name) or CODES.get(name) or reason_in_words(name)
 
 
 def words_of_field(form: Form, name: str) -> str:

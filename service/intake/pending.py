@@ -13,10 +13,13 @@ from typing import Final, Generic, TypeVar
 
 from service.lib.text import clean, cut, without_format, writable
 from service.model.form import Form
+from service.model.lead import CLICK_IDS
 from service.submission.field_match import Matched
 
 MOST_NAMES: Final = 200
 LONGEST_NAME: Final = 60
+_IS_NO_FIELD: Final = re.compile(rf"_|(?:utm_\w+|{'|'.join(CLICK_IDS)})$", re.IGNORECASE)
+"""What says where a visitor came from, and control fields."""
 _OF_A_PERSON: Final = re.compile(r"@|(?:\d\D?){6}")
 
 Key = TypeVar("Key", bound=Hashable)
@@ -55,7 +58,7 @@ class Arrived:
         for name, found in matched.fields.items():
             self._count(name, found.sent)
         for sent in matched.extra:
-            if sent not in matched.read and not sent.startswith("_"):
+            if sent not in matched.read and not _IS_NO_FIELD.match(sent):
                 self._count("", sent)
 
     def _count(self, name: str, sent: str) -> None:

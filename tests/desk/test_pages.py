@@ -176,7 +176,9 @@ async def test_a_lead_tells_what_was_said_what_changed_and_where_it_stands(redis
     with Crm() as crm:
         text = form(more='title = "Get In Touch"\nquiet = "0s"') + destination(crm.url) + "[desk]\n"
         async with open_desk(redis_url, text) as desk:
-            news = Source(utm={"source": "news"}, first_touch=Touch(page="https://www.example.com/", at="2026-11-01"))
+            news = Source(
+                utm={"source": "news"}, first_touch=Touch(page="https://www.example.com/", at="2026-11-01T10:00:00Z")
+            )
             taken = await desk.submit_from(news, name="Mina", phone="8951047001", message="knee")
             await desk.shop.submit(name="Mina", phone="8951047001", message="back", colour="blue")
             browser = await desk.enter("Asha", "editor")
@@ -187,6 +189,7 @@ async def test_a_lead_tells_what_was_said_what_changed_and_where_it_stands(redis
             assert "<del>knee</del> back" in text
             assert "with something new" in text
             assert "campaign source" in text
+            assert re.search(r"first visit</dt><dd>.*1 November, 10:00 · https://www.example.com/", text)
             crm.clear()
             await browser.post(f"/leads/{taken.lead}/send", destination="crm")
             assert "It is due now." in (await browser.get(f"/leads/{taken.lead}")).text

@@ -17,7 +17,7 @@ def matched(**sent: str) -> Matched:
 def test_every_field_of_the_form_is_counted_and_under_which_name_it_came() -> None:
     arrived = Arrived()
     arrived.add(FORM, matched(phone="8951047001", colour="red"))
-    arrived.add(FORM, matched(Phone="8951047001", _secret="x"))
+    arrived.add(FORM, matched(Phone="8951047001", _secret="x", utm_source="x", GCLID="x"))
     arrived.add(FORM, matched(colour="red"))  # has no field of the form
     assert arrived.looked == 2
     assert arrived.fields == {"phone": 2, "branch": 0}

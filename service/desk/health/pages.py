@@ -26,7 +26,7 @@ from service.destinations.sample import sample_delivery
 from service.model.form import Form
 from service.replies.charts import Bar, bars
 from service.store.keys import base_of
-from service.store.overview import read_pauses
+from service.store.overview import gate_at, read_pauses
 from service.store.tallies import named_in, read_arrivals, read_tallies
 
 DAYS: Final = 30
@@ -41,7 +41,6 @@ class Tried:
 
     destination: str
     sentences: Sequence[str]
-    is_delivered: bool
 
 
 async def first_form(visit: Visit) -> Response:
@@ -71,9 +70,11 @@ async def _try(visit: Visit, form: Form, name: str) -> Tried:
     async with carrier_to(target, desk.config) as carrier:
         outcome = await attempt(target, carrier, delivery, desk.store.server.now, tokens.answer if tokens else None)
     sentences = [*describe(outcome).splitlines(), foretell(outcome, target.retry)]
-    if pause := (await read_pauses(desk.store.server, desk.config)).get(name):
+    if isinstance(outcome, Delivered) and await gate_at(desk.store.server, name).confirm():
+        sentences.append(f"{name} was paused; it is open now, and what waited goes out.")
+    elif pause := (await read_pauses(desk.store.server, desk.config)).get(name):
         sentences.append(f"It would wait: {name} is paused {pause}.")
-    return Tried(name, sentences, isinstance(outcome, Delivered))
+    return Tried(name, sentences)
 
 
 async def _page(visit: Visit, form: Form, tried: Sequence[Tried]) -> Response:
