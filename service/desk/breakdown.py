@@ -70,7 +70,7 @@ class Breakdown:
         found = [Series(form.title or form.name, {"form": form.name}) for form in forms]
         for series, form in zip(found, forms, strict=True):
             series.by_date.update({day: ends[form.name].leads(day) for day in days})
-        return _largest_first(found)
+        return largest_first(found)
 
     async def by_campaign(self, forms: Sequence[Form], days: Sequence[date]) -> list[Series]:
         """Return the leads of each campaign, spelled in any case."""
@@ -84,9 +84,11 @@ class Breakdown:
                 others.by_date[day] += int(kept.get("+", 0))
                 for named in named_in(kept):
                     label = self.opened(form.name, named.label)
-                    series = found.setdefault(label.casefold(), Series(label, {**only, "campaign": label}))
-                    (series if label else others).by_date[day] += named.number
-        return _largest_first([*(series for name, series in found.items() if name), none, others])
+                    folded = label.casefold()
+                    if folded not in found:
+                        found[folded] = Series(label, {**only, "campaign": label})
+                    (found[folded] if label else others).by_date[day] += named.number
+        return largest_first([*(series for name, series in found.items() if name), none, others])
 
     async def by_choice(self, form: Form, name: str, days: Sequence[date]) -> list[Series]:
         """Return the leads of each choice of a field; a lead may have made several."""
@@ -100,7 +102,7 @@ class Breakdown:
             for hash_, number in kept.items():
                 if hash_ in hashes:
                     found[hashes[hash_]].by_date[day] += int(number)
-        return _largest_first(list(found.values()))
+        return largest_first(list(found.values()))
 
     async def refusals(self, forms: Sequence[Form], days: Sequence[date]) -> dict[tuple[str, str, str], Counter[date]]:
         """Return for each form, field ("" for the whole) and code how many were refused for it on each date."""
@@ -130,7 +132,8 @@ class Breakdown:
             return ""
 
 
-def _largest_first(found: Sequence[Series]) -> list[Series]:
+def largest_first(found: Sequence[Series]) -> list[Series]:
+    """Return those of which there is any, the largest first."""
     return sorted((series for series in found if series.total), key=lambda series: -series.total)
 
 

@@ -80,7 +80,8 @@ async def show_lead(visit: Visit) -> Response:
     labels = {name: field.label or field.words for name, field in form.fields.items()}
     return visit.page(
         "lead.html", title=form.title or form.name, lead=lead, form=form, versions=versions[::-1], labels=labels,
-        deliveries=deliveries, flags=[*map(words.flag_in_words, flags_of(lead))], covered=covered, known=visit.desk.config.destinations,
+        deliveries=deliveries, flags=[*map(words.flag_in_words, flags_of(lead))], covered=covered,
+        known=visit.desk.config.destinations,
     )  # fmt: skip
 
 

@@ -4,10 +4,10 @@ Invariant: no lead is read.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.responses import Response
 
@@ -23,6 +23,7 @@ from service.store.overview import read_pauses
 PERIODS: Final = (30, 90, 365)
 LATELY: Final = 30
 """Over so many days it is told how long deliveries took, and where people fail."""
+K = TypeVar("K")
 _ENDS: Final = ("created", "updated", "repeated", "quarantined", "rejected", "unavailable", "erased")
 _FAILED_SHOWN: Final = 6
 _CHOSEN: Final = ("choice", "choices")
@@ -52,7 +53,7 @@ async def today(visit: Visit) -> Response:
     first = min((day for ends in found.values() for day in ends.by_date if ends.leads(day)), default=now)
     series = await _series(visit, asked)
     drawn, listed = gathered(series), _listed(found, days)
-    ends = sum((ends for _, ends in listed), Counter[str]())
+    ends = _together(ends for _, ends in listed)
     accounts = [await desk.store.account(form.name, form.deliver, {}) for form in asked.forms]
     return visit.page(
         "today.html", title="Today", asked=asked, forms=desk.config.forms, periods=PERIODS, series=series,
@@ -76,10 +77,16 @@ def _read(visit: Visit) -> _Asked:
 
 
 def _listed(found: Mapping[str, Ends], days: Sequence[date]) -> list[tuple[date, Counter[str]]]:
-    return [
-        (day, sum((ends.by_date[day] for ends in found.values() if day in ends.by_date), Counter[str]()))
-        for day in days
-    ]
+    return [(day, _together(ends.by_date[day] for ends in found.values() if day in ends.by_date)) for day in days]
+
+
+def _together(counters: Iterable[Counter[K]]) -> Counter[K]:
+    """Add counters up, much faster than by `+`."""
+    total: dict[K, int] = {}
+    for counter in counters:
+        for name, number in counter.items():
+            total[name] = total.get(name, 0) + number
+    return Counter(total)
 
 
 def _parts(forms: Sequence[Form]) -> list[tuple[str, str]]:
@@ -133,7 +140,7 @@ def _bar(day: date, ends: Counter[str], shown: Sequence[Series]) -> Bar:
 
 
 def _hours(found: Mapping[str, Ends], days: Sequence[date]) -> list[Bar]:
-    hours = sum((ends.hours[day] for ends in found.values() for day in days if day in ends.hours), Counter[int]())
+    hours = _together(ends.hours[day] for ends in found.values() for day in days if day in ends.hours)
     return [
         Bar(f"{hour}:00", (hours[hour],), f"{hour}:00 to {hour}:59: {many(hours[hour], 'lead')}") for hour in range(24)
     ]

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from service.delivery.attempt import LEASE_BEYOND_TIMEOUT, attempt, describe, foretell
 from service.delivery.carrier import carrier_to
 from service.delivery.tokens import Tokens
-from service.desk.breakdown import dates, number_of
+from service.desk.breakdown import Series, dates, gathered, largest_first, number_of
 from service.desk.health.arrivals import Arrivals, Seen, compare
 from service.desk.health.snippet import snippet
 from service.desk.visit import Visit, see
@@ -81,7 +81,8 @@ async def _page(visit: Visit, form: Form, tried: Sequence[Tried]) -> Response:
     desk, days = visit.desk, dates(visit.desk.times.local(visit.desk.times.now).date(), DAYS)
     arrivals = await _arrivals(visit, form, days)
     rows, strangers = compare(form, arrivals)
-    refused = await desk.breakdown.refusals([form], days)
+    refused = _series(form, await desk.breakdown.refusals([form], days))
+    drawn = gathered(refused)
     ends = (await desk.breakdown.calendar.read([form.name], days[0], days[-1]))[form.name]
     received = {day: ends.by_date[day]["received"] for day in days if day in ends.by_date}
     newest = await desk.store.server.client.zrevrange(f"{base_of(form.name)}leads", 0, 0, withscores=True)
@@ -89,7 +90,8 @@ async def _page(visit: Visit, form: Form, tried: Sequence[Tried]) -> Response:
     return visit.page(
         "form.html", title=f"{form.title or form.name}: is it working?", form=form, forms=desk.config.forms,
         arrivals=arrivals, rows=rows, strangers=strangers[:MOST_STRANGERS], covered=visit.covered, days=DAYS,
-        codes=_codes(form, refused), chart=_chart(refused, received, days), received=sum(received.values()),
+        refused=refused, drawn=drawn, chart=_chart(drawn, received, days), sent=received, listed=days[::-1],
+        received=sum(received.values()),
         rejected=sum(ends.by_date[day]["rejected"] for day in received), last=newest[0] if newest else None,
         snippet=snippet(form, service or _UNKNOWN), is_known=bool(service), tried=tried,
     )  # fmt: skip
@@ -116,21 +118,20 @@ def _read_label(label: str) -> tuple[str, str]:
     return "", ""
 
 
-_Refused = Mapping[tuple[str, str, str], Counter[date]]
+def _series(form: Form, refused: Mapping[tuple[str, str, str], Counter[date]]) -> list[Series]:
+    """Return why submissions failed, and at which field, the most frequent first."""
+    found = [
+        Series(f"{words_of_field(form, name)}: {CODES.get(code, code)}", by_date=on)
+        for (_, name, code), on in refused.items()
+    ]
+    return largest_first(found)
 
 
-def _codes(form: Form, refused: _Refused) -> list[tuple[str, str, int]]:
-    """Return at what submissions failed, why, and how many, the most frequent first."""
-    rows = [(words_of_field(form, name), CODES.get(code, code), on.total()) for (_, name, code), on in refused.items()]
-    return sorted(rows, key=lambda row: -row[2])
-
-
-def _chart(refused: _Refused, received: Mapping[date, int], days: Sequence[date]) -> str:
-    """Draw how many of 100 submissions were refused for what came first, a day."""
-    drawn = []
+def _chart(drawn: Sequence[Series], received: Mapping[date, int], days: Sequence[date]) -> str:
+    """Draw for what submissions were refused, a day."""
+    listed = []
     for day in days:
-        numbers = {CODES.get(code, code): on[day] for (_, _, code), on in refused.items() if on[day]}
-        said = ", ".join(f"{why} {number}" for why, number in numbers.items()) or "none refused"
-        title = f"{day:%A}, {day.day} {day:%B}: {received.get(day, 0)} sent; {said}"
-        drawn.append(Bar(f"{day.day} {day:%b}", (sum(numbers.values()),), title))
-    return bars(drawn, f"Reasons for refusals a day over {len(days)} days")
+        said = ", ".join(f"{series.name} {series.by_date[day]}" for series in drawn if series.by_date[day])
+        title = f"{day:%A}, {day.day} {day:%B}: {received.get(day, 0)} sent; {said or 'none refused'}"
+        listed.append(Bar(f"{day.day} {day:%b}", tuple(series.by_date[day] for series in drawn), title))
+    return bars(listed, f"Reasons for refusals a day over {len(days)} days")
