@@ -5,7 +5,6 @@ from typing import assert_never
 
 from service.config.config import Config
 from service.delivery.attempt import Sends
-from service.delivery.mailer import Mailer
 from service.delivery.sender import Sender
 from service.destinations.destination import Destination
 
@@ -20,5 +19,7 @@ def carrier_to(destination: Destination, config: Config) -> AbstractAsyncContext
                 proxy=config.proxy_to(destination),
             )  # fmt: skip
         case "smtp":
+            from service.delivery.mailer import Mailer  # noqa: PLC0415 -- aiosmtplib is for those who send mail
+
             return Mailer(timeout=timeout, allow_private=allow_private, ca=ca)
     assert_never(destination.carrier)
