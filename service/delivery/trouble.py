@@ -66,11 +66,12 @@ async def read_troubles(
 
 
 async def _of_forms(server: Server, config: Config) -> list[Trouble]:
-    """Return what is unusual at each form."""
-    now = server.now()
-    counts = await read_counts(server, config.forms, now - LEARNED_FROM_MS, now)
-    of_form = {name: [count for count in counts if count.form == name] for name in config.forms}
-    return [trouble for name in config.forms for trouble in unusual(name, of_form[name], now, config.zone)]
+    """Return what is unusual at each form, read one after the other: a worker has deliveries to see to between them."""
+    now, found = server.now(), list[Trouble]()
+    for name in config.forms:
+        counts = await read_counts(server, [name], now - LEARNED_FROM_MS, now)
+        found += unusual(name, counts, now, config.zone)
+    return found
 
 
 def _no_worker(beats: Sequence[Beat], now: int) -> Trouble:
