@@ -224,6 +224,26 @@ async def test_everything_done_stands_in_the_journal(desk: OpenDesk) -> None:
     assert "8951047001" not in text
 
 
+async def test_every_change_stands_in_the_journal_before_it_is_done(desk: OpenDesk) -> None:
+    owner = await desk.enter("Asha", "owner")
+    taken = await desk.shop.submit(name="Mina", phone="8951047001")
+    place = f"/leads/{taken.lead}"
+    changes: list[tuple[str, int, dict[str, str], str]] = [
+        (f"{place}/send", 303, {"destination": "crm"}, "sent it again to crm"),
+        ("/held", 303, {"do": "release", "submission": "get-in-touch x"}, "let a held submission through"),
+        ("/held", 303, {"do": "drop", "submission": "get-in-touch x"}, "deleted a held submission"),
+        ("/held", 303, {"do": "undo", "submission": "drop get-in-touch x"}, "took back the decision"),
+        ("/trouble/open", 303, {"destination": "crm"}, "opened crm again"),
+        ("/trouble/send", 303, {"destination": "crm", "reason": "x"}, "sent 0 dead leads again to crm"),
+        ("/people/invite", 200, {"name": "Ravi", "role": "reader"}, "invited Ravi as reader"),
+        ("/people/remove", 303, {"name": "Ravi"}, "removed Ravi"),
+        (f"{place}/erase", 200, {"confirmation": "erase"}, "erased the person"),
+    ]
+    for path, status, said, what in changes:
+        await owner.post(path, status, **said)
+        assert what in (await owner.get("/people")).text, path
+
+
 HOSTILE: Any = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
 
