@@ -5,6 +5,7 @@ choice the hash alone, for the configuration knows its name.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from service.store.cipher import Cipher
 LABEL: Final = "counted"
 """What a name is sealed for, as a fact is for its own."""
 LONGEST_CAMPAIGN: Final = 80
+_MANY: Final = 2_000
 _CHOSEN: Final = frozenset({"choice", "choices"})
 
 
@@ -39,6 +41,11 @@ def campaign_hash(secret: Secret, form: str, campaign: str) -> str:
     return keyed_hash(secret, "campaign", form, campaign.casefold())
 
 
+@lru_cache(_MANY)
+def _campaign_hash(secret: Secret, form: str, campaign: str) -> str:
+    return keyed_hash(secret, "campaign", form, campaign)
+
+
 def choices_of(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
     """Return a hash for each configured choice that a submission makes; all others of a field have one together."""
     return tuple(
@@ -51,6 +58,7 @@ def choices_of(secret: Secret, form: Form, content: Content) -> tuple[str, ...]:
     )
 
 
+@lru_cache(_MANY)
 def choice_hash(secret: Secret, form: str, field: str, choice: str) -> str:
     """Return what one choice of a field is counted under, "" for whatever is no choice."""
     return keyed_hash(secret, "choice", form, field, choice)

@@ -20,6 +20,7 @@ AT_ONCE: Final = 50
 PAGES: Final = {
     "/": "/", "/ over a year": "/?days=365", "/ by campaign over a year": "/?days=365&by=campaign",
     "/ by choice": "/?by=get-in-touch.branch", "/leads": "/leads", "/held": "/held", "/trouble": "/trouble",
+    "/forms/NAME": "/forms/get-in-touch",
 }  # fmt: skip
 _TURNS: Final = 15
 _CONFIG: Final = (

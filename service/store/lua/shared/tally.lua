@@ -28,7 +28,8 @@ local function tally(base, name, by, at)
   redis.call('HINCRBY', base .. 'count', name, by)
   local day = day_of(at)
   add_up(base .. 'day:' .. day, string.format('%d:%s', math.floor(at % A_DAY / QUARTER), name), by, at)
-  if redis.call('HINCRBY', base .. 'days', day, 1) == 1 then
+  -- What is received is counted once more in the same step, by what became of it.
+  if name ~= 'received' and redis.call('HINCRBY', base .. 'days', day, 1) == 1 then
     redis.call('HDEL', base .. 'days', day_of(at - COUNTED_FOR - A_DAY))
   end
 end
