@@ -112,8 +112,8 @@ function find_lead()
 end
 
 local function remember_person(id)
-  local until_at = tonumber(redis.call('HGET', lead_key(id), 'last')) + policy.window + policy.slack
-  local kept = redis.call('HGET', lead_key(id), 'persons')
+  local known = redis.call('HMGET', lead_key(id), 'last', 'persons')
+  local until_at, kept = tonumber(known[1]) + policy.window + policy.slack, known[2]
   local hashes = kept and cjson.decode(kept) or {}
   local have, is_set = {}, {}
   for _, hash in ipairs(hashes) do have[hash] = true end
