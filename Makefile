@@ -44,7 +44,7 @@ hostile: $(READY)
 	  $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS))
 
 bench: $(READY)
-	@.venv/bin/python tests/long/bench.py --against "$(AGAINST)" --rounds $(ROUNDS) --window $(WINDOW)
+	@PYTHONPATH=tests/support .venv/bin/python tests/long/bench.py --against "$(AGAINST)" --rounds $(ROUNDS) --window $(WINDOW)
 
 # How the costs change with processes, connections, destinations and what is stored; ten minutes.
 scaling: $(READY)
