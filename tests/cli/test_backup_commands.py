@@ -112,7 +112,7 @@ def test_one_installation_goes_on_where_another_was(
 def test_what_does_not_fit_is_refused_and_writes_nothing(here: Processes, there: Processes, tmp_path: Path) -> None:
     file, key = tmp_path / "leads.backup", tmp_path / "key"
     key.write_text(KEY)
-    fill(here, 1)
+    fill(here, 1).stop()  # and with it comes what it has not reported yet
     here.run("backup", str(file), "--key", str(key))
     assert "sealed: name the file of its key with --key" in refused(there, "restore", str(file))
     there.environ["LEADS_SECRET"] = "another one that is long enough 00000000"
@@ -134,7 +134,7 @@ def test_values_sealed_with_a_key_come_back_sealed_and_that_key_is_asked_for(
 ) -> None:
     file = str(tmp_path / "leads.backup")
     here.environ["LEADS_ENCRYPTION_KEY"] = KEY
-    fill(here, 1)
+    fill(here, 1).stop()  # and with it comes what it has not reported yet
     here.run("backup", file)
     assert "What is kept is encrypted: set LEADS_ENCRYPTION_KEY" in refused(there, "restore", file)
     there.environ["LEADS_ENCRYPTION_KEY"] = KEY
@@ -157,7 +157,7 @@ def killed_at_random(place: Processes, seed: int, *words: str) -> bool:
 def backup_and_restore_with_kills(here: Processes, there: Processes, tmp_path: Path, seeds: range) -> int:
     """Kill backups and restores; what is there in the end must be all there was."""
     file, cut = tmp_path / "leads.backup", 0
-    fill(here, 300)
+    fill(here, 300).stop()
     before = dump(here)
     for seed in seeds:
         file.unlink(missing_ok=True)

@@ -43,9 +43,8 @@ async def erase(ledger: Ledger, *hashes: str, understands: tuple[str, ...] = ("c
 async def left(ledger: Ledger) -> dict[str, Any]:
     """Return what is kept but for counters, what was seen, and what says that somebody was erased."""
     kept = await ledger.dump()
-    return {
-        key: value for key, (_, value) in kept.items() if not {"count", "seen", "erased", "day"} & set(key.split(":"))
-    }
+    stays = {"count", "seen", "erased", "day", "days"}
+    return {key: value for key, (_, value) in kept.items() if not stays & set(key.split(":"))}
 
 
 async def test_what_was_never_sent_is_gone_and_nobody_is_told(ledger: Ledger) -> None:
