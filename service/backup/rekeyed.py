@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from service.intake.counted import LABEL, campaign_hash, choice_hash, name_hash
+from service.intake.counted import LABEL, campaign_label_hash, choice_hash, name_hash
 from service.lib.secret import Secret, unshown
 from service.model.form import Form
 from service.store.cipher import Cipher, UnreadableError
@@ -96,7 +96,7 @@ def rekey_line(keys: Keyring, form: Form, id_: str, text: str, *, now: int) -> R
         for name in (*_OVER, *(["key"] if line["at"] + IDEMPOTENCY_MS < now else [])):
             line.pop(name, None)
     if "campaign" in line:
-        line["campaign"] = _rekey_name(keys, form, campaign_hash, *line["campaign"])
+        line["campaign"] = _rekey_name(keys, form, campaign_label_hash, *line["campaign"])
     if "choices" in line:
         became = _rekey_choices(keys, form)
         line["choices"] = [became.get(name, name) for name in line["choices"]]
@@ -117,7 +117,7 @@ def rekey_counts(keys: Keyring, form: Form, what: Counted, kept: Mapping[str, st
     """Return what is to be counted under other hashes, or under other seals, of what is `kept` of a day."""
     if what == "choices":
         return [Count(name, "", new, "") for name, new in _rekey_choices(keys, form).items() if name in kept]
-    hashed = campaign_hash if what == "campaigns" else name_hash
+    hashed = campaign_label_hash if what == "campaigns" else name_hash
     counts = []
     for name, text in kept.items():
         if name.startswith("="):

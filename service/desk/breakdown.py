@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from service.desk.counts import MOST_KNOWN, Calendar
-from service.intake.counted import LABEL, choice_hash
+from service.intake.counted import LABEL, campaign_in, choice_hash
 from service.lib.secret import Secret
 from service.model.form import Form
 from service.store.cipher import Cipher, UnreadableError
@@ -83,7 +83,7 @@ class Breakdown:
                 none.by_date[day] += int(kept.get("-", 0))
                 others.by_date[day] += int(kept.get("+", 0))
                 for named in named_in(kept):
-                    label = self.opened(form.name, named.label)
+                    label = campaign_in(self.opened(form.name, named.label))
                     folded = label.casefold()
                     if folded not in found:
                         found[folded] = Series(label, {**only, "campaign": label})

@@ -20,6 +20,8 @@ from service.store.cipher import Cipher
 LABEL: Final = "counted"
 """What a name is sealed for, as a fact is for its own."""
 LONGEST_CAMPAIGN: Final = 80
+_MARK: Final = "="
+"""What a campaign's label begins with: no text that is kept plain may be taken for a sealed one."""
 _MANY: Final = 2_000
 _CHOSEN: Final = frozenset({"choice", "choices"})
 
@@ -33,12 +35,22 @@ def campaign_of(secret: Secret, cipher: Cipher, form: Form, content: Content) ->
     if not campaign:
         return None
     campaign = "" if "@" in campaign else campaign
-    return campaign_hash(secret, form.name, campaign), cipher.seal(campaign, form.name, LABEL)
+    return campaign_hash(secret, form.name, campaign), cipher.seal(_MARK + campaign, form.name, LABEL)
+
+
+def campaign_in(label: str) -> str:
+    """Return the campaign that an opened label names, "" for all without a name."""
+    return label.removeprefix(_MARK)
 
 
 def campaign_hash(secret: Secret, form: str, campaign: str) -> str:
     """Return what a campaign is counted under, "" for all without a name."""
-    return keyed_hash(secret, "campaign", form, campaign.casefold())
+    return _campaign_hash(secret, form, campaign.casefold())
+
+
+def campaign_label_hash(secret: Secret, form: str, label: str) -> str:
+    """Return what a campaign is counted under that has this label."""
+    return campaign_hash(secret, form, campaign_in(label))
 
 
 @lru_cache(_MANY)

@@ -37,15 +37,15 @@ async def test_so_many_campaigns_of_a_day_are_counted_each_and_all_others_togeth
     assert (kept["#"], kept["+"], kept["-"]) == (str(MOST), "6", "1")
     assert len(kept) == 2 * MOST + 3
     labels = {value.split(" ", 1)[1]: kept[name[1:]] for name, value in kept.items() if name.startswith("=")}
-    assert labels["campaign 0"] == "2"
-    assert "campaign 200" not in labels
+    assert labels["=campaign 0"] == "2"
+    assert "=campaign 200" not in labels
 
 
 async def test_a_campaign_that_may_be_one_persons_has_no_name(ledger: Ledger) -> None:
     await post(ledger, 1, "to asha@example.com")
     await post(ledger, 2, "to ravi@example.com")
     kept = await counted(ledger, "campaigns")
-    assert sorted(kept.values()) == ["1", "2", f"{START} "]
+    assert sorted(kept.values()) == ["1", "2", f"{START} ="]
 
 
 async def test_names_are_counted_once_and_those_of_the_form_whatever_strangers_send(ledger: Ledger) -> None:

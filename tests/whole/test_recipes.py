@@ -217,7 +217,7 @@ def finish(copy: Copy) -> None:
     copy.put(REFERENCE, "| `TYPE_DATE`", "| `TYPE_COLOUR` | 422 | Enter a colour (en). |\n")
     copy.put(REFERENCE, '`"number"`, `"boolean"` or', '`"colour"`, ')
     copy.put(REFERENCE, '`"te"`, or', '`"mr"`, ')
-    copy.put(REFERENCE, '`"webhook"`, or [a CRM', '`"line"`, ')
+    copy.put(REFERENCE, '`"webhook"`, `"email"', '`"line"`, ')
     copy.put(REFERENCE, '| `junk` | text | `"accept"`', '| `motto` | text | `"Health"` | to 50 characters |\n')
     copy.write("service/store/lua/lead/many.lua", SCRIPT)
 
