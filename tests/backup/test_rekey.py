@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from crm import Crm
-from history import BRANCH, CAMPAIGNS, History, run_histories
+from history import BRANCH, CAMPAIGNS, MAIL, RAVI, History, run_histories
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from ledger import DAY, FORM, HOUR, SECRET, Ledger, open_ledger
@@ -93,6 +93,13 @@ async def test_what_is_kept_stands_as_if_it_had_been_said_under_the_first_secret
         assert await comparable(ledger) == await comparable(other)
     again = await walk(ledger.server, {FORM.name: FORM}, plain(ledger), since=ledger.now)
     assert (again.moved, again.under_another_secret, again.lost, again.unreadable) == (0, 0, 0, 0)
+
+
+async def test_an_address_stays_that_of_its_lead_while_two_secrets_are_in_use(ledger: Ledger) -> None:
+    asha, ravi = (await ledger.post(email=MAIL)).lead, (await ledger.post(phone=RAVI)).lead
+    ledger.secrets = [ANOTHER, SECRET]
+    assert (await ledger.post(phone=RAVI, email=MAIL)).lead == ravi
+    assert (await ledger.post(email=MAIL, message="Call me")).lead == asha
 
 
 class RekeyedHistory(History):

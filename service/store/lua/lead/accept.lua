@@ -118,8 +118,8 @@ local function remember_person(id)
   local have, is_set = {}, {}
   for _, hash in ipairs(hashes) do have[hash] = true end
   for name, hash in pairs(line.persons) do
-    local owner = redis.call('GET', base .. 'person:' .. hash)
-    if not owner or owner == id or not is_living(owner) then
+    local owner = find_by(name)
+    if not owner or owner == id then
       redis.call('SET', base .. 'person:' .. hash, id, 'PXAT', until_at)
       is_set[hash] = true
       if not have[hash] then hashes[#hashes + 1] = hash end
