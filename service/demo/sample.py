@@ -123,7 +123,7 @@ class Sample:
             person.said |= self._words(form)
         said = {"name": person.name, "phone": person.phone, **person.said}
         if fate == "spam":
-            said |= {"name": "Best offers", "message": SPAM}
+            said |= {"name": "Best offers", "message": SPAM, form.honeypot: "1"}
         if fate == "refused":
             said["phone"] = person.phone[:-2]
         await self._submit(form, said)
@@ -150,7 +150,7 @@ class Sample:
         }
 
     async def _submit(self, form: Form, said: dict[str, str]) -> None:
-        known = {name: text for name, text in said.items() if name in form.fields}
+        known = {name: text for name, text in said.items() if name in {*form.fields, form.honeypot}}
         posted = body.read("application/x-www-form-urlencoded", urlencode(known).encode())
         if not isinstance(posted, Posted):
             return
