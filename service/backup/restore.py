@@ -5,6 +5,7 @@ it, so visitors are taken by the spool and workers wait. It is opened when what 
 A restore that was broken off is begun again with the same file: each record written twice stands as it stood.
 """
 
+from collections.abc import Iterable, Mapping
 from itertools import groupby, islice
 from typing import IO, Final
 
@@ -20,7 +21,7 @@ _NOT_EMPTY: Final = (
     "This server is not empty: it holds submissions to the form {}. A backup is restored into an empty one."
 )
 _OTHER: Final = (
-    "The form {} now holds something else than the backup says; it stays closed. Empty the server, begin again."
+    "The form {} now holds something else than what was copied; it stays closed. Empty the server, begin again."
 )
 RESTORED: Final = "leads:restored"
 """The id of the backup that is restored here, whole: all that is left to do is to open its forms."""
@@ -41,7 +42,7 @@ async def restore(server: Server, file: IO[bytes], key: bytes | None, contents: 
     if await server.client.get(RESTORED) != contents.head.id:
         await _close(server, contents)
         await _write(server, file, key)
-        await _compare(server, contents)
+        await compare(server, contents.forms)
         await server.client.set(RESTORED, contents.head.id)
     for form in contents.forms:
         if await server.client.get(f"{base_of(form)}copy") == f"closed {contents.head.id}":
@@ -51,13 +52,23 @@ async def restore(server: Server, file: IO[bytes], key: bytes | None, contents: 
 async def _write(server: Server, file: IO[bytes], key: bytes | None) -> None:
     lines = (line for line in read_lines(file, key) if not isinstance(line, End))
     while batch := list(islice(lines, BATCH)):
-        for of, records in groupby(batch, key=lambda line: msgspec.json.decode(line, type=_Place)):
-            if of.holds is None:
-                await server.run("put", base_of(of.of) if of.of else "leads:", *records)
+        await put(server, batch)
 
 
-async def _compare(server: Server, contents: Contents) -> None:
-    for form, expected in contents.forms.items():
+async def put(server: Server, lines: Iterable[bytes]) -> dict[str, dict[str, int]]:
+    """Write records over what is there; return what forms are to hold, as far as these lines say."""
+    held = {}
+    for of, records in groupby(lines, key=lambda line: msgspec.json.decode(line, type=_Place)):
+        if of.holds is None:
+            await server.run("put", base_of(of.of) if of.of else "leads:", *records)
+        else:
+            held[of.of] = of.holds
+    return held
+
+
+async def compare(server: Server, forms: Mapping[str, Mapping[str, int]]) -> None:
+    """Raise CannotStart unless each form holds what it is to."""
+    for form, expected in forms.items():
         held: dict[str, int] = msgspec.json.decode(await server.run("holdings", base_of(form)))
         if held != expected:
             raise CannotStart(_OTHER.format(form))

@@ -4,7 +4,8 @@ Invariant: only reads, but for two keys beside each form's that say that it is c
 notes what it writes; everything is read, slice by slice, and what was noted is read again until so little is left that
 one script reads it and ends the copy. So a form in the backup is the form as it was at that last step, to the last
 counter. What belongs to no form (the destinations' pauses, what the installation knows of itself) is read after that,
-key by key.
+key by key. `records` is all of it; whoever moves the leads takes it in parts: `standing`, `noted` as often as one
+likes, `ending`.
 """
 
 import asyncio
@@ -20,9 +21,10 @@ SLICE: Final = 100
 """Keys that one script reads: a visitor who comes at that moment waits for as long as that takes."""
 MANY_NOTED: Final = 10_000
 LITTLE: Final = 200
+GO_ON_EVERY_MS: Final = 10_000
 _KEY: Final = re.compile(r"leads:(?:\{([^}]*)\}:)?(.+)", re.DOTALL)
-_NOT_COPIED: Final = re.compile(r"copy|noted|synced|slots")
-_OF_THIS_SERVER: Final = re.compile(r"schema|rewritten|restored")
+_NOT_COPIED: Final = re.compile(r"copy|noted|synced|slots|hold")
+_OF_THIS_SERVER: Final = re.compile(r"schema|rewritten|restored|move|mover|moving")
 _DESTINATION: Final = "destination:"
 _BUSY: Final = (
     "Another backup is being made, or was broken off less than a minute ago; or a restore was not finished. Try again."
@@ -38,7 +40,10 @@ class Snapshot:
         self._server = server
         self._name = name
         self.forms: tuple[str, ...] = ()
+        self.missed: set[str] = set()
+        """Forms that were served for the first time when all others had begun: they are not in it."""
         self._begun: set[str] = set()
+        self._asked_at = server.clock()
 
     async def begin(self) -> None:
         """Have what is written noted from now on, at every form that was ever served."""
@@ -61,19 +66,39 @@ class Snapshot:
 
     async def records(self) -> AsyncIterator[str]:
         """Yield every record; of several about one key the later one counts. Raises CannotStart if that cannot be."""
-        elsewhere: list[tuple[str, list[str]]] = []
+        async for record in self.standing():
+            yield record
+        async for record in self.ending():
+            yield record
+
+    async def standing(self) -> AsyncIterator[str]:
+        """Yield what stands in every form."""
         async for tag, names in self._keys():
-            if tag not in self._begun:
-                elsewhere.append((tag, names))
-                continue
-            async for record in self._read(tag, names, self._name):
-                yield record
+            if tag in self._begun:
+                async for record in self._read(tag, names, self._name):
+                    yield record
+
+    async def noted(self) -> AsyncIterator[str]:
+        """Yield what was written since it was read, until little of it is left."""
+        for form in self.forms:
+            while True:
+                records, _ = _held(await self._server.run("take", base_of(form), form, self._name, LITTLE, ""))
+                for record in records:
+                    yield record
+                if len(records) < LITTLE // 2:
+                    break
+
+    async def ending(self) -> AsyncIterator[str]:
+        """Yield what was written until each copy ends, what its form then holds, and what belongs to no form."""
         for form in self.forms:
             async for record in self._rest_of(form):
                 yield record
-        for tag, names in elsewhere:
+        async for tag, names in self._keys():
+            if tag in self.forms:
+                continue
             if tag and await self._server.client.exists(f"{base_of(tag)}count"):
-                continue  # A form that was served for the first time after all others had begun.
+                self.missed.add(tag)
+                continue
             async for record in self._read(tag, names, ""):
                 yield record
         if await self._ask_run_id() != self._run_id:
@@ -105,7 +130,15 @@ class Snapshot:
         for tag, names in waiting.items():
             yield tag, names
 
+    async def _go_on(self) -> None:
+        """Ask something of every form now and then: what nobody asks for runs out, however long others take."""
+        if self._server.clock() - self._asked_at > GO_ON_EVERY_MS:
+            self._asked_at = self._server.clock()
+            for form in self._begun:
+                _held(await self._server.run("read", base_of(form), form, self._name))
+
     async def _read(self, tag: str, names: list[str], name: str) -> AsyncIterator[str]:
+        await self._go_on()
         noted, records, large = _held(await self._server.run("read", _base(tag), tag, name, *names))
         for record in records:
             yield record
@@ -135,6 +168,7 @@ class Snapshot:
         """
         little = float(LITTLE)
         while True:
+            await self._go_on()
             records, holds = _held(await self._server.run("take", base_of(form), form, self._name, int(little), "1"))
             for record in records:
                 yield record

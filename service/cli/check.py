@@ -89,7 +89,7 @@ def troubles_of_keys(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _check_redis(config: Config, url: Secret) -> None:
     async def look() -> tuple[Finding, ...]:
-        server = connect_server(url)
+        server = connect_server(url, secrets_of(os.environ))
         try:
             findings = await server.inspect(replicas=config.service.replicas)
             if not verdict(findings)[0]:
@@ -126,8 +126,9 @@ def prepare(*, is_web: bool, another_secret: bool = False) -> tuple[Settings, Co
 
     async def look() -> None:
         server = await open_server(
-            settings.redis_url, wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.service.replicas
-        )
+            settings.redis_url, settings.secrets,
+            wait_s=WAIT_FOR_REDIS_S, may_be_away=may_be_away, replicas=config.service.replicas,
+        )  # fmt: skip
         try:
             await agree_on_keys(server, cipher)
             await agree_on_secrets(server, settings.secrets, is_another=another_secret)

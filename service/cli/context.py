@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from service.config.config import Config
 from service.destinations.destination import Destination
 from service.lib.errors import CannotStart
-from service.process.settings import USUAL_REDIS, config_path, encryption_keys, redis_url
+from service.process.settings import USUAL_REDIS, config_path, encryption_keys, redis_url, secrets_of
 from service.process.wiring import cipher_of, load_config, with_server
 from service.store.archive import Archive
 from service.store.cipher import Cipher
@@ -35,7 +35,7 @@ def ask(work: Callable[[Server], Awaitable[T]]) -> T:
     """Run `work` with the server of the installation that is meant."""
     environ = environment_of(os.environ)
     try:
-        return with_server(redis_url(environ), work)
+        return with_server(redis_url(environ), secrets_of(environ), work)
     except CannotStart as error:
         raise CannotStart(_as_they_know_it(str(error), environ)) from None
 

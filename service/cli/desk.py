@@ -46,7 +46,7 @@ def desk(
     config = load_config(settings.config, os.environ)
 
     async def look() -> None:
-        server = await open_server(settings.redis_url, wait_s=WAIT_FOR_REDIS_S)
+        server = await open_server(settings.redis_url, settings.secrets, wait_s=WAIT_FOR_REDIS_S)
         try:
             await agree_on_keys(server, cipher_of(settings.encryption))
             await agree_on_secrets(server, settings.secrets, is_another=another_secret)

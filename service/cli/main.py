@@ -67,13 +67,18 @@ COMMANDS: Final = (
     ),
     (
         "backup",
-        "backup",
+        "keeping.backup",
         "Write everything that is kept into a file, while all goes on; LEADS_SECRET and keys are not in it.",
     ),
     (
         "restore",
-        "backup",
+        "keeping.backup",
         "Bring a backup back into an empty server; if it is broken off, give the same command again.",
+    ),
+    (
+        "move",
+        "keeping.move",
+        "Move everything to another server while all goes on; if it is broken off, give the same command again.",
     ),
     ("reconcile", "reconcile", "Compare a CRM's export with what was delivered there; exit 1 if it lacks a lead."),
     (

@@ -50,7 +50,7 @@ def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_
         watch_stdin(end)
     log = open_log(settings.log, "desk")
     catch_faults(log)
-    server = connect_server(settings.redis_url)
+    server = connect_server(settings.redis_url, settings.secrets)
     app = create_desk(
         config, server, secrets=settings.secrets, cipher=cipher_of(settings.encryption),
         on_fault=functools.partial(log_fault, log), spool=Spool(settings.spool, clock) if settings.spool else None,

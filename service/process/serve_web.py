@@ -110,8 +110,8 @@ def _parts_of(settings: Settings) -> _Parts:
     cipher = cipher_of(settings.encryption)
     service = config.service
     store = Store(
-        connect_server(settings.redis_url), replicas=service.replicas, cipher=cipher, takes_risk=not service.durable,
-        zone=config.zone,
+        connect_server(settings.redis_url, settings.secrets),
+        replicas=service.replicas, cipher=cipher, takes_risk=not service.durable, zone=config.zone,
     )  # fmt: skip
     spool = open_spool(settings.spool, clock) if settings.spool else None
     log = open_log(settings.log, "web")

@@ -50,7 +50,7 @@ def run_worker(settings: Settings, config: Config, host: str, port: int, *, unti
 
 
 async def _work(settings: Settings, config: Config, door: socket.socket | None, *, until_stdin_closes: bool) -> None:
-    server = connect_server(settings.redis_url)
+    server = connect_server(settings.redis_url, settings.secrets)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -46,8 +46,9 @@ class _Successors(Multiprocess):
 
 
 async def _see_secrets(settings: Settings) -> None:
-    server = connect_server(settings.redis_url)
+    server = connect_server(settings.redis_url, settings.secrets)
     try:
+        await server.open()
         await see_secrets(server, settings.secrets)
     except FAILURES:
         pass  # Redis is away: each process looks for itself when it is back.

@@ -6,7 +6,7 @@ Invariant: with the other modules of its room the only reader of the environment
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,9 +57,12 @@ def cipher_of(keys: Secret | None) -> Cipher:
     return Cipher(keys_of(keys)) if keys else PLAIN
 
 
-def connect_server(url: Secret) -> Server:
-    """Return the server at a URL, on this machine's clock; nothing is sent yet."""
-    return Server(connect(url.reveal()), clock=clock)
+def connect_server(url: Secret, secrets: Sequence[Secret], *, follows: bool = True) -> Server:
+    """Return the server at a URL, or where the leads have moved from there, on this machine's clock.
+
+    `secrets`: those of LEADS_SECRET. `follows` False: the server at that URL, whatever has moved.
+    """
+    return Server(connect(url.reveal()), clock=clock, secrets=secrets, follows=follows)
 
 
 def look_at_port(host: str, port: int) -> None:
@@ -93,13 +96,14 @@ def say(text: str) -> None:
 
 
 async def open_server(
-    url: Secret, *, wait_s: float, say_findings: bool = True, may_be_away: bool = False, replicas: int = 0
-) -> Server:
+    url: Secret, secrets: Sequence[Secret], *,
+    wait_s: float, say_findings: bool = True, may_be_away: bool = False, replicas: int = 0,
+) -> Server:  # fmt: skip
     """Connect to Redis, waiting up to `wait_s` for it. Raises CannotStart if it stays away or can never be used.
 
     `may_be_away`: there is a spool, so nothing need be waited for.
     """
-    server = connect_server(url)
+    server = connect_server(url, secrets)
     give_up_at = time.monotonic() + wait_s
     while True:
         try:
@@ -120,11 +124,11 @@ async def open_server(
     return server
 
 
-def with_server(url: Secret, work: Callable[[Server], Awaitable[T]]) -> T:
-    """Run `work` with the server at `url`, and close it."""
+def with_server(url: Secret, secrets: Sequence[Secret], work: Callable[[Server], Awaitable[T]]) -> T:
+    """Run `work` with the server at `url`, or where the leads have moved from there, and close it."""
 
     async def run() -> T:
-        server = await open_server(url, wait_s=0, say_findings=False)
+        server = await open_server(url, secrets, wait_s=0, say_findings=False)
         try:
             return await work(server)
         except FAILURES as error:

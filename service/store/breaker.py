@@ -3,6 +3,7 @@
 Invariant: what belongs to the destination as a whole (rate, slots in flight, not-before, pause) stands in its own keys:
 
 `leads:{destination:NAME}:slots`   sorted set: slot ► when its holder is taken for dead, ms
+`leads:{destination:NAME}:hold`    nobody gets a slot, see `backup.move`; runs out by itself
 `leads:{destination:NAME}:state`   hash: next_at (rate), limit and streak (concurrency after a 429), not_before,
                                    delivered_at (the last time), of failures in a row: failing (the first few leads)
                                    and failing_since, and failing_from, when the first such attempt began; of a pause:

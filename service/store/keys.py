@@ -37,6 +37,7 @@ stands in no key.
 `leads:forms`                 set: every form that was ever served
 `leads:secrets…`, `leads:cipher`  what the processes agree on, see `server.agreement`
 `leads:restored`              the id of the backup that was restored here
+`leads:move`, `leads:mover`, `leads:moving`  where the leads have moved, or are about to, see `store.server.forwarding`
 `leads:proof:written`         written and deleted at once by whoever asks whether a write comes through
 `leads:wake`                  channel: the name of a destination that has something due now, or is open again
 `leads:schema`                the number of this map, written once by `server`; `{destination:…}` is the map of

@@ -193,6 +193,18 @@ async def test_a_restore_broken_off_anywhere_is_begun_again(
         assert await kept_in(other) == before
 
 
+async def test_a_form_that_is_soon_read_is_not_forgotten_while_another_takes_its_time(ledger: Ledger) -> None:
+    await live(ledger, 3)
+    await ledger.store.remember_forms(["another"])
+    snapshot = Snapshot(ledger.server, "first")
+    await snapshot.begin()
+    await ledger.server.client.pexpire("leads:{another}:copy", 5_000)
+    ledger.now += 11_000
+    async for _ in snapshot.standing():
+        break
+    assert await ledger.server.client.pttl("leads:{another}:copy") > 50_000
+
+
 async def test_another_backup_waits_for_its_turn(ledger: Ledger) -> None:
     await live(ledger, 3)
     first, second = Snapshot(ledger.server, "first"), Snapshot(ledger.server, "second")

@@ -437,6 +437,8 @@ def as_old_redis(raw: bytes) -> bytes:
             answers += f"${len(info)}\r\n{info}\r\n".encode()
         elif b"CONFIG" in command:
             answers += b"%0\r\n"
+        elif b"MGET\r\n" in command:
+            answers += b"*2\r\n_\r\n_\r\n"
         elif b"GET\r\n" in command:
             answers += b"_\r\n"
         else:

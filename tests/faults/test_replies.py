@@ -15,7 +15,8 @@ from proxy import Proxy, Way
 
 from service.process.wiring import clock
 from service.store.server.connection import connect
-from service.store.server.server import Server, script
+from service.store.server.scripts import script
+from service.store.server.server import Server
 from service.up.embedded import Embedded
 
 SCRIPTS = ("accept", "permit", "claim", "settle", "report", "refuse")

@@ -171,7 +171,8 @@ async def speaking(answers: Answers) -> AsyncIterator[str]:
             for _ in range(int(head[1:])):
                 length = int((await reader.readline())[1:])
                 words.append((await reader.readexactly(length + 2))[:-2].decode())
-            writer.write(answers.get(words[0].upper(), b"+OK\r\n"))
+            nothing = b"*2\r\n$-1\r\n$-1\r\n" if words[0].upper() == "MGET" else b"+OK\r\n"
+            writer.write(answers.get(words[0].upper(), nothing))
             await writer.drain()
         writer.close()
 

@@ -77,8 +77,9 @@ class Ledger:
     def __init__(self, url: str, form: Form = FORM) -> None:
         self.now = START
         self.form = form
+        self.url = url
         self.secrets = [SECRET]
-        self.server = Server(connect(url), clock=lambda: self.now)
+        self.server = Server(connect(url), clock=lambda: self.now, secrets=(SECRET,))
         self.store = Store(self.server)
         self.base = base_of(form.name)
         self.checks_each_call = True

@@ -117,7 +117,7 @@ from service.destinations.rules import Response
 from service.destinations.sample import sample_delivery
 from service.model.problem import Problems
 from service.replies import openapi, page, wording
-from service.store.server.server import script
+from service.store.server.scripts import script
 from service.submission.check import Checked, check
 from service.submission.form_data import gather
 

@@ -23,6 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.times import length
 from service.store.server.connection import ANSWER_WITHIN_S
+from service.store.server.forwarding import MovedError
 
 NEEDS_VERSION = (7, 2)
 _NEEDS = "needs Redis {0} or Valkey {0} or later.".format(".".join(map(str, NEEDS_VERSION)))
@@ -51,7 +52,10 @@ _NOT_ALLOWED = (
     "Redis lets us in, but not do what the service needs. "
     "Give its user all commands (CONFIG may be left out), the keys `leads:*` and the channels `leads:*`."
 )
-_CLOSED = "A backup is being restored into this Redis. If that was broken off, give `leads restore` again."
+_CLOSED = (
+    "A backup is being restored into this Redis. If that was broken off, give `leads restore` again; or `leads move`, "
+    "if it was that."
+)
 RISK_TAKEN = "`[service] durable = false` takes that risk."
 _LOGIN = (AuthenticationError, AuthorizationError)
 _NOT_OVER_WHAT_IT_WAS_GIVEN = ("ACL failure", "Script killed", "Unknown", "MISCONF", "NOREPLICAS", "MASTERDOWN")
@@ -92,7 +96,7 @@ def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- one sentence a kind 
     match error:
         case NotReplicatedError():
             return "Too few replicas have it on their disks. Check the replicas, or lower `[service] replicas`."
-        case NotDurableError():
+        case NotDurableError() | MovedError():
             return str(error)
         case BusyLoadingError():
             return "Redis is loading its data and will be back by itself."

@@ -6,19 +6,27 @@ what to change.
 
 import asyncio
 import contextlib
-import hashlib
-import re
-from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.errors import CannotStart
+from service.lib.secret import Secret
 from service.store.server.batch import Argument, Batches
-from service.store.server.connection import ANSWER_WITHIN_S, connect_beside, greet
+from service.store.server.connection import ANSWER_WITHIN_S, connect, greet
+from service.store.server.durability import findings_of_replicas, settings_of
+from service.store.server.forwarding import (
+    CONNECTION,
+    MOVER_CONNECTION,
+    UNDER_WAY,
+    MovedError,
+    find_note,
+    give_name,
+    sealer_of,
+    url_in,
+)
 from service.store.server.health import (
     FAILURES,
     NO_WRITE,
@@ -29,9 +37,9 @@ from service.store.server.health import (
     durability_of,
     finding_of,
     findings_of,
-    lack_of_replicas,
     sentence_of,
 )
+from service.store.server.scripts import script
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -42,56 +50,66 @@ MEASURE_CLOCK_EVERY_S = 60.0
 LOOK_EVERY_S = 2.0
 PROOF = "leads:proof:"
 _NOTHING = "#!lua flags=no-writes\nreturn redis.call('EXISTS', KEYS[1])"
-_DURABILITY = ("appendonly", "appendfsync", "maxmemory-policy", "no-appendfsync-on-rewrite")
+MOST_MOVES = 8
+"""So many notes are followed, one server to the next, before somebody is taken to run in a circle."""
 CLOCK_STEPS_MS = 2
 """Error bound of comparing two clocks that tick in ms."""
-
-
-@cache
-def script(name: str) -> tuple[str, str]:
-    """Return the text of `lua/*/NAME.lua` with its `--@include` lines filled in, and its SHA-1, which is its name."""
-    folder = files("service.store") / "lua"
-    places = (folder / scripts / f"{name}.lua" for scripts in ("lead", "gate", "copy"))
-    text = next(path for path in places if path.is_file()).read_text("utf-8")
-    text = re.sub(
-        r"^--@include (\w+)\n",
-        lambda found: (folder / "shared" / f"{found[1]}.lua").read_text("utf-8"),
-        text,
-        flags=re.MULTILINE,
-    )
-    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Server:
     """One Redis or Valkey server, with its clock."""
 
-    def __init__(self, client: "Redis", *, clock: Callable[[], int]) -> None:
-        """Use `client`; `clock` gives this process's time in ms."""
-        self.client = client
+    def __init__(
+        self, client: "Redis", *, clock: Callable[[], int], secrets: Sequence[Secret] = (), follows: bool = True
+    ) -> None:
+        """Use `client`; `clock` gives this process's time in ms.
+
+        Where the leads have moved, the client becomes one of the server where they are; its address is sealed with one
+        of the `secrets`. `follows` False: for whoever moves them.
+        """
         self.clock = clock
+        self._sealer = sealer_of(secrets) if follows else None
+        self._former: list[Redis] = []
+        self._use(client)
         self.offset = 0
         """So many ms is the server's clock ahead of ours, as far as the last measurement tells."""
         self._batches: dict[int, Batches] = {}
         self.risk: str | None = None
         """What may lose a lead that the server has confirmed, in sentences, by the last look; None: before any."""
-        client.connection_pool.connection_kwargs["redis_connect_func"] = self._greet
+
+    def _use(self, client: "Redis") -> None:
+        async def begin(connection: "Connection") -> None:
+            await self._greet(connection, client)
+
+        client.connection_pool.connection_kwargs["redis_connect_func"] = begin
+        self.client = client
 
     def now(self) -> int:
         """Return the server's time in ms, as far as the last measurement tells."""
         return self.clock() + self.offset
 
-    async def _greet(self, connection: "Connection") -> None:
-        """Look at the server on each new connection: it may be another one, or the same with other settings."""
+    async def _greet(self, connection: "Connection", client: "Redis") -> None:
+        """Look at the server on each new connection: it may be another one, or the same with other settings.
+
+        Raises MovedError if the leads are not there: the next call goes to where they are.
+        """
         await greet(connection)
+        await give_name(connection, CONNECTION if self._sealer else MOVER_CONNECTION)
+        if self._sealer and (note := await find_note(connection)):
+            url = url_in(note, self._sealer)
+            if self.client is client:
+                self._former.append(client)
+                self._use(connect(url))
+            raise MovedError(UNDER_WAY)
         with contextlib.suppress(ResponseError):
             await connection.send_command("INFO", "default")
             info = await self.client.parse_response(connection, "INFO")
-            self._note(info, await _settings(self.client, connection))
+            self._note(info, await settings_of(self.client, connection))
 
     async def look(self) -> None:
         """Look whether the server keeps what it confirms; one that does not tell is taken as it was."""
         try:
-            self._note(await self.client.info("default"), await _settings(self.client))
+            self._note(await self.client.info("default"), await settings_of(self.client))
         except ResponseError:
             self.risk = self.risk or ""
 
@@ -148,6 +166,13 @@ class Server:
         """
         if replicas not in self._batches:
             self._batches[replicas] = Batches(lambda: self.client, replicas=replicas)
+        client = self.client
+        try:
+            return await self._batches[replicas].run(*script(name), key, args)
+        except FAILURES:
+            if self.client is client:
+                raise
+        await self.measure_clock()
         return await self._batches[replicas].run(*script(name), key, args)
 
     async def inspect(self, *, replicas: int = 0) -> tuple[Finding, ...]:
@@ -177,37 +202,24 @@ class Server:
             return sentence_of(error)
         return None
 
-    async def _survey(self, replicas: int) -> tuple[Finding, ...]:
+    async def _survey(self, replicas: int, *, moves: int = MOST_MOVES) -> tuple[Finding, ...]:
+        client = self.client
         try:
             async with asyncio.timeout(2 * ANSWER_WITHIN_S):
-                info: dict[str, Any] = await self.client.info("everything")
-                schema = await self.client.get(SCHEMA_KEY)
-                await self.client.eval(_NOTHING, 1, SCHEMA_KEY)  # All is done by scripts: may our user run one?
-                settings = await _settings(self.client)
+                info: dict[str, Any] = await client.info("everything")
+                schema = await client.get(SCHEMA_KEY)
+                await client.eval(_NOTHING, 1, SCHEMA_KEY)  # All is done by scripts: may our user run one?
+                settings = await settings_of(client)
         except FAILURES as error:
+            if self.client is not client and moves:
+                return await self._survey(replicas, moves=moves - 1)
             return (finding_of(error),)
         self._note(info, settings)
         found = findings_of(info, settings, None if schema is None else str(schema))
         found += [differing] if (differing := difference_of_clocks(self.offset)) else []
         if replicas:
-            found += await self._inspect_replicas(info, replicas)
+            found += await findings_of_replicas(client, info, replicas)
         return tuple(found)
-
-    async def _inspect_replicas(self, info: dict[str, Any], wanted: int) -> list[Finding]:
-        named = [value for name, value in info.items() if re.fullmatch(r"slave\d+", name) and isinstance(value, dict)]
-        found = [lacking] if (lacking := lack_of_replicas(len(named), wanted)) else []
-        for server in named:
-            address = f"{server['ip']}:{server['port']}"
-            client = connect_beside(self.client, str(server["ip"]), int(server["port"]))
-            try:
-                findings = durability_of(await client.info("everything"), await _settings(client))
-            except FAILURES:
-                found.append(Finding("unknown", f"The replica at {address} cannot be asked whether it is durable."))
-            else:
-                found += [Finding(bad.level, f"The replica at {address}: {bad.sentence}") for bad in findings]
-            finally:
-                await client.aclose()
-        return found
 
     async def open(self, *, replicas: int = 0) -> tuple[Finding, ...]:
         """Inspect, note our schema and take the time. Raises CannotStart for a server we must not use."""
@@ -230,20 +242,5 @@ class Server:
         """Close every connection, once what is under way has been answered."""
         for batches in self._batches.values():
             await batches.close()
-        await self.client.aclose(close_connection_pool=True)
-
-
-async def _settings(client: "Redis", connection: "Connection | None" = None) -> dict[str, str] | None:
-    """Return the settings that durability depends on, None where CONFIG is forbidden, as at managed servers.
-
-    They are asked for on this connection, else on any.
-    """
-    try:
-        if connection is None:
-            settings = await client.config_get(*_DURABILITY)
-        else:
-            await connection.send_command("CONFIG GET", *_DURABILITY)
-            settings = await client.parse_response(connection, "CONFIG GET")
-    except ResponseError:
-        return None
-    return {str(name): str(value) for name, value in settings.items()}
+        for client in (*self._former, self.client):
+            await client.aclose(close_connection_pool=True)

@@ -6,6 +6,7 @@
 -- ARGV[7]  how long a probe may take, ms              ARGV[8] ms between two tries of what was never tried, in a pause
 -- result   {how many, "open" | "probe" | "untried" | "wait", when to ask again ms, 0: when a slot is free or at once}
 -- A pause is for what failed: "untried" is one attempt for a lead that was never tried there, and no other.
+-- While `hold` is there nobody gets a slot: the leads are about to move, and what is in flight is waited for.
 -- Slots granted are PREFIX:1 … PREFIX:n; they run out unless `keep` says that their holder is alive.
 
 local base, now, wanted = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -15,6 +16,7 @@ local probe_at, not_before = tonumber(kept[1] or 0), tonumber(kept[2] or 0)
 local limit = math.min(tonumber(kept[3] or ARGV[4]), tonumber(ARGV[4]))
 local gap = tonumber(ARGV[5])
 
+if redis.call('EXISTS', base .. 'hold') == 1 then return {0, 'wait', now + 500} end
 if not_before > now then return {0, 'wait', not_before} end
 local kind = probe_at > now and 'untried' or probe_at > 0 and 'probe' or 'open'
 local untried_at = tonumber(kept[5] or 0)
