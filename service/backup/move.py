@@ -65,7 +65,11 @@ async def move(route: Route, say: Callable[[str], None]) -> dict[str, dict[str, 
         if await target.client.get(MOVE) == msgspec.json.encode(note).decode():
             await source.client.delete(MOVE)
             raise CannotStart(_SAME)
-        await clear(target, note.id)
+        try:
+            await clear(target, note.id)
+        except CannotStart:
+            await source.client.delete(MOVE)  # Nothing has begun: another server may be named next.
+            raise
         snapshot = Snapshot(source, f"move {mover.token}")
         try:
             say("Copying, while all goes on.")
@@ -75,10 +79,11 @@ async def move(route: Route, say: Callable[[str], None]) -> dict[str, dict[str, 
             say("Waiting for the deliveries in flight.")
             await _hold(route, mover, snapshot)
             say("Changing over.")
+            await _see_that_all_follow(source)
             await _cut(source, mover.token)
             held = await mover.carry(snapshot.ending(), target)
             await _arrive(route, snapshot, held)
-            await _leave(source, mover.token, note)
+            await _leave(route, mover.token)
         except BaseException:
             await _let_go(route, mover.token, snapshot)
             raise
@@ -86,14 +91,19 @@ async def move(route: Route, say: Callable[[str], None]) -> dict[str, dict[str, 
         return held
 
 
-async def take_back(source: Server, target: Server | None, note: Note) -> None:
-    """Give up a move that is not done; `target` None: it is out of reach, and what was copied there stays."""
+async def take_back(source: Server, target: Server, note: Note) -> bool:
+    """Give up a move that is not done; False: what was copied stays, as the new server is away or not ours alone."""
     async with _moving(source):
-        if target:
+        try:
             await clear(target, note.id)
             closed = await closed_by(target, note.id)
             await target.client.delete(*(f"{base_of(form)}copy" for form in closed), FORMS)
+        except (CannotStart, *FAILURES):
+            is_cleared = False
+        else:
+            is_cleared = True
         await source.client.delete(MOVE)
+    return is_cleared
 
 
 @dataclass(slots=True)
@@ -224,9 +234,9 @@ async def _arrive(route: Route, snapshot: Snapshot, held: Mapping[str, Mapping[s
         raise CannotStart(why)
 
 
-async def _leave(source: Server, token: str, note: Note) -> None:
-    done = msgspec.json.encode(msgspec.structs.replace(note, is_done=True))
-    if not await source.run("leave", "leads:", token, done):
+async def _leave(route: Route, token: str) -> None:
+    done = msgspec.json.encode(msgspec.structs.replace(route.note, is_done=True))
+    if not await route.source.run("leave", "leads:", token, done, replicas=route.replicas):
         raise CannotStart(_LOST)
 
 

@@ -16,7 +16,7 @@ from service.store.keys import FORMS, base_of
 from service.store.server.forwarding import MOVE, Note, read_note, url_in
 from service.store.server.server import SCHEMA_KEY, Server
 
-_NOT_EMPTY: Final = "The new server is not empty: it holds submissions to the form {}. Only an empty one is moved into."
+_NOT_EMPTY: Final = "The new server is not empty: it holds {}. Only an empty one is moved into."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ async def clear(target: Server, id: str) -> None:  # noqa: A002 -- what a note c
     if not (kept and msgspec.json.decode(kept, type=Note).is_done):
         for form in await forms_on(target):
             if await target.client.get(f"{base_of(form)}copy") != f"closed {id}":
-                raise CannotStart(_NOT_EMPTY.format(form))
+                raise CannotStart(_NOT_EMPTY.format(f"submissions to the form {form}"))
+        if await target.client.exists("leads:{desk}:members") and not await closed_by(target, id):
+            raise CannotStart(_NOT_EMPTY.format("a desk that somebody may enter"))
     batch: list[str] = []
     async for key in target.client.scan_iter("leads:*", count=1_000):
         is_ours = key in {SCHEMA_KEY, MOVE, FORMS} or str(key).endswith("}:copy")

@@ -6,7 +6,7 @@ Invariant: prints; no secret is ever printed.
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -58,7 +58,7 @@ def check(
     if look_up(environ, "LEADS_SECRET") is None:
         typer.echo("worth a look: LEADS_SECRET: is not set here, and `leads serve` and `leads work` need it")
     if redis:
-        _check_redis(config, redis_url(environ))
+        _check_redis(config, redis_url(environ), secrets_of(environ))
     typer.echo(f"{path} is fine: forms {', '.join(config.forms)}; destinations {', '.join(config.destinations)}.")
 
 
@@ -87,9 +87,9 @@ def troubles_of_keys(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"LEADS_ENCRYPTION_KEY: key {number} {why}. {HOW_TO_MAKE_KEY}"
 
 
-def _check_redis(config: Config, url: Secret) -> None:
+def _check_redis(config: Config, url: Secret, secrets: Sequence[Secret]) -> None:
     async def look() -> tuple[Finding, ...]:
-        server = connect_server(url, secrets_of(os.environ))
+        server = connect_server(url, secrets)
         try:
             findings = await server.inspect(replicas=config.service.replicas)
             if not verdict(findings)[0]:

@@ -194,6 +194,14 @@ async def test_what_must_not_be_moved_into_is_refused_and_nothing_is_written(
         with pytest.raises(CannotStart, match="not empty: it holds submissions to the form clinic"):
             await move_to(own_redis.url, ledger)
         assert await kept_in(other) == before
+    with raw(own_redis.url) as redis:
+        redis.flushdb()
+        redis.hset("leads:{desk}:members", "Asha", "{}")
+        with pytest.raises(CannotStart, match="a desk that somebody may enter"):
+            await move_to(own_redis.url, ledger)
+        assert redis.delete("leads:{desk}:members")
+    with raw(ledger.url) as redis:
+        assert not redis.exists(MOVE), "nothing has begun, so another server may be named"
     with Redis.from_url(ledger.url) as unnamed:
         unnamed.ping()
         with pytest.raises(CannotStart, match="process of an earlier version"):
@@ -228,6 +236,9 @@ def test_a_move_that_is_killed_is_begun_again_or_taken_back(tmp_path: Path, crm:
     with Installation(tmp_path, crm, has_spool=False) as site:
         old = site.server
         assert "There is no spool" in said(leads(site, "move", "--to", eight.url), 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(site.environ, "LEADS_SECRET", f"{'n' * 16}{'7' * 16},{site.environ['LEADS_SECRET']}")
+            assert "No process was started with" in said(leads(site, "move", "--yes", "--to", eight.url), 1)
         with Load(site, seed=seed(3)) as load:
             load.wait_for(20)
             where = move_with_kills(site, load, (old, eight), range(2))

@@ -20,6 +20,7 @@ from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.process.settings import config_path, redis_url, secrets_of, spool_path
 from service.process.wiring import connect_server, load_config
+from service.store.server.agreement import first_since, see_secrets
 from service.store.server.forwarding import MOVE, Note, sealer_of, url_in
 from service.store.server.health import FAILURES, sentence_of, verdict
 from service.store.server.server import Server
@@ -30,6 +31,10 @@ NO_SPOOL: Final = (
     "There is no spool (LEADS_SPOOL): for the seconds of the change visitors get 503 and when to come again."
 )
 BEGUN: Final = "A move to another server was begun from here. Give `leads move --back` first, or that server's address."
+NOT_READ_BY_ALL: Final = (
+    "No process was started with the first of these LEADS_SECRET: none could read where the leads went. Give the list "
+    "that web, worker and desk have."
+)
 NOT_MOVED: Final = (
     "Nothing has moved from this server. To go back to an earlier one, give `leads move --to` its address."
 )
@@ -106,9 +111,12 @@ class _Command:
         service = self._config.service
         for server in (here.server, target):
             findings = await server.open(replicas=service.replicas)
+            await see_secrets(server, self._secrets)
             is_fit, why = verdict(findings, takes_risk=not service.durable)
             if server is target and not is_fit:
                 raise CannotStart(f"The new server is not as it must be. {why}")
+        if await first_since(here.server, self._secrets) is None:
+            raise CannotStart(NOT_READ_BY_ALL)
         note = here.note or Note(secrets.token_hex(8), self._sealer.seal(to, MOVE))
         longest = max((each.timeout / 1000 for each in self._config.destinations.values()), default=0.0)
         route = Route(
@@ -121,14 +129,8 @@ class _Command:
     async def _give_up(self, here: End) -> None:
         if here.note is None:
             raise CannotStart(NOT_MOVED)
-        target: Server | None = self._open(url_in(here.note, self._sealer))
-        try:
-            if target:
-                await target.client.ping()
-        except FAILURES:
-            target = None
-        await take_back(here.server, target, here.note)
-        left = "" if target else " The other one does not answer: what was copied there is still there."
+        is_cleared = await take_back(here.server, self._open(url_in(here.note, self._sealer)), here.note)
+        left = "" if is_cleared else " What was copied to the other one is still there."
         typer.echo(f"Given up: the leads are where they were.{left}")
 
     def _open(self, url: str) -> Server:

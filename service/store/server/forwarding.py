@@ -8,13 +8,12 @@ once `leads:moving` stands and every connection of that name was cut, nobody wri
 `leads:moving`   the same while it changes over: nobody is let in; runs out with it
 """
 
-import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from service.lib.secret import Secret
 from service.lib.signature import hmac_hex
@@ -67,10 +66,14 @@ def url_in(note: Note, sealer: Cipher) -> str:
 
 
 async def give_name(connection: "Connection", name: str) -> None:
-    """Tell the server what a connection is called."""
-    with contextlib.suppress(ResponseError):  # what this user may not do is said where it is needed
-        await connection.send_command("CLIENT", "SETNAME", name)
+    """Tell the server what a connection is called: one that may not do that could not be told of a move."""
+    await connection.send_command("CLIENT", "SETNAME", name)
+    try:
         await connection.read_response()
+    except NoPermissionError:
+        raise
+    except ResponseError:  # a server without that command has none to cut connections by either
+        return
 
 
 async def find_note(connection: "Connection") -> Note | None:
