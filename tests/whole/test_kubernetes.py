@@ -66,12 +66,12 @@ def test_a_container_may_do_little_and_secrets_are_files(name: str) -> None:
 
 
 def test_every_pod_is_found_by_its_policy_its_budget_and_its_service() -> None:
-    labels = {f"leads-{part}" for part in ("web", "worker")}
+    labels = {f"leads-{part}" for part in ("web", "worker", "desk")}
     assert set(PODS) == labels
     for kind, path in (("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")):
         assert {each["spec"][path]["matchLabels"]["app"] for each in of_kind(kind)} == labels
-    [service], [scaler] = of_kind("Service"), of_kind("HorizontalPodAutoscaler")
-    assert service["spec"]["selector"] == {"app": "leads-web"}
+    assert {each["spec"]["selector"]["app"] for each in of_kind("Service")} == {"leads-web", "leads-desk"}
+    [scaler] = of_kind("HorizontalPodAutoscaler")
     assert scaler["spec"]["scaleTargetRef"]["name"] == "leads-web"
 
 
@@ -107,7 +107,7 @@ def test_the_probes_are_answered_and_the_end_comes_within_its_time(
     own_redis.stop()
     began = time.monotonic()
     assert answers(port, container["livenessProbe"]["httpGet"]["path"]) == 200, "a restart would not bring Redis back"
-    expected = 200 if name == "leads-web" else 503
+    expected = 503 if name == "leads-worker" else 200
     until(lambda: answers(port, container["readinessProbe"]["httpGet"]["path"]) == expected)
     assert time.monotonic() - began < 20
     began = time.monotonic()
