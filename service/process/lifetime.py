@@ -62,9 +62,8 @@ def allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def serve(config: uvicorn.Config, listening: socket.socket) -> None:
+def serve(server: uvicorn.Server, listening: socket.socket) -> None:
     """Serve over a port in this process until SIGTERM or SIGINT; exit with `NOT_STARTED` if it could not begin."""
-    server = uvicorn.Server(config)
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
     if not server.started:

@@ -21,4 +21,5 @@ def run_demo(host: str, port: int, secret: Secret | None, *, folder: Path | None
     signal.signal(signal.SIGTERM, leave)
     app = create_demo_app(folder=folder, secret=secret, clock=clock, form_url=form_url)
     with listening:
-        serve(uvicorn.Config(app, access_log=False, log_level="critical", server_header=False), listening)
+        how = uvicorn.Config(app, access_log=False, log_level="critical", server_header=False)
+        serve(uvicorn.Server(how), listening)

@@ -63,7 +63,7 @@ def run_desk(config: Config, settings: Settings, host: str, port: int, *, until_
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=FINISH_WITHIN_S,
     )  # fmt: skip
     with listening:
-        serve(how, listening)
+        serve(uvicorn.Server(how), listening)
 
 
 def _shown(host: str) -> str:

@@ -28,7 +28,7 @@ from service.intake.intake import Intake
 from service.intake.spool import Spool, open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.process.lifetime import allow_many_connections, end, leave, serve, watch_parent, watch_stdin
+from service.process.lifetime import allow_many_connections, end, leave, watch_parent, watch_stdin
 from service.process.log import (
     Log,
     catch_faults,
@@ -42,7 +42,7 @@ from service.process.log import (
 )
 from service.process.metrics import CONTENT_TYPE, WebFigures
 from service.process.settings import Settings, look_up, read_settings
-from service.process.successors import serve_with_several
+from service.process.successors import serve_alone, serve_with_several
 from service.process.wiring import cipher_of, clock, connect_server, listen, load_config
 from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
@@ -245,5 +245,5 @@ def run_web(settings: Settings, host: str, port: int, workers: int, *, until_std
         "timeout_worker_healthcheck": READY_WITHIN_S,
     }  # fmt: skip
     with listening:
-        serve_here = serve if workers == 1 else serve_with_several
+        serve_here = serve_alone if workers == 1 else serve_with_several
         serve_here(uvicorn.Config(**how), listening)

@@ -2,7 +2,8 @@
 
 Invariant: this process carries no lead. It makes what an installation needs in its data folder, starts the embedded
 server, the web part, the worker and, where there is a `[desk]`, the desk, starts again what ended, and stops all of it
-in order: desk, web, worker, server.
+in order: desk, web, worker, server. On SIGHUP, web, worker and desk are followed by such as have read the configuration
+anew, if it is right.
 Its children hold the other end of a pipe as their standard input and end by themselves when this process is
 killed (`lifetime.watch_stdin`); a server left behind by a kill is dealt with at the next start (`embedded`).
 """
@@ -48,9 +49,9 @@ def run(
     `config` None means the demo's own with `demo`, else `LEADS_CONFIG`, else `leads.toml`. What cannot start is said
     in one sentence on standard error, status 1. Call it from the main thread: it takes the signals.
     """
-    stop = threading.Event()
+    stop, again = threading.Event(), threading.Event()
     data = data.absolute()
-    with _taking_signals(stop), contextlib.ExitStack() as ending:
+    with _taking_signals(stop, again), contextlib.ExitStack() as ending:
         try:
             server = Embedded(data, abandon=stop)
             ending.callback(server.stop)
@@ -75,7 +76,8 @@ def run(
         for part in reversed(parts):
             ending.callback(part.stop)
         watches = [Watch(server, time.monotonic()), *map(Watch, parts)]
-        return _watch(watches, Welcome(ports, demo, Path(environment["LEADS_CONFIG"])), stop)
+        welcome = Welcome(ports, demo, Path(environment["LEADS_CONFIG"]))
+        return _watch(watches, welcome, Renewal(again, data, environment, parts), stop)
 
 
 def _make_up(number: int, environment: Mapping[str, str]) -> str:
@@ -164,13 +166,39 @@ class Welcome:
         return "\n".join(["Ready.", *lines, "Ctrl-C stops everything in order."])
 
 
-def _watch(watches: Sequence[Watch], welcome: Welcome, stop: threading.Event) -> int:
+class Renewal:
+    """Has the parts read the configuration again once that was asked for, if it is right; a mistake changes nothing."""
+
+    def __init__(
+        self, asked: threading.Event, data: Path, environment: Mapping[str, str], parts: Sequence[Child]
+    ) -> None:
+        self._asked, self._data, self._environment, self._parts = asked, data, environment, parts
+
+    def look(self) -> None:
+        """Tell the web part to be followed, and the others to end, since what ended is started again."""
+        if not self._asked.is_set():
+            return
+        self._asked.clear()
+        try:
+            load_config(read_settings(self._environment).config, self._environment)
+            installation.describe(self._data, self._environment)
+        except (CannotStart, OSError) as error:
+            say(f"All stays as it was. {error}")
+            return
+        say("Reading the configuration again.")
+        for part in self._parts:
+            part.signal(signal.SIGHUP if part.name == "web" else signal.SIGTERM)
+
+
+def _watch(watches: Sequence[Watch], welcome: Welcome, renewal: Renewal, stop: threading.Event) -> int:
     while not stop.wait(0.2 if welcome.said else 0.05):
         for watch in watches:
             # Before all is ready, a part that says why it cannot start would say the same again.
             if watch.look(time.monotonic(), final=() if welcome.said else (1, 2)):
                 return 1
-        if not welcome.said:
+        if welcome.said:
+            renewal.look()
+        else:
             welcome.look(time.monotonic())
     say("Stopping.")
     return 0
@@ -202,16 +230,25 @@ def _free_port(usual: int) -> int:
 
 
 @contextlib.contextmanager
-def _taking_signals(stop: threading.Event) -> Iterator[None]:
-    numbers = [signal.SIGINT, signal.SIGTERM]
+def _taking_signals(stop: threading.Event, again: threading.Event) -> Iterator[None]:
+    wanted = {signal.SIGINT: stop, signal.SIGTERM: stop}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` means to go on.
-        numbers.append(signal.SIGHUP)
-    earlier = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+        wanted[signal.SIGHUP] = stop if _has_terminal() else again
+    earlier = {number: signal.signal(number, lambda *_, event=event: event.set()) for number, event in wanted.items()}
     try:
         yield
     finally:
         for number, action in earlier.items():
             signal.signal(number, action)
+
+
+def _has_terminal() -> bool:
+    """Tell whether there is a terminal that SIGHUP could say is gone."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _kept(file: Path, make: Callable[[], str]) -> str:

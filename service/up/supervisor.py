@@ -61,6 +61,11 @@ class Child:
         """Return "": it says why it ends itself."""
         return ""
 
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it runs."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)
+
     def stop(self) -> None:
         """Let it finish what it has in hand, by force after `PATIENCE`."""
         process, self._process = self._process, None

@@ -33,6 +33,10 @@ PART = """
             file.write(f"{what}\\n")
         os._exit(0)
     signal.signal(signal.SIGTERM, end)
+    def renew(*_):
+        with open(f"{folder}/renewals", "a") as file:
+            file.write(f"{what}\\n")
+    signal.signal(signal.SIGHUP, renew)
     note = {"what": what, "words": words, "environ": dict(os.environ), "pid": os.getpid()}
     with open(f"{folder}/starts.jsonl", "a") as file:
         file.write(json.dumps(note) + "\\n")
@@ -86,6 +90,7 @@ class Installation:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # at a terminal, SIGHUP would say that it is gone
         )
         self.running.append(process)
         return process
@@ -206,6 +211,20 @@ def test_the_server_that_is_killed_starts_again_at_the_same_place(installation: 
     os.kill(installation.pids()[2], signal.SIGKILL)
     line_with("The server ended (SIGKILL)", process)
     until(lambda: ask(installation.data / "server.sock", b"PING").startswith(b"+PONG"))
+
+
+def test_at_sighup_all_parts_read_the_file_again_and_a_mistake_changes_nothing(installation: Installation) -> None:
+    process, _ = ready(installation)
+    (installation.folder / "leads.toml").write_text(f"{CONFIG}colour = 1")
+    process.send_signal(signal.SIGHUP)
+    line_with("destinations.crm.colour", process)
+    assert not (installation.folder / "ends").exists()
+    (installation.folder / "leads.toml").write_text(CONFIG)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: len(installation.starts("work")) == 2)
+    assert installation.ends() == ["work"]
+    assert (installation.folder / "renewals").read_text() == "serve\n"
+    assert len(installation.starts("serve")) == 1
 
 
 def test_after_kill_9_the_children_end_by_themselves_and_the_next_run_takes_over(installation: Installation) -> None:
