@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
+import engines
 import pytest
 from hypothesis import settings
 from ledger import Ledger, open_ledger
@@ -19,6 +20,7 @@ MAY_SKIP_IN_CI: dict[str, str] = {
 
 settings.register_profile("same-every-time", derandomize=True, deadline=None, database=None)
 settings.load_profile("same-every-time")
+engines.choose()
 
 
 LONGEST = ("browser", "whole", "faults", "process", "backup", "cli")

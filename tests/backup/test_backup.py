@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import open_redis_8
+from engines import open_engine
 from ledger import FORM, Ledger, open_ledger
 from moving import PACE, back_up, bring_back, live, open_server_at
 from msgspec import structs
@@ -55,7 +55,7 @@ async def test_from_valkey_into_redis_8_and_back(
 ) -> None:
     await live(ledger, 60)
     before = await kept_in(ledger)
-    with open_redis_8(tmp_path / "eight", monkeypatch) as eight:
+    with open_engine("redis-8.2", tmp_path / "eight", monkeypatch) as eight:
         with Redis.from_url(eight.url) as redis:
             assert redis.info("server")["redis_version"].startswith("8.")
             assert "valkey_version" not in redis.info("server")

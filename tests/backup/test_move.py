@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 from crm import Crm
-from engines import open_redis_8
+from engines import open_engine
 from harness import Installation, Load, audit, seed, summary
 from ledger import SECRET, Ledger, open_ledger
 from processes import ROOT
@@ -57,7 +57,7 @@ def crm() -> Iterator[Crm]:
 
 @pytest.fixture
 def eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]:
-    with open_redis_8(tmp_path / "eight", monkeypatch) as opened:
+    with open_engine("redis-8.2", tmp_path / "eight", monkeypatch) as opened:
         yield opened
 
 

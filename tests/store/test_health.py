@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import open_redis_8
+from engines import open_engine
 from processes import free_port
 from redis import exceptions
 from workshop import until_async
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 LET_IN = "Redis does not let us in. Check user name and password in LEADS_REDIS_URL."
 NOT_ALLOWED = (
     "Redis lets us in, but not do what the service needs. "
-    "Give its user all commands (CONFIG may be left out), the keys `leads:*` and the channels `leads:*`."
+    "Give its user what docs/redis-acl.txt lists: commands, the keys `leads:*` and the channels `leads:*`."
 )
 ANCIENT = "This Redis is older than 6; the service needs Redis 7.2 or Valkey 7.2 or later."
 AWAY = "Redis cannot be reached. Check that it runs and that LEADS_REDIS_URL names it."
@@ -215,7 +215,7 @@ async def with_a_snapshot_that_failed(server: Server) -> str:
 async def test_a_server_that_answers_and_takes_no_write_is_not_ready_and_why(
     made: Callable[[Server], Awaitable[str]], which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = open_redis_8(tmp_path, monkeypatch) if which == "Redis 8" else open_valkey(tmp_path)
+    opened = open_engine("redis-8.2", tmp_path, monkeypatch) if which == "Redis 8" else open_valkey(tmp_path)
     with opened as embedded:
         async with on(embedded) as server:
             assert await server.open() == await server.inspect() == ()

@@ -50,7 +50,7 @@ UNREACHABLE = "Redis cannot be reached. Check that it runs and that LEADS_REDIS_
 _NOT_LET_IN = "Redis does not let us in. Check user name and password in LEADS_REDIS_URL."
 _NOT_ALLOWED = (
     "Redis lets us in, but not do what the service needs. "
-    "Give its user all commands (CONFIG may be left out), the keys `leads:*` and the channels `leads:*`."
+    "Give its user what docs/redis-acl.txt lists: commands, the keys `leads:*` and the channels `leads:*`."
 )
 _CLOSED = (
     "A backup is being restored into this Redis. If that was broken off, give `leads restore` again; or `leads move`, "
