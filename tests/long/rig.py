@@ -200,6 +200,11 @@ class Site:
         with Redis.from_url(self._server.url) as redis:
             return int(redis.zcard("leads:{get-in-touch}:leads"))
 
+    def waiting(self) -> int:
+        """Return how many deliveries wait at the server."""
+        with Redis.from_url(self._server.url) as redis:
+            return int(redis.zcard("leads:{get-in-touch}:waiting:crm"))
+
     def data_bytes(self) -> int:
         """Return the server's memory in use without the buffers of connections and of the append-only file.
 
@@ -213,6 +218,14 @@ class Site:
 
         with Redis.from_url(self._server.url) as redis:
             return min(look(redis) for _ in range(LOOKS))
+
+    def file_bytes(self, *, rewritten: bool = False) -> int:
+        """Return how large the server's append-only file is, or becomes when it is written anew."""
+        with Redis.from_url(self._server.url) as redis:
+            if rewritten:
+                redis.bgrewriteaof()
+                wait_until(lambda: not redis.info("persistence")["aof_rewrite_in_progress"])
+            return int(redis.info("persistence")["aof_current_size"])
 
     @contextlib.contextmanager
     def serve(self, processes: int = 1) -> Iterator[Running]:

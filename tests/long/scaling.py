@@ -15,6 +15,7 @@ from rig import CONFIG, Running, Site, say, this_build, wait_until
 WINDOW_S = 4.0
 WARM = 300
 STORED = (1_000, 10_000, 100_000)
+ON_DISK = 5_000
 HEAD = f"{'':<36} {'leads/s':>8} {'p50, ms':>8} {'p99, ms':>8} {'CPU, µs':>8} {'of Redis':>8} {'MB':>6}"
 DESTINATION = """
 [destinations.crm{number}]
@@ -121,11 +122,26 @@ def destinations(scaling: Scaling) -> None:
             scaling.deliver(f"deliveries, destinations: {number}", site)
 
 
+def disk(scaling: Scaling) -> None:
+    """How large the server's file is with so many leads: as it grew, and written anew."""
+    with scaling.site() as site:
+        with site.serve() as web:
+            scaling.fill(site, web, ON_DISK)
+        waiting = site.file_bytes()
+        with site.work():
+            wait_until(lambda: site.waiting() == 0)
+        for what, size in (
+            ("that waits", waiting), ("that was delivered", site.file_bytes()),
+            ("that was delivered, written anew", site.file_bytes(rewritten=True)),
+        ):  # fmt: skip
+            say(f"  a lead {what}, of {ON_DISK:,}: {size / ON_DISK:,.0f} bytes of the file")
+
+
 def main() -> None:
     """Print all of it."""
     say(HEAD)
     with Outside() as outside:
-        for part in (processes, connections, destinations, stored):
+        for part in (processes, connections, destinations, disk, stored):
             part(Scaling(outside))
 
 
