@@ -6,16 +6,22 @@ from typing import Any
 
 import pytest
 from crm import Answer, Crm, Received
+from ledger import open_ledger
+from moving import back_up, bring_back
 from test_webhook import NOW, delivery, from_file
-from workshop import Workshop, form
+from workshop import ENVIRON, Workshop, form
 
 from service.config.config import Mistakes
 from service.config.read import parse
 from service.destinations.outcome import Delivered, Retry
 from service.destinations.rules import LONGEST_RECORD, Keep, Place, Response
+from service.intake.erasure import erase_person
+from service.lib.secret import Secret
 from service.model.lead import Answer as Said
 from service.store.cipher import Cipher
 from service.store.keys import base_of
+from service.submission.person import person_hash
+from service.up.embedded import Embedded
 
 pytestmark = pytest.mark.anyio
 
@@ -333,3 +339,41 @@ def test_what_cannot_be_is_a_mistake(lines: str, path: str, why: str) -> None:
     found = parse(text, {}, lambda _: "")
     assert isinstance(found, Mistakes)
     assert [item.path for item in found.items if why in item.message] == [f"destinations.crm.{path}"], found.items
+
+
+class Lettered(Records):
+    """A CRM whose ids are texts that stand nowhere else."""
+
+    def take(self, request: Received) -> Answer:
+        number, said = request.path.rpartition("/")[2], request.json()
+        self.records[17] = {**self.records.get(17, {}), **said, "path": number}
+        return Answer(body=b'{"data": {"id": "rec-9f31c7"}}')
+
+
+@pytest.mark.parametrize("has_own_words", [True, False])
+async def test_the_id_comes_back_with_a_backup_and_goes_with_its_person(
+    redis_url: str, own_redis: Embedded, *, has_own_words: bool
+) -> None:
+    with Lettered() as crm:
+        lines = text(crm) if has_own_words else re.sub(r"\nbody = .*", "", text(crm))
+        async with Workshop(redis_url, lines) as shop:
+            async with shop.worker():
+                await shop.submit(**ASHA)
+                await shop.settled()
+            file = await back_up(shop.server)
+        async with Workshop(own_redis.url, lines) as shop:
+            await bring_back(file, shop.server)
+            async with shop.worker():
+                taken = await shop.submit(**ASHA, message="Tuesday, please")
+                await shop.settled()
+                assert (await shop.lead(taken.lead)).deliveries[0].record == "rec-9f31c7"
+                async with open_ledger(own_redis.url) as ledger:
+                    assert "9f31c7" in str(await ledger.dump())
+                hashes = [person_hash(Secret(ENVIRON["LEADS_SECRET"]), "get-in-touch", "phone", "+918951047001")]
+                await erase_person(shop.store, shop.config, {"get-in-touch": hashes}, None)
+                await shop.settled()
+        async with open_ledger(own_redis.url) as ledger:
+            assert "9f31c7" not in str(await ledger.dump())
+    paths = [(request.method, request.path) for request in crm.requests]
+    told = [("PATCH", "/leads/rec-9f31c7")]
+    assert paths == [("POST", "/leads"), *told, *([] if has_own_words else told)]
