@@ -70,6 +70,21 @@ async def test_what_may_not_be_given_back_or_is_leased_stays_as_it_is(ledger: Le
     assert await ledger.dump() == kept
 
 
+async def test_what_was_refused_since_then_waits_as_it_was_told_to(ledger: Ledger) -> None:
+    refused, asked = (await ledger.post(phone="8951047001")).lead, (await ledger.post(phone="8951047002")).lead
+    await fail(ledger, 2)
+    ended = ledger.now
+    ledger.now += 6 * MINUTE
+    due = ledger.now + HOUR
+    for claim in await ledger.claim(2):
+        attempt = Attempt(ledger.now, 1, "retry", 7, 429)
+        is_free = claim.delivery.lead.id == refused
+        await ledger.store.settle(claim, attempt, due=due, may_be_given_back=is_free)
+    assert await give_back(ledger, START, ended) == 0
+    assert [await ledger.due(lead) for lead in (refused, asked)] == [due, due]
+    assert [(await ledger.record(lead)).n for lead in (refused, asked)] == [1, 1]
+
+
 async def test_a_version_gets_its_tries_back_three_times_and_a_new_one_begins_anew(ledger: Ledger) -> None:
     lead = (await ledger.post(phone="8951047001")).lead
     given = []

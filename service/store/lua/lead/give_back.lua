@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- give_back: makes due now what a destination failed for a while, and gives it back the tries that this cost.
--- A lead gets them back a few times and no more: whoever fails always is to end.
+-- A lead gets them back a few times and no more: whoever fails always is to end. What was refused again since then, or
+-- was given a time for itself alone, gets its tries back too, but waits as it was told to.
 -- KEYS[1]  base of the form's keys, "leads:{FORM}:"
 -- ARGV[1]  destination    ARGV[2] now, ms
 -- ARGV[3]  when the first attempt that failed began, ms    ARGV[4] when it was over, ms
 -- ARGV[5]  how often a lead gets its tries back
 -- ARGV[6]  how many of those that are due later to pass over    ARGV[7] how many to look at
--- result   {how many are due now, how many stay as they are}
+-- result   {how many are due now, how many stay where they are}
 --@include copy
 --@include states
 
@@ -28,11 +29,18 @@ local function take_off(record)
   return number
 end
 
+-- Its latest try was made since then, so that how long it waits is no matter of that time.
+local function was_refused_since(record)
+  local failed = record.failed or {}
+  return record.own or (failed[#failed] or 0) > till
+end
+
 local function give_back(lead, record)
   if is_leased(record, now) then return false end
   if take_off(record) == 0 and not is_meant(record.probed) then return false end
   local lead_key = base .. 'lead:' .. lead
   keep(lead_key, dest, record)
+  if was_refused_since(record) then return false end
   place(base, lead_key, lead, dest, record, acceptance_of(lead_key, last(record, 'w')))
   return true
 end

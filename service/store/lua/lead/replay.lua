@@ -21,7 +21,7 @@ for before = 1, version - 1 do
 end
 if state(record, version) == 'd' then record.again = version end
 if move(base, dest, record, version, 'w') then
-  record.n, record.refused, record.probed, record.failed, record.back = 0, nil, nil, nil, nil
+  record.n, record.refused, record.probed, record.failed, record.back, record.own = 0, nil, nil, nil, nil, nil
   if record.why then record.why[tostring(version)] = nil end
 end
 keep(lead_key, dest, record)

@@ -69,6 +69,7 @@ elseif result == 'dead' then
 else
   record.n = record.n + tonumber(ARGV[8])
   if ARGV[8] == '0' then record.probed = now end
+  record.own = ARGV[13] == '0' and due > now or nil
   if ARGV[8] == '1' and ARGV[13] ~= '0' then
     record.failed = record.failed or {}
     table.insert(record.failed, tonumber(ARGV[13]))

@@ -4,8 +4,9 @@
 -- claimed version the version delivered before it (0: none), token and till = the running lease,
 -- refused = when it was last refused as if by a destination that refuses everybody, probed = when it was last
 -- tried without being charged, failed = when the latest of the charged tries began that may be given back, back = how
--- often they were, again = the version last sent again after it had been delivered, why = for each dead version
--- {at, reason, excerpt}, id = the destination's own id of the lead, sealed.
+-- often they were, own = it waits for a time of its own, whatever its destination does, again = the version last sent
+-- again after it had been delivered, why = for each dead version {at, reason, excerpt}, id = the destination's own id of
+-- the lead, sealed.
 local NAMES = {w = 'waiting', d = 'delivered', x = 'dead', s = 'superseded', e = 'erased'}
 
 local function count(base, dest, name, by)
