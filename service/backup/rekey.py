@@ -19,7 +19,8 @@ import msgspec
 from service.backup.rekeyed import COUNTED, Keyring, Rekeyed, rekey_counts, rekey_lead, rekey_line
 from service.model.form import Form
 from service.store.keys import base_of
-from service.store.records import DAY_MS
+from service.store.leads import Store
+from service.store.records import DAY_MS, Accepted
 from service.store.server.server import Server
 
 SLICE: Final = 100
@@ -145,6 +146,17 @@ class Rekeying:
             came_to = await read_again()
         return came_to
 
+    async def restate(self, form: Form, submission: str) -> None:
+        """Put a quarantined submission under the first of the keys, with what the earlier secrets make of it."""
+
+        async def read() -> Rekeyed | None:
+            text = await self._server.client.hget(f"{base_of(form.name)}held", submission)
+            if not text:
+                return None
+            return rekey_line(self._keys, form, submission, str(text), now=self._server.now(), is_let_in=True)
+
+        await self._write(form, f"?{submission}", await read(), read)
+
     async def repeats_until(self) -> int | None:
         """Return until when (ms) requests are known that came before the first secret was the first; None: none are."""
         latest = 0
@@ -168,6 +180,16 @@ class Rekeying:
                 waiting = []
         if waiting:
             yield waiting
+
+
+async def release(store: Store, keys: Keyring | None, form: Form, submission: str) -> Accepted | None:
+    """Take a quarantined submission as any other, whichever secret knows whoever it is from.
+
+    None if nothing of that id is in quarantine (any longer). Without `keys` it is looked for as it was held.
+    """
+    if keys and keys.earlier:
+        await Rekeying(store.server, keys, {}, since=0).restate(form, submission)
+    return await store.release(form, submission)
 
 
 def _note(found: Found, came_to: Rekeyed, *, writes: bool) -> None:

@@ -11,12 +11,13 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 import msgspec
 
 from service.intake.counted import LABEL, campaign_label_hash, choice_hash, name_hash
+from service.intake.intake import under_another
 from service.lib.secret import Secret, unshown
 from service.model.form import Form
 from service.store.cipher import Cipher, UnreadableError
 from service.store.keys import EXCERPT, RECORD
 from service.store.records import IDEMPOTENCY_MS
-from service.submission.facts import content_of, restate
+from service.submission.facts import content_of, facts, restate
 from service.submission.person import identities_ever, person_hash
 
 _COMPARED: Final = ("version", "kept", "persons", "index")
@@ -83,8 +84,13 @@ def _contents(work: "_Work", kept: Mapping[str, str]) -> dict[str, str]:
     return texts | {name: work.record(text) for name, text in kept.items() if name.startswith("d:")}
 
 
-def rekey_line(keys: Keyring, form: Form, id_: str, text: str, *, now: int) -> Rekeyed:
-    """Return what becomes of a quarantined submission, a `Line` as JSON, under the first of the keys; `now` in ms."""
+def rekey_line(
+    keys: Keyring, form: Form, id_: str, text: str, *, now: int, is_let_in: bool = False
+) -> Rekeyed:  # fmt: skip
+    """Return what becomes of a quarantined submission, a `Line` as JSON, under the first of the keys; `now` in ms.
+
+    One that is about to be let in keeps what each earlier secret makes of it: whoever it is from may be known by that.
+    """
     work = _Work(keys, form)
     line: dict[str, Any] = msgspec.json.decode(text)
     line["facts"] = work.facts(line["facts"])
@@ -95,6 +101,8 @@ def rekey_line(keys: Keyring, form: Form, id_: str, text: str, *, now: int) -> R
             line["also"] = work.renamed(line["also"])
         for name in (*_OVER, *(["key"] if line["at"] + IDEMPOTENCY_MS < now else [])):
             line.pop(name, None)
+    if is_let_in:
+        line["earlier"] = work.earlier()
     if "campaign" in line:
         line["campaign"] = _rekey_name(keys, form, campaign_label_hash, *line["campaign"])
     if "choices" in line:
@@ -187,6 +195,17 @@ class _Work:
                 restated[now], values[now] = [*fact, *at], text
         self._values.append(values)
         return restated
+
+    def earlier(self) -> list[Any]:
+        """Return what each earlier secret makes of what was said last; nothing if no key opens all of it."""
+        if self.came_to.is_unreadable:
+            return []
+        content = content_of(self._form, self._values[-1])
+        names = list(facts(self._keys.secret, self._form, content))
+        return [
+            msgspec.to_builtins(under_another(secret, self._form, content, None, names))
+            for secret in self._keys.earlier
+        ]
 
     def attempts(self, text: str) -> str:
         """Return attempts, a line of JSON each, with what was answered sealed as it is to be."""

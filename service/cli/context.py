@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
+from service.backup.rekeyed import Keyring
 from service.config.config import Config
 from service.destinations.destination import Destination
 from service.lib.errors import CannotStart
@@ -65,6 +66,12 @@ def destination_in(config: Config, name: str) -> Destination:
 def archive_on(server: Server) -> Archive:
     """Return what reads there, with the keys of the installation that is meant."""
     return Archive(server, cipher())
+
+
+def keyring() -> Keyring | None:
+    """Return the secrets and keys of the installation that is meant; None if no secret is known here."""
+    secrets = secrets_of(environment_of(os.environ))
+    return Keyring(secrets[0], secrets[1:], cipher()) if secrets else None
 
 
 def cipher() -> Cipher:

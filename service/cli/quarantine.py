@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration
+from service.backup import rekey
+from service.cli.context import TAKES_RECEIPTS, archive_on, ask, configuration, keyring
 from service.config.config import Config
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty
@@ -48,9 +49,10 @@ def quarantine(json: Annotated[bool, typer.Option("--json", help="For programs."
 
 def release(ids: Ids) -> None:
     """Deliver quarantined submissions as if they had just been let in; safe to repeat."""
+    keys = keyring()
 
     async def let_in(store: Store, form: Form, submission: str) -> str:
-        accepted = await store.release(form, submission)
+        accepted = await rekey.release(store, keys, form, submission)
         return f"{submission} is {accepted.result}: {accepted.lead}" if accepted else f"{submission} is let in already"
 
     _each(ids, let_in)

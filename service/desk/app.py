@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from service.backup.rekeyed import Keyring
 from service.config.config import Config
 from service.config.config import Desk as Settings
 from service.desk import leads, review, trouble
@@ -60,7 +61,7 @@ def create_desk(
         members=Members(server, Passwords()),
         sessions=Sessions(server, secrets[0]),
         journal=Journal(server),
-        decisions=Decisions(store, config),
+        decisions=Decisions(store, config, Keyring(secrets[0], secrets[1:], cipher)),
         spool=spool,
         uploads=Uploads(Kept(config, server, cipher)),
         breakdown=Breakdown(server, cipher, secrets, Calendar(server, settings.timezone)),

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, cast
 
+from service.backup.rekey import release
+from service.backup.rekeyed import Keyring
 from service.config.config import Config
 from service.desk.people.members import BASE
 from service.store.leads import Store
@@ -37,6 +39,7 @@ class Decisions:
 
     store: Store
     config: Config
+    keys: Keyring
 
     async def add(self, decisions: Sequence[Decision]) -> None:
         """Decide; a later decision about the same submission replaces an earlier one."""
@@ -73,7 +76,7 @@ class Decisions:
         if decision.choice == "drop":
             await self.store.drop(decision.form, decision.submission)
         elif form:
-            await self.store.release(form, decision.submission)
+            await release(self.store, self.keys, form, decision.submission)
 
     async def _all(self) -> list[tuple[Decision, int]]:
         kept = await self.store.server.client.zrange(_KEY, 0, -1, withscores=True)

@@ -1,6 +1,7 @@
 """Everything goes under the first secret and the first key, and nobody notices."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from ledger import DAY, FORM, HOUR, SECRET, Ledger, open_ledger
 from moving import live
 from workshop import ENVIRON, Workshop, destination, form, one_crm
 
-from service.backup.rekey import Found, Rekeying
+from service.backup.rekey import Found, Rekeying, release
 from service.backup.rekeyed import Keyring
 from service.intake.counted import campaign_hash, choice_hash
 from service.intake.intake import Intake
@@ -102,6 +103,22 @@ async def test_an_address_stays_that_of_its_lead_while_two_secrets_are_in_use(le
     assert (await ledger.post(email=MAIL, message="Call me")).lead == asha
 
 
+@pytest.mark.parametrize("is_moved", [False, True])
+async def test_what_was_held_before_joins_its_person_whichever_secret_knows_them(
+    ledger: Ledger, is_moved: bool
+) -> None:
+    line = ledger.line({"phone": RAVI, "message": "Call me"}, quarantine=("honeypot",))
+    await ledger.accept(line)
+    ravi = (await ledger.post(phone=RAVI)).lead
+    ledger.secrets = [ANOTHER, SECRET]
+    if is_moved:
+        with contextlib.suppress(KilledError):  # before it comes to what is held
+            await walk(ledger.server, {FORM.name: FORM}, plain(ledger), since=ledger.now, killed_after=1)
+    let_in = await release(ledger.store, plain(ledger), FORM, line.id)
+    assert let_in is not None
+    assert (let_in.result, let_in.lead) == ("updated", ravi)
+
+
 class RekeyedHistory(History):
     """A history in which the secret is changed now and then, and what is kept follows, broken off or not."""
 
@@ -116,7 +133,7 @@ class RekeyedHistory(History):
         self.changed += 1
         self.used.append(Secret(f"secret {self.changed}"))
         self.ledger.secrets = [self.used[-1], *self.ledger.secrets]
-        self.since = self.ledger.now
+        self.since = self.earliest = self.ledger.now  # what lay in a spool until then was emptied before
 
     def named(self, hash_: str) -> str:
         for secret in self.used:
