@@ -121,7 +121,7 @@ def said(request: Received) -> str:
 
 def who(request: Received) -> int:
     """Return whom a request is about, 0: nobody."""
-    text = said(request)
+    text = said(request).replace(" ", "")  # a number may be written as people read it
     return next((number for mark, number in (PEOPLE | HASHED).items() if mark in text), 0)
 
 

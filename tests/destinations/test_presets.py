@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import pytest
@@ -278,6 +278,9 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("bitrix24", 200, {"result": {"item": {"id": 5}}}, {}, "Delivered"),
     ("bitrix24", 400, {"error": "INVALID_ARG_VALUE"}, {}, "Rejected"),
     ("bitrix24", 200, {"error": "X"}, {}, "Rejected"),
+    ("bitrix24", 200, {"result": []}, {}, "delivery"),
+    ("bitrix24", 400, {"error": "NOT_FOUND"}, {}, "setup"),
+    ("bitrix24", 400, {"error": "ACCESS_DENIED"}, {}, "setup"),
     ("bitrix24", 503, {"error": "QUERY_LIMIT_EXCEEDED"}, {}, "load"),
     ("bitrix24", 403, {"error": "ACCESS_DENIED"}, {}, "setup"),
     ("odoo", 200, [17], {}, "Delivered"),
@@ -369,7 +372,20 @@ def test_a_lead_leaves_as_its_crm_wants_it(name: str) -> None:
     assert sent(name) == BODIES[name]
 
 
+BITRIX24 = "https://clinic.bitrix24.in/rest/1/s3cret"
+BITRIX24_ASKED = {
+    "entityTypeId": 1, "select[]": "id", "filter[=originatorId]": "website", "filter[=originId]": "lead_7",
+}  # fmt: skip
 RECORDS = {
+    "bitrix24": (
+        f"{BITRIX24}/crm.item.list?{urlencode(BITRIX24_ASKED)}",
+        ("POST", f"{BITRIX24}/crm.item.update", {
+            "entityTypeId": 1, "id": 17, "fields": {
+                "name": "Asha", "lastName": "Rao",
+                "comments": "name: Asha Rao\nphone: +91 89510 47001\nemail: asha@example.com\nmessage: Knee pain",
+            },
+        }),
+    ),
     "directus": (
         "https://directus.example.com/items/leads?fields=id&filter%5Blead_id%5D%5B_eq%5D=lead_7",
         ("PATCH", "https://directus.example.com/items/leads/17", ROW),
@@ -386,7 +402,7 @@ RECORDS = {
         "https://clinic.pipedrive.com/api/v2/persons/search?fields=phone&exact_match=true&limit=1&term=%2B918951047001",
         ("POST", "https://clinic.pipedrive.com/api/v1/leads", {"title": "Asha Rao", "person_id": 17}),
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if "find" in PRESETS[name].table])
