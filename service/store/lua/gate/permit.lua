@@ -34,7 +34,11 @@ if gap > 0 then
   granted = math.min(granted, math.floor((now - next_at) / gap) + 1)
   redis.call('HSET', state_key, 'next_at', tostring(next_at + granted * gap))
 end
-for slot = 1, granted do redis.call('ZADD', slots_key, now + tonumber(ARGV[6]), ARGV[3] .. ':' .. slot) end
+local slots = {}
+for slot = 1, granted do
+  slots[2 * slot - 1], slots[2 * slot] = now + tonumber(ARGV[6]), ARGV[3] .. ':' .. slot
+end
+redis.call('ZADD', slots_key, unpack(slots))
 if kind == 'probe' then redis.call('HSET', state_key, 'probe_at', now + tonumber(ARGV[7])) end
 if kind ~= 'open' then redis.call('HSET', state_key, 'untried_at', now + tonumber(ARGV[8])) end
 return {granted, kind, kind == 'untried' and probe_at or 0}

@@ -23,16 +23,18 @@ local base, now, result, reason = KEYS[1], tonumber(ARGV[1]), ARGV[3], ARGV[7]
 local state_key = base .. 'state'
 local is_probe = ARGV[6] == '1'
 local concurrency, lead, began = tonumber(ARGV[5]), ARGV[14], tonumber(ARGV[18])
-local paused = redis.call('HGET', state_key, 'paused')
+local paused, limited, failing_since, failing_from, alone_from = unpack(
+  redis.call('HMGET', state_key, 'paused', 'limit', 'failing_since', 'failing_from', 'alone_from'))
 local pauses = {refused = {ARGV[8], ARGV[9]}, failing = {ARGV[12], ARGV[13]}}
 
 local is_first = redis.call('ZREM', base .. 'slots', ARGV[2]) == 1
 if not is_first and result ~= 'delivered' and result ~= 'resumed' then return paused and 'closed' or 'open' end
 
-local function limit() return math.min(tonumber(redis.call('HGET', state_key, 'limit') or concurrency), concurrency) end
+local limit = math.min(tonumber(limited or concurrency), concurrency)
 
 local function give_back_concurrency()
-  if limit() >= concurrency then
+  if not limited then return end
+  if limit >= concurrency then
     redis.call('HDEL', state_key, 'limit', 'streak')
   elseif redis.call('HINCRBY', state_key, 'streak', 1) >= 10 then
     redis.call('HINCRBY', state_key, 'limit', 1)
@@ -43,7 +45,7 @@ end
 local function slow_down(wait)
   redis.call('HDEL', state_key, 'streak')
   if wait == 0 then
-    redis.call('HSET', state_key, 'limit', math.max(1, math.floor(limit() / 2)))
+    redis.call('HSET', state_key, 'limit', math.max(1, math.floor(limit / 2)))
   else
     local not_before = tonumber(redis.call('HGET', state_key, 'not_before') or 0)
     redis.call('HSET', state_key, 'not_before', math.max(now + wait, not_before))
@@ -104,15 +106,16 @@ local function probe_failed()
 end
 
 if result == 'resumed' then
-  return (paused or redis.call('HEXISTS', state_key, 'alone_from') == 1) and open() or 'open'
+  return (paused or alone_from) and open() or 'open'
 elseif result == 'delivered' or result == 'answered' then
   if result == 'delivered' then redis.call('HSET', state_key, 'delivered_at', now) end
   if result == 'delivered' and is_first then give_back_concurrency() end
   if paused == 'failing' or (paused and result == 'delivered') then return open() end
   if not paused then
-    redis.call('HDEL', state_key, 'failing', 'failing_since', 'failing_from')
-    local alone_from = result == 'delivered' and redis.call('HGET', state_key, 'alone_from')
-    if alone_from then
+    if failing_since or failing_from then
+      redis.call('HDEL', state_key, 'failing', 'failing_since', 'failing_from')
+    end
+    if alone_from and result == 'delivered' then
       give_back(tonumber(alone_from))
       redis.call('HDEL', state_key, 'alone_from', 'alone_reason')
     end

@@ -42,18 +42,21 @@ local function choose(id, record)
   return version
 end
 
-local function lease_to(id, record, version)
+local function lease_to(id, record, version, has_moved)
   if record.v ~= version then record.v, record.n, record.failed, record.back = version, 0, nil, nil end
   record.b = record.b or {}
   local name = tostring(version)
   record.b[name] = record.b[name] or last(record, 'd')
   record.token, record.till = token, now + lease
   keep(lead_key(id), dest, record)
-  place(base, lead_key(id), id, dest, record, record.till)
-  local before = record.b[name]
-  return {id, version, record.n, tonumber(redis.call('HGET', lead_key(id), 'first')), record.refused or 0, record.back or 0,
-    redis.call('HGET', lead_key(id), 'v:' .. version),
-    before > 0 and redis.call('HGET', lead_key(id), 'v:' .. before) or '', record.id or ''}
+  if has_moved then
+    place(base, lead_key(id), id, dest, record, record.till)
+  else -- only its time is another
+    redis.call('ZADD', due_key, record.till, id)
+  end
+  local kept = redis.call('HMGET', lead_key(id), 'first', 'v:' .. version, 'v:' .. record.b[name])
+  return {id, version, record.n, tonumber(kept[1]), record.refused or 0, record.back or 0, kept[2], kept[3] or '',
+    record.id or ''}
 end
 
 local function oldest(most) return redis.call('ZRANGEBYSCORE', due_key, '-inf', now, 'LIMIT', 0, most) end
@@ -93,8 +96,9 @@ for _, id in ipairs(ORDERS[order](wanted)) do
     redis.call('ZREM', due_key, id)
     redis.call('ZREM', base .. 'waiting:' .. dest, id)
   else
+    local stood = record.s
     local version = choose(id, record)
-    if version then claimed[#claimed + 1] = lease_to(id, record, version) end
+    if version then claimed[#claimed + 1] = lease_to(id, record, version, record.s ~= stood) end
   end
 end
 return claimed

@@ -42,7 +42,8 @@ local function forget_why(record)
   for place = 1, #numbers - MOST_WHY do record.why[tostring(numbers[place])] = nil end
 end
 
-local kept = redis.call('HGET', lead_key, 'd:' .. dest)
+local kept, attempts, erased, latest = unpack(
+  redis.call('HMGET', lead_key, 'd:' .. dest, 'a:' .. dest, 'erased', 'version'))
 if not kept then return 'gone' end
 local record = cjson.decode(kept)
 local is_holder = record.token == token and record.v == version
@@ -79,7 +80,12 @@ else
 end
 
 if is_holder then record.token, record.till = nil, nil end
-keep(lead_key, dest, record)
+if not erased or version == tonumber(latest) then
+  redis.call('HSET', lead_key, 'd:' .. dest, cjson.encode(record), 'a:' .. dest, noted(attempts, ARGV[10], 6000))
+else
+  -- Of an erased lead only what was said to its erasure: an answer to what was sent before may repeat what it got.
+  keep(lead_key, dest, record)
+end
 local next_version = last(record, 'w')
 local is_later = is_holder and next_version > 0 and next_version ~= version
 if is_later or result ~= 'retry' then due = now end
@@ -87,13 +93,9 @@ if due == 0 then due = acceptance_of(lead_key, version) end
 -- A success that comes late changes nothing about when another version is due, nor who holds it.
 place(base, lead_key, lead, dest, record, is_holder and due or nil)
 if is_later then redis.pcall('PUBLISH', 'leads:wake', dest) end
-local is_erased = redis.call('HEXISTS', lead_key, 'erased') == 1
-if is_erased and everybody_knows() then
+if erased and everybody_knows() then
   -- Everybody who had the lead knows that it was erased: nothing is left to be kept.
   redis.call('DEL', lead_key)
   redis.call('ZREM', base .. 'leads', lead)
-elseif not is_erased or version == tonumber(redis.call('HGET', lead_key, 'version')) then
-  -- Of an erased lead only what was said to its erasure: an answer to what was sent before may repeat what it got.
-  note(lead_key, 'a:' .. dest, ARGV[10], 6000)
 end
 return result == 'known' and 'known' or 'settled'

@@ -68,11 +68,14 @@ local function move_waiting(base, dest, record, before, to)
   count(base, dest, NAMES[to], number)
 end
 
--- Adds a line to a log that is kept with the lead; of a long one the oldest lines go.
+-- A log that is kept with the lead, with a line more; of a long one the oldest lines go.
+local function noted(log, line, most)
+  log = (log or '') .. line .. '\n'
+  return #log > most and string.sub(log, (string.find(log, '\n', #log - most, true)) + 1) or log
+end
+
 local function note(lead_key, name, line, most)
-  local log = (redis.call('HGET', lead_key, name) or '') .. line .. '\n'
-  if #log > most then log = string.sub(log, (string.find(log, '\n', #log - most, true)) + 1) end
-  redis.call('HSET', lead_key, name, log)
+  redis.call('HSET', lead_key, name, noted(redis.call('HGET', lead_key, name), line, most))
 end
 
 -- What is known of a lead at each destination: a list of {destination, delivery record}.
