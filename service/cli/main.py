@@ -88,7 +88,7 @@ COMMANDS: Final = (
     ),
     (
         "rekey",
-        "rekey.command",
+        "keeping.rekey",
         "Move all that is kept to the first LEADS_SECRET and LEADS_ENCRYPTION_KEY, while everything runs.",
     ),
     ("ways", "ways", "Print the address of every way in, and what to set at its sender."),
