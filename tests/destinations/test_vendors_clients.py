@@ -1,16 +1,21 @@
-"""The vendors' own clients (npm) and the destinations by name send the same lead in the same words."""
+"""The vendors' own clients (npm, PyPI) and the destinations by name send the same lead in the same words."""
 
+import base64
 import json
 import re
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import npm
 import pytest
-from crm import Crm, Received
+from crm import Answer, Crm, Received
 from test_presets import ASHA, named
 from test_webhook import NOW, SOURCE, delivery
+
+from service.lib.secret import Secret
 
 pytestmark = pytest.mark.long
 SECRET = "s3cret"
@@ -77,3 +82,69 @@ def test_a_lead_leaves_as_the_vendors_client_sends_it(
     assert (json.loads(ours.content) if ours.content else None) == body
     if header:
         assert ours.headers[header] == headers[header]
+
+
+CLIENTS = ("simple-salesforce==1.12.10", "zohocrmsdk8-0==7.0.0")
+TOKEN = {"access_token": "t0ken", "expires_in": 3600, "instance_url": "https://clinic.my.salesforce.com"}
+ZOHO = {
+    "data": [{"code": "SUCCESS", "status": "success", "message": "", "action": "insert", "details": {"id": "4150"}}]
+}
+
+
+@pytest.fixture(scope="module")
+def from_pypi(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Received]:
+    """Return what the clients sent, by method, host and path; they have an environment of their own."""
+    made = tmp_path_factory.mktemp("clients")
+    python = made / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(made)], check=True, timeout=120)
+    install = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *CLIENTS)
+    subprocess.run(install, check=True, timeout=300)
+    script = Path(__file__).parents[1] / "long" / "vendors.py"
+    with Crm() as crm:
+        crm.decide = answered
+        root = crm.url.removesuffix("/hooks/leads")
+        done = subprocess.run([python, script, root], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {f"{one.method} {one.path}": one for one in crm.requests}
+
+
+def answered(request: Received) -> Answer:
+    """Return what lets a client go on. Zoho's asks for its user and the fields of a lead first."""
+    if request.path.endswith("/token"):
+        said: Any = TOKEN
+    elif request.method == "GET":
+        return Answer(204, body=b"")
+    else:
+        said = ZOHO if "zoho" in request.path else {"id": "00Q5g", "success": True, "errors": []}
+    return Answer(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "headers"),
+    [
+        ("salesforce-api", None, ("authorization", "content-type", "sforce-duplicate-rule-header")),
+        ("zoho", None, ("authorization",)),
+        ("zoho", "4150", ("authorization",)),
+    ],
+)
+def test_a_lead_leaves_as_a_client_of_pypi_sends_it(
+    from_pypi: dict[str, Received], name: str, record: str | None, headers: tuple[str, ...]
+) -> None:
+    ours = named(name).request(delivery(ASHA, source=SOURCE, record=record), NOW, Secret("t0ken"))
+    theirs = from_pypi[f"{ours.method} /{ours.url.host}{ours.url.raw_path.decode()}"]
+    assert json.loads(ours.content) == theirs.json()
+    assert [ours.headers[header] for header in headers] == [theirs.headers[header] for header in headers]
+
+
+@pytest.mark.parametrize("name", ["salesforce-api", "zoho"])
+def test_a_token_is_asked_for_as_a_client_of_pypi_asks(from_pypi: dict[str, Received], name: str) -> None:
+    oauth = named(name).oauth
+    assert oauth
+    ours = oauth.request(None)
+    theirs = from_pypi[f"{ours.method} /{ours.url.host}{ours.url.raw_path.decode()}"]
+    pairs = dict(parse_qsl(theirs.body.decode()))
+    if "authorization" in theirs.headers:  # Salesforce takes the same two from the body.
+        client = base64.b64decode(theirs.headers["authorization"].removeprefix("Basic ")).decode().split(":")
+        pairs |= dict(zip(("client_id", "client_secret"), client, strict=True))
+    assert dict(parse_qsl(ours.content.decode())) == pairs
+    assert ours.headers["content-type"] == theirs.headers["content-type"]
