@@ -108,7 +108,8 @@ class _Alone(uvicorn.Server):
         else:
             process.kill()
             process.join()
-        _tell(1, 1 if self.successor else 0)
+        if not self.is_over.is_set():
+            _tell(1, 1 if self.successor else 0)
 
 
 def _is_right() -> bool:

@@ -183,8 +183,9 @@ async def test_a_move_ended_at_any_script_is_begun_again_or_taken_back(
 
 @pytest.mark.anyio
 async def test_what_must_not_be_moved_into_is_refused_and_nothing_is_written(
-    ledger: Ledger, own_redis: Embedded
+    ledger: Ledger, own_redis: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(moving, "GREETED_WITHIN_S", 0.1)
     await ledger.post(phone="8951047001")
     with pytest.raises(CannotStart, match="the same server"):
         await move_to(ledger.url, ledger)
@@ -222,7 +223,7 @@ def move_with_kills(site: Installation, load: Load, servers: tuple[Embedded, Emb
         process.communicate()
         for server in servers:
             with raw(server.url) as redis:  # instead of waiting for its ten seconds
-                redis.delete("leads:mover")
+                redis.delete("leads:mover", "leads:moving", "leads:{destination:crm}:hold")
         load.wait_for(load.sent.thanked + 1)
         process = leads(site, *chance.choice([words, other]))
         told, _ = process.communicate(timeout=60)
