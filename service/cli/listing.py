@@ -12,7 +12,8 @@ import typer
 from service.cli.context import archive_on, ask, configuration
 from service.config.config import Config
 from service.config.table import guess, listing
-from service.desk.search import Filter, Search, Unread, is_day
+from service.desk.filters import Filter, is_day
+from service.desk.search import Search, Unread
 from service.desk.sheet import Cell, Columns, Workbook, columns_of, csv_line, is_column
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty

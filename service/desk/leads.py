@@ -12,7 +12,8 @@ from typing import IO, Final
 from starlette.responses import Response, StreamingResponse
 
 from service.desk import words
-from service.desk.search import Filter, Search, Unread, flags_of, read_filter
+from service.desk.filters import Filter, flags_of, read_filter
+from service.desk.search import Search, Unread
 from service.desk.sheet import Cell, Columns, Workbook, columns_of, csv_line
 from service.desk.visit import HEADERS, Visit, see
 from service.fields import email

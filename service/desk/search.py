@@ -1,24 +1,22 @@
-"""Which leads are meant: the filters of `/leads`, and the search for one person, receipt or id.
+"""The leads that a filter means, and the search for one person, receipt or id.
 
 Invariant: what a page asks for is bounded. A person, a receipt or an id is found by its key; by all else only so many
 leads are read as a moment allows, from the latest back, and the answer says how far it came. Only reads.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import chain
 from time import monotonic
 from typing import Final, cast
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from service.config.config import Config
-from service.desk.words import STATES
+from service.desk.filters import Filter, day_in, fits
 from service.fields import email, phone
 from service.lib.secret import Secret
 from service.model.form import Form
-from service.model.lead import Content
 from service.store.archive import Archive, KeptLead
 from service.store.cipher import UnreadableError
 from service.store.erasure import Eraser
@@ -30,60 +28,10 @@ PAGE: Final = 50
 SLICE: Final = 200
 LOOKS_FOR_S: Final = 1.0
 """How long one page looks among leads before it shows what it found."""
-LONGEST_WORDS: Final = 200
 
 _Place = tuple[int, str, str]
 """When a lead's latest version came (ms), its id, its form."""
 _Scored = list[tuple[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What `/leads` was asked for, "" for anything; days are `YYYY-MM-DD`, the first and the last that count.
-
-    `after` is where to go on: of the last lead that was looked at, when its latest version came, and its id.
-    """
-
-    form: str = ""
-    since: str = ""
-    until: str = ""
-    state: str = ""
-    campaign: str = ""
-    flag: str = ""
-    q: str = ""
-    after: str = ""
-
-    @property
-    def looks_inside(self) -> bool:
-        """Whether leads must be read to know which are meant."""
-        return bool(self.state or self.campaign or self.flag or self.q)
-
-    def address(self, path: str = "/leads", **changed: str) -> str:
-        """Return the address that asks for this, with something changed."""
-        asked = replace(self, **{"after": "", **changed})
-        pairs = [(name, value) for name in self.__slots__ if (value := getattr(asked, name))]
-        return f"{path}?{urlencode(pairs)}" if pairs else path
-
-
-def read_filter(query: Mapping[str, str], config: Config) -> Filter:
-    """Read what an address asks for; what makes no sense is left out."""
-    given = {name: query.get(name, "").strip()[:LONGEST_WORDS] for name in Filter.__slots__}
-    form = given["form"] if given["form"] in config.forms else ""
-    state = given["state"] if given["state"] in STATES else ""
-    days = {name: given[name] if is_day(given[name]) else "" for name in ("since", "until")}
-    return Filter(**{**given, "form": form, "state": state, **days})
-
-
-def is_day(text: str) -> bool:
-    """Tell whether this is a day that a filter can have."""
-    return _day(text) is not None
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +146,7 @@ class Search:
 
     def _span(self, asked: Filter, form: Form) -> tuple[str, str]:
         """Return the first and the last moment that count, as Redis writes a range of scores."""
-        first, last = _day(asked.since), _day(asked.until)
+        first, last = day_in(asked.since), day_in(asked.until)
         zone = self.zone or form.timezone
         begin = str(_midnight(first, zone)) if first else "-inf"
         return begin, f"({_midnight(last + timedelta(days=1), zone)}" if last and last < date.max else "+inf"
@@ -263,37 +211,3 @@ def hashes_of(secret: Secret, form: Form, said: str) -> list[str]:
         return []
     number = phone.read(said, country=form.country, countries=form.countries, confirm=said).phone
     return [person_hash(secret, form.name, "phone", number.e164)] if number and number.e164 else []
-
-
-def fits(lead: KeptLead, asked: Filter, shown: Callable[[str], str]) -> bool:
-    """Tell whether a lead is one that was asked for."""
-    if not asked.looks_inside:
-        return True
-    if lead.erased_at is not None or not lead.versions:
-        return False
-    content = lead.versions[-1].content
-    states = {delivery.state for delivery in lead.deliveries}
-    campaign = content.source.utm.get("campaign", "")
-    return (
-        asked.state in {"", *states}
-        and asked.campaign.casefold() in {"", campaign.casefold()}
-        and asked.flag in {"", *flags_of(lead)}
-        and _says(content, asked.q, shown)
-    )
-
-
-def _says(content: Content, words: str, shown: Callable[[str], str]) -> bool:
-    texts = [*(answer.text for answer in content.fields.values()), *content.extra.values()]
-    said = shown("\n".join(texts)).casefold()
-    return all(word in said for word in words.casefold().split())
-
-
-def flags_of(lead: KeptLead) -> list[str]:
-    """Return what is to be known of a lead's latest version, each once: flags of the whole and of its answers."""
-    if not lead.versions:
-        return []
-    content = lead.versions[-1].content
-    flags = [*content.flags]
-    for answer in content.fields.values():
-        flags += [*answer.flags, *(answer.phone.flags if answer.phone else ())]
-    return list(dict.fromkeys([*flags, *lead.versions[-1].signals]))

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from service.config.destinations.body import Reach
-from service.desk.search import flags_of
+from service.desk.filters import flags_of
 from service.destinations.envelope import SOURCE_GROUPS, values
 from service.destinations.template import Json, as_text
 from service.lib.times import at

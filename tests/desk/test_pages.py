@@ -14,8 +14,9 @@ from crm import Crm
 from desk import Browser, OpenDesk, open_desk
 from workshop import ENVIRON, Hands, destination, form, until_async
 
+from service.desk.filters import Filter
 from service.desk.held import GRACE_MS, UNDONE_WITHIN_MS
-from service.desk.search import SLICE, Filter
+from service.desk.search import SLICE
 from service.desk.words import as_it_is, cover
 from service.intake.intake import Intake
 from service.intake.spool import open_spool
