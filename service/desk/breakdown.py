@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from service.desk.counts import MOST_KNOWN, Calendar
+from service.desk.filters import SOMETHING_ELSE
 from service.intake.counted import LABEL, campaign_in, choice_hash
 from service.lib.secret import Secret
 from service.model.form import Form
@@ -21,6 +22,9 @@ from service.store.tallies import Kind, end_of_octave, named_in, read_moves, rea
 
 SHOWN: Final = 5
 """So many are drawn each in a colour of its own; all others together."""
+_NONE: Final = "-"
+_OTHERS: Final = "+"
+_UNNAMED: Final = "="
 _DAY_ONE: Final = date(1970, 1, 1).toordinal()
 
 
@@ -50,10 +54,13 @@ class Breakdown:
     cipher: Cipher
     secrets: Sequence[Secret]
     calendar: Calendar
-    _known: dict[tuple[str, Kind, int], tuple[int, dict[str, str]]] = field(default_factory=dict)
+    _known: dict[tuple[str, Kind, int], tuple[int, dict[str, int]]] = field(default_factory=dict)
 
-    async def _read(self, form: str, kind: Kind, days: Sequence[date]) -> dict[date, dict[str, str]]:
-        """Return what was counted on each of these dates; one of which nothing changed is not read again."""
+    async def _read(self, form: str, kind: Kind, days: Sequence[date]) -> dict[date, dict[str, int]]:
+        """Return what was counted on each of these dates; one of which nothing changed is not read again.
+
+        A campaign stands there by its name, behind a `=`.
+        """
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
         moves = await read_moves(self.server, form)
@@ -61,8 +68,17 @@ class Breakdown:
         moved = {day: sum(moves.get(day + by, 0) for by in (-1, 0, 1)) for day in map(number_of, days)}
         stale = [day for day, move in moved.items() if self._known.get((form, kind, day), (-1, {}))[0] != move]
         tallies = await read_tallies(self.server, form, kind, stale) if stale else {}
-        self._known.update({(form, kind, day): (moved[day], tallies.get(day, {})) for day in stale})
+        for day in stale:
+            self._known[form, kind, day] = moved[day], self._named(form, kind, tallies.get(day, {}))
         return {date_of(day): self._known[form, kind, day][1] for day in moved}
+
+    def _named(self, form: str, kind: Kind, kept: Mapping[str, str]) -> dict[str, int]:
+        if kind != "campaigns":
+            return {name: int(number) for name, number in kept.items()}
+        found = Counter({name: int(kept[name]) for name in (_NONE, _OTHERS) if name in kept})
+        for named in named_in(kept):
+            found[f"={campaign_in(self.opened(form, named.label))}"] += named.number
+        return found
 
     async def by_form(self, forms: Sequence[Form], days: Sequence[date]) -> list[Series]:
         """Return the leads of each form."""
@@ -74,34 +90,31 @@ class Breakdown:
 
     async def by_campaign(self, forms: Sequence[Form], days: Sequence[date]) -> list[Series]:
         """Return the leads of each campaign, spelled in any case."""
-        found: dict[str, Series] = {}
         none, others = Series("No campaign"), Series("Other campaigns")
+        found, folded = {_NONE: none, _OTHERS: others, _UNNAMED: others}, dict[str, Series]()
         only = {"form": forms[0].name} if len(forms) == 1 else {}
         for form in forms:
             tallies = await self._read(form.name, "campaigns", days)
             for day, kept in tallies.items():
-                none.by_date[day] += int(kept.get("-", 0))
-                others.by_date[day] += int(kept.get("+", 0))
-                for named in named_in(kept):
-                    label = campaign_in(self.opened(form.name, named.label))
-                    folded = label.casefold()
-                    if folded not in found:
-                        found[folded] = Series(label, {**only, "campaign": label})
-                    (found[folded] if label else others).by_date[day] += named.number
-        return largest_first([*(series for name, series in found.items() if name), none, others])
+                for name, number in kept.items():
+                    label = name[1:]
+                    if name not in found:
+                        found[name] = folded.setdefault(name.casefold(), Series(label, {**only, "campaign": label}))
+                    found[name].by_date[day] += number
+        return largest_first([*folded.values(), none, others])
 
     async def by_choice(self, form: Form, name: str, days: Sequence[date]) -> list[Series]:
         """Return the leads of each choice of a field; a lead may have made several."""
         choices = form.fields[name]
-        shown = {choice: choices.label_of(choice) for choice in choices.choices}
-        found = {choice: Series(label, {"form": form.name, "q": choice}) for choice, label in shown.items()}
-        found[""] = Series("Something else")
+        shown = {choice: choices.label_of(choice) for choice in choices.choices} | {"": SOMETHING_ELSE}
+        asked = {choice: {"form": form.name, "choice": f"{name}={choice}"} for choice in shown}
+        found = {choice: Series(label, asked[choice]) for choice, label in shown.items()}
         hashes = {choice_hash(secret, form.name, name, choice): choice for secret in self.secrets for choice in found}
         tallies = await self._read(form.name, "choices", days)
         for day, kept in tallies.items():
             for hash_, number in kept.items():
                 if hash_ in hashes:
-                    found[hashes[hash_]].by_date[day] += int(number)
+                    found[hashes[hash_]].by_date[day] += number
         return largest_first(list(found.values()))
 
     async def refusals(self, forms: Sequence[Form], days: Sequence[date]) -> dict[tuple[str, str, str], Counter[date]]:
@@ -112,7 +125,7 @@ class Breakdown:
             for day, kept in tallies.items():
                 for text, number in kept.items():
                     name, _, code = text.rpartition(" ")
-                    found.setdefault((form.name, name, code), Counter())[day] += int(number)
+                    found.setdefault((form.name, name, code), Counter())[day] += number
         return found
 
     async def times(self, forms: Sequence[Form], days: Sequence[date]) -> tuple[float, float] | None:

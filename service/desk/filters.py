@@ -3,7 +3,7 @@
 Invariant: pure. What an address asks for that makes no sense is left out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -11,15 +11,22 @@ from urllib.parse import urlencode
 
 from service.config.config import Config
 from service.desk.words import STATES
+from service.model.form import Form
 from service.model.lead import Content
 from service.store.archive import KeptLead
 
 LONGEST_WORDS: Final = 200
+CHOSEN: Final = ("choice", "choices")
+"""The types of the fields of choices."""
+SOMETHING_ELSE: Final = "Something else"
+"""What is none of the choices of a field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What `/leads` was asked for, "" for anything; days are `YYYY-MM-DD`, the first and the last that count.
+
+    `choice` is a field and what was chosen in it, `FIELD=CHOICE`; `FIELD=` for whatever is none of its choices.
 
     `after` is where to go on: of the last lead that was looked at, when its latest version came, and its id.
     """
@@ -29,6 +36,7 @@ class Filter:
     until: str = ""
     state: str = ""
     campaign: str = ""
+    choice: str = ""
     flag: str = ""
     q: str = ""
     after: str = ""
@@ -36,7 +44,7 @@ class Filter:
     @property
     def looks_inside(self) -> bool:
         """Whether leads must be read to know which are meant."""
-        return bool(self.state or self.campaign or self.flag or self.q)
+        return bool(self.state or self.campaign or self.choice or self.flag or self.q)
 
     def address(self, path: str = "/leads", **changed: str) -> str:
         """Return the address that asks for this, with something changed."""
@@ -50,8 +58,18 @@ def read_filter(query: Mapping[str, str], config: Config) -> Filter:
     given = {name: query.get(name, "").strip()[:LONGEST_WORDS] for name in Filter.__slots__}
     form = given["form"] if given["form"] in config.forms else ""
     state = given["state"] if given["state"] in STATES else ""
+    is_choice = any(given["choice"] in choices for _, choices in choices_in(config.forms.values()))
     days = {name: given[name] if is_day(given[name]) else "" for name in ("since", "until")}
-    return Filter(**{**given, "form": form, "state": state, **days})
+    return Filter(**{**given, "form": form, "state": state, "choice": given["choice"] if is_choice else "", **days})
+
+
+def choices_in(forms: Iterable[Form]) -> list[tuple[str, dict[str, str]]]:
+    """Return for each field of choices what it is called, and its choices: as a filter and as people read them."""
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for field in (field for form in forms for field in form.fields.values() if field.type in CHOSEN):
+        _, choices = found.setdefault(field.name, (field.label or field.words, {}))
+        choices.update({f"{field.name}={choice}": field.label_of(choice) for choice in field.choices})
+    return [(words, {**choices, f"{name}=": SOMETHING_ELSE}) for name, (words, choices) in found.items()]
 
 
 def is_day(text: str) -> bool:
@@ -67,7 +85,7 @@ def day_in(text: str) -> date | None:
         return None
 
 
-def fits(lead: KeptLead, asked: Filter, shown: Callable[[str], str]) -> bool:
+def fits(lead: KeptLead, form: Form, asked: Filter, shown: Callable[[str], str]) -> bool:
     """Tell whether a lead is one that was asked for."""
     if not asked.looks_inside:
         return True
@@ -79,9 +97,19 @@ def fits(lead: KeptLead, asked: Filter, shown: Callable[[str], str]) -> bool:
     return (
         asked.state in {"", *states}
         and asked.campaign.casefold() in {"", campaign.casefold()}
+        and (not asked.choice or _chose(content, form, *asked.choice.split("=", 1)))
         and asked.flag in {"", *flags_of(lead)}
         and _says(content, asked.q, shown)
     )
+
+
+def _chose(content: Content, form: Form, name: str, choice: str) -> bool:
+    """Tell whether this was chosen, "" for whatever is none of the choices."""
+    if name not in content.fields or name not in form.fields or form.fields[name].type not in CHOSEN:
+        return False
+    answer, choices = content.fields[name], form.fields[name].choices
+    made = answer.value if isinstance(answer.value, tuple) else (answer.text,)
+    return choice in made if choice else any(one not in choices for one in made)
 
 
 def _says(content: Content, words: str, shown: Callable[[str], str]) -> bool:

@@ -12,7 +12,7 @@ from typing import IO, Final
 from starlette.responses import Response, StreamingResponse
 
 from service.desk import words
-from service.desk.filters import Filter, flags_of, read_filter
+from service.desk.filters import Filter, choices_in, flags_of, read_filter
 from service.desk.search import Search, Unread
 from service.desk.sheet import Cell, Columns, Workbook, columns_of, csv_line
 from service.desk.visit import HEADERS, Visit, see
@@ -36,7 +36,10 @@ async def list_leads(visit: Visit) -> Response:
     found = await visit.desk.search.look(asked, visit.covered)
     await visit.note(f"saw a list of {words.many(len(found.leads), 'lead')}", asked.form)
     rows = [row_of(lead, visit) for lead in found.leads]
-    return visit.page("leads.html", title="Leads", asked=asked, found=found, rows=rows, config=visit.desk.config)
+    return visit.page(
+        "leads.html", title="Leads", asked=asked, found=found, rows=rows, config=visit.desk.config,
+        choices=choices_in(visit.desk.config.forms.values()),
+    )  # fmt: skip
 
 
 def row_of(lead: KeptLead, visit: Visit) -> dict[str, object]:
@@ -76,12 +79,14 @@ async def show_lead(visit: Visit) -> Response:
         }
         for number, version in enumerate(lead.versions)
     ]
+    told = words.signals_in_words(lead.versions[-1].signals) if lead.versions else []
+    flags = [flag for flag in map(words.flag_in_words, flags_of(lead)) if flag not in told]
     received_at = lead.versions[-1].received_at if lead.versions else 0
     deliveries = [(delivery, words.delivery_in_words(delivery, received_at, times)) for delivery in lead.deliveries]
     labels = {name: field.label or field.words for name, field in form.fields.items()}
     return visit.page(
         "lead.html", title=form.title or form.name, lead=lead, form=form, versions=versions[::-1], labels=labels,
-        deliveries=deliveries, flags=[*map(words.flag_in_words, flags_of(lead))], covered=covered,
+        deliveries=deliveries, flags=dict.fromkeys(flags), covered=covered,
         known=visit.desk.config.destinations,
     )  # fmt: skip
 

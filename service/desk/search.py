@@ -129,8 +129,9 @@ class Search:
         return [self.config.forms[asked.form]] if asked.form else list(self.config.forms.values())
 
     async def _read(self, place: _Place, asked: Filter, shown: Callable[[str], str]) -> list[KeptLead]:
-        lead = await self.archive.lead(self.config.forms[place[2]], place[1])
-        return [lead] if lead and fits(lead, asked, shown) else []
+        form = self.config.forms[place[2]]
+        lead = await self.archive.lead(form, place[1])
+        return [lead] if lead and fits(lead, form, asked, shown) else []
 
     async def identify(self, said: str) -> list[tuple[str, str]]:
         """Return (form, lead) of whoever has this phone or e-mail, or of the lead with this receipt or id."""

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from service.desk.breakdown import Series, dates, gathered
 from service.desk.counts import LEADS, WEEKS, Ends, usual_by_now
+from service.desk.filters import CHOSEN
 from service.desk.visit import Visit
 from service.desk.words import CODES, many, words_of_field
 from service.model.form import Form
@@ -26,7 +27,6 @@ LATELY: Final = 30
 K = TypeVar("K")
 _ENDS: Final = ("created", "updated", "repeated", "quarantined", "rejected", "unavailable", "erased")
 _FAILED_SHOWN: Final = 6
-_CHOSEN: Final = ("choice", "choices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,13 @@ async def today(visit: Visit) -> Response:
     series = await _series(visit, asked)
     drawn, listed = gathered(series), _listed(found, days)
     ends = _together(ends for _, ends in listed)
+    hours = _hours(found, days)
     accounts = [await desk.store.account(form.name, form.deliver, {}) for form in asked.forms]
     return visit.page(
         "today.html", title="Today", asked=asked, forms=desk.config.forms, periods=PERIODS, series=series,
         drawn=drawn, day=now, since=days[0], now=_leads(listed[-1][1]), listed=listed[::-1], total=_leads(ends),
         usual=await usual_by_now(server, names, desk.times, first), ends=_counted(ends),
-        chart=_chart(listed, drawn), hours=bars(_hours(found, days), "Leads by the hour of the day"),
+        chart=_chart(listed, drawn), hours=hours, by_hour=bars(hours, "Leads by the hour of the day"),
         standing=_standing(accounts), paused=await read_pauses(server, desk.config), covered=visit.covered,
         took=await desk.breakdown.times(asked.forms, lately), failed=await _failed(visit, asked.forms, lately),
         lately=LATELY,
@@ -98,7 +99,7 @@ def _parts(forms: Sequence[Form]) -> list[tuple[str, str]]:
         found += [
             (f"{form.name}.{name}", f"by {field.label or field.words}{where}")
             for name, field in form.fields.items()
-            if field.type in _CHOSEN
+            if field.type in CHOSEN
         ]
     return found
 

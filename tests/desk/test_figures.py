@@ -48,7 +48,9 @@ async def test_leads_are_told_apart_by_form_campaign_and_choice_and_each_leads_t
         assert shown((await browser.get("/?by=form")).text) == {"Get In Touch": "5", "Callback": "1"}
         page = (await browser.get("/?by=get-in-touch.branch")).text
         assert shown(page) == {"North": "2", "South": "1", "Something else": "1"}
-        assert "/leads?form=get-in-touch&amp;q=North&amp;" in page
+        assert "/leads?form=get-in-touch&amp;choice=branch%3DNorth&amp;" in page
+        for choice, leads in {"North": 2, "South": 1, "": 1, "West": 5}.items():
+            assert f">{leads} lead" in (await browser.get(f"/leads?form=get-in-touch&choice=branch%3D{choice}")).text
         for nonsense in ("nowhere.branch", "get-in-touch.name", "x"):
             assert "ends parts" not in (await browser.get(f"/?by={nonsense}&form=callback")).text
 

@@ -5,6 +5,7 @@ import io
 import os
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zipfile import ZipFile
@@ -18,7 +19,7 @@ from service.desk.filters import Filter
 from service.desk.held import GRACE_MS, UNDONE_WITHIN_MS
 from service.desk.search import SLICE
 from service.desk.words import as_it_is, cover
-from service.intake.intake import Intake
+from service.intake.intake import Intake, Taken
 from service.intake.spool import open_spool
 from service.lib.secret import Secret
 from service.lib.times import length
@@ -198,6 +199,22 @@ async def test_a_lead_tells_what_was_said_what_changed_and_where_it_stands(redis
             async with desk.shop.worker():
                 await desk.shop.settled()
             assert len(crm.requests) == 1
+
+
+async def test_a_lead_tells_each_thing_once(open_only: OpenDesk) -> None:
+    touch = Touch("https://clinic.example/knee", utm={"source": "google"})
+    source = Source(utm={"campaign": "Easter", "medium": "cpc"}, first_touch=touch, last_touch=touch)
+    said = open_only.shop.check("get-in-touch", name="Mina", phone="9999999999", message="<a href=x>x</a>")
+    content = replace(said.content, source=source)
+    taken = await open_only.shop.intake.submit(
+        open_only.shop.config.forms["get-in-touch"], content, signals={"markup": 5, "junk_phone": 3}
+    )
+    assert isinstance(taken, Taken)
+    page = (await (await open_only.enter("Asha", "editor")).get(f"/leads/{taken.lead}")).text
+    for once in ("the phone number is made up", "it has the markup of a page in it", "https://clinic.example/knee"):
+        assert page.count(once) == 1, once
+    for label, text in (("campaign", "Easter"), ("campaign medium", "cpc")):
+        assert f"<dt>{label}</dt><dd>{text}</dd>" in page
 
 
 async def test_erasing_asks_for_a_word_and_takes_the_person_from_every_form(desk: OpenDesk) -> None:
