@@ -122,6 +122,8 @@ def judge(
     if status in retried:
         scope: Scope = "load" if _MEANINGS.get(status, ("delivery",))[0] == "load" else "delivery"
         return _retry(status, excerpt, (scope, "this destination means a later try by it"), retry_after(headers, now))
+    if status // 100 == 2:  # noqa: PLR2004 -- RFC 9110, section 15.3
+        return Delivered(status, excerpt[:EXCERPT])
     return _judge_by_standard(status, excerpt, retry_after(headers, now), _redirected(headers))
 
 
@@ -129,8 +131,6 @@ def _judge_by_standard(status: int, excerpt: str, after: int | None, redirected:
     if status in _MEANINGS:
         return _retry(status, excerpt, _MEANINGS[status], after)
     match status // 100:
-        case 2:
-            return Delivered(status, excerpt[:EXCERPT])
         case 3:
             return _retry(status, excerpt, ("setup", f"it sends us to {redirected}, and we do not follow"), after)
         case 1 | 4:

@@ -150,6 +150,8 @@ def words_of(answer: Response, rule: Rule | None) -> str:
     """Return what an answer says to people: of a failure the headers that say why, that of its rule, and its text."""
     is_failure = answer.status not in range(200, 300)
     decided_by = rule.path.lower() if rule and rule.place == "header" else None
+    if not is_failure and decided_by is None:
+        return answer.text
     said = [
         f"{name}: {value.strip()[:_LONGEST_HEADER]}\n"
         for name, value in answer.headers.items()

@@ -156,6 +156,11 @@ def placeholders_of(part: str | Secret | Placeholder) -> tuple[Path | str, ...]:
     return part.choices if isinstance(part, Placeholder) else ()
 
 
+def has_placeholder(*lines: Pattern) -> bool:
+    """Return whether a value is asked for in one of these lines."""
+    return any(isinstance(part, Placeholder) for line in lines for part in line)
+
+
 def nodes_of(node: Node) -> Iterator[Template]:
     """Yield every text in a node."""
     match node:

@@ -22,6 +22,7 @@ from service.destinations.template import (
     Node,
     Pattern,
     fill_line,
+    has_placeholder,
     in_address,
     in_header,
     nodes_of,
@@ -120,7 +121,7 @@ class Webhook:
         record = yield from self._record(self._as_sent(delivery), clock, token)
         if isinstance(record, Retry):
             return record
-        given = replace(self._as_sent(delivery), record=record)
+        given = self._as_sent(delivery).with_record(record)
         try:
             request = self.request(given, clock(), token)
         except LacksError as error:
@@ -158,7 +159,7 @@ class Webhook:
         """Return the delivery as this destination is told of it."""
         if self.as_new and delivery.type == "lead.updated":
             return replace(delivery, type="lead.created", changed=(), record=None)
-        return delivery if self.keep else replace(delivery, record=None)
+        return delivery if self.keep else delivery.with_record(None)
 
     def _words_for(self, delivery: Delivery) -> "Webhook":
         """Return what a delivery is said with: where its record is known, as an update of that."""
@@ -173,7 +174,8 @@ class Webhook:
         import httpx  # noqa: PLC0415  the web part reads the configuration and never sends
 
         words, content = self._words_for(delivery), self.content(delivery)
-        named = values(delivery) | ({TOKEN: token.reveal()} if token else {})
+        named = values(delivery) if has_placeholder(words.url, *self.headers.values()) else {}
+        named |= {TOKEN: token.reveal()} if token else {}
         url = fill_line(words.url, named, Secret.reveal, in_address)
         headers = self._headers(delivery, content, now, Secret.reveal, named)
         return httpx.Request(words.method, url, headers=headers, content=content)

@@ -1,5 +1,6 @@
 """A text that must not be shown: it hides itself in every `repr`, f-string and log line."""
 
+import functools
 import hmac
 import re
 from collections.abc import Iterable
@@ -65,11 +66,17 @@ def mask(text: Text) -> str:
 
 def masked(text: str, secrets: Iterable[Secret]) -> str:
     """Return what somebody else said with `***` where it repeats one of our secrets, as it is or percent-encoded."""
+    for one in _spellings(tuple(secrets)):
+        text = text.replace(one, MASK)
+    return text
+
+
+@functools.lru_cache(maxsize=128)
+def _spellings(secrets: tuple[Secret, ...]) -> list[str]:
+    """Return everything that would give one of the secrets away, the longest first."""
     said = {secret.reveal() for secret in secrets}
     # What stands behind the host of an address that is secret as a whole may come back by itself.
     parts = {part for one in said for part in re.split("[?&]", one.partition("://")[2].partition("/")[2])}
     said |= parts | {part.partition("=")[2] for part in parts}
     said |= {unquote(one) for one in said} | {quote(one, safe="") for one in said}
-    for one in sorted((one for one in said if len(one) >= _SHORTEST), key=len, reverse=True):
-        text = text.replace(one, MASK)
-    return text
+    return sorted((one for one in said if len(one) >= _SHORTEST), key=len, reverse=True)

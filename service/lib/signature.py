@@ -54,7 +54,7 @@ def sign(secret: Secret, id: str, timestamp_s: int, body: bytes) -> str:  # noqa
         ValueError: the secret is no `whsec_` secret (`config` never lets one through).
     """
     signed = f"{id}.{timestamp_s}.".encode() + body
-    digest = hmac.new(key_of(secret), signed, hashlib.sha256).digest()
+    digest = hmac.digest(key_of(secret), signed, "sha256")
     return f"v1,{base64.b64encode(digest).decode('ascii')}"
 
 

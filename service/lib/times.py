@@ -1,5 +1,6 @@
 """How a moment is written, and how long something lasts. A moment is milliseconds since 1970-01-01 UTC."""
 
+from datetime import UTC as PLAIN_UTC
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,8 +11,8 @@ _DAY_ONE: Final = date(1970, 1, 1).toordinal()
 
 def timestamp(moment: int) -> str:
     """Return a time in ms as ISO 8601 in UTC with milliseconds: `2026-11-22T10:42:07.120Z`."""
-    second = datetime.fromtimestamp(moment // 1000, UTC)
-    return f"{second:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
+    second = datetime.fromtimestamp(moment // 1000, PLAIN_UTC)
+    return f"{second.isoformat().removesuffix('+00:00')}.{moment % 1000:03d}Z"
 
 
 def length(ms: float) -> str:

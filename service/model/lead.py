@@ -5,7 +5,7 @@ Times are integers: milliseconds since 1970-01-01 UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import msgspec
@@ -151,3 +151,7 @@ class Delivery:
     def webhook_id(self) -> str:
         """The id of this delivery at its receiver: the same on every try."""
         return f"{self.lead.id}.{self.lead.version}"
+
+    def with_record(self, record: str | int | None) -> "Delivery":
+        """Return it to a destination that has the lead under this id of its own."""
+        return self if self.record == record else replace(self, record=record)
