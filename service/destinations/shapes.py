@@ -16,7 +16,7 @@ from typing import Final
 _SPEC: Final = re.compile(r"([a-z0-9]+)(?:\(([1-9][0-9]{0,5})\))?")
 _UNSEEN: Final = "\N{WORD JOINER}"
 _RINGS: Final = re.compile(r"@(?=(channel|here|everyone|all|room)\b)", re.IGNORECASE)
-_LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\])(?=[(\[:])|(?<=/)(?<!:/)(?=/)")
+_LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\])(?=[(\[:])|(?<=/)(?<!:/)(?=/)|(?<=\{)(?=\{)")  # {{DATE(…)}} in a card
 _ADDRESS_OR_DOT: Final = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]+|(?<=[\w-])\.(?=[^\W\d_]{2})")
 
 
