@@ -21,7 +21,7 @@ from service.desk.compare.matching import Report
 from service.desk.compare.run import Kept, bounds, compare, send_again
 from service.desk.compare.table import NoTableError, Table, open_table
 from service.lib.errors import CannotStart
-from service.lib.text import one_line
+from service.lib.text import many, one_line
 from service.lib.times import at
 from service.store.sent import Sent
 from service.store.server.server import Server
@@ -120,7 +120,7 @@ def _tell(progress: str) -> None:
 
 
 def _report_as_text(report: Report, destination: str, zone: ZoneInfo) -> Iterator[str]:
-    yield f"{report.rows} rows; {report.there} leads are at {destination}."
+    yield f"{many(report.rows, 'row', 'rows')}; {many(report.there, 'lead is', 'leads are')} at {destination}."
     if report.span is None:
         yield "Nothing says which days these are: name them with --since and --until."
     else:
@@ -135,9 +135,9 @@ def _report_as_text(report: Report, destination: str, zone: ZoneInfo) -> Iterato
     yield from _rows("never came from here", who, report.foreign)
     yield from _rows("of leads that were erased here", list(map(str, report.erased)))
     if report.unreadable:
-        yield f"{report.unreadable} rows say nothing that anybody could be recognised by."
+        yield f"{many(report.unreadable, 'row says', 'rows say')} nothing that anybody could be recognised by."
     if report.beyond:
-        yield f"{report.beyond} leads of other times are not there either, and are not looked at."
+        yield f"{many(report.beyond, 'lead', 'leads')} of other times not there either: not looked at."
 
 
 def _leads(what: str, leads: Sequence[Sent], zone: ZoneInfo) -> Iterator[str]:

@@ -15,6 +15,7 @@ from service.config.config import Config
 from service.delivery.heartbeat import ALIVE_FOR_MS, Beat, read_beats
 from service.delivery.unusual import LONGEST_SILENCE_MS, WEEK_MS, WEEKS, unusual
 from service.intake.spool import Spool
+from service.lib.text import many
 from service.lib.times import length
 from service.store.accounts import Accounts, Trouble, WorkerSeen
 from service.store.alarms import Failing, read_failing
@@ -135,7 +136,7 @@ def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str,
     if dead:
         yield Trouble(
             "DEAD",
-            f"{_many(dead, 'is', 'are')} dead at {name}: refused, or no try was left.",
+            f"{many(dead, 'is', 'are')} dead at {name}: refused, or no try was left.",
             f"`leads dead` says why; `leads replay --destination {name}` sends them again.",
             name,
         )
@@ -143,7 +144,7 @@ def _of_destination(name: str, dead: int, pause: Pause | None, due: Mapping[str,
     if late > OVERDUE_AFTER_MS and not pause:
         yield Trouble(
             "OVERDUE",
-            f"{_many(sum(waiting.number for waiting in due.values()), 'is', 'are')} due at {name}; the next try was "
+            f"{many(sum(waiting.number for waiting in due.values()), 'is', 'are')} due at {name}; the next try was "
             f"due {length(late)} ago.",
             "If a worker is alive, its log says what it meets; `rate` and `concurrency` may be too low.",
             name,
@@ -167,7 +168,7 @@ def _of_spool(spool: Spool) -> Iterator[Trouble]:
     if begun is not None and now - begun > SPOOL_WAITS_AFTER_MS:
         yield Trouble(
             "SPOOL_WAITS",
-            f"{_many(spool.count(), 'submission lies', 'submissions lie')} in the spool, the oldest for "
+            f"{many(spool.count(), 'submission lies', 'submissions lie')} in the spool, the oldest for "
             f"{length(now - begun)}.",
             "A web process on this machine takes them out; if one runs, its log says why not (`the spool waits`).",
         )
@@ -198,10 +199,6 @@ def _of_disks(folders: Sequence[Path]) -> Iterator[Trouble]:
                 "Free space; what is on it is written before a visitor is thanked.",
                 str(folder),
             )
-
-
-def _many(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"
 
 
 def _percent(share: float) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from service.intake.spool import Batch, Spool
+from service.lib.text import many
 from service.model.form import Form
 from service.store.leads import Store
 from service.store.records import Accepted, Line, read_line
@@ -110,6 +111,6 @@ async def empty(spool: Spool, store: Store, forms: Mapping[str, Form]) -> str:
                         return ""
                     await asyncio.sleep(0.2)
     except TimeoutError:
-        return f"{spool.count()} lines are still in the spool; they are taken when it is drained."
+        return f"{many(spool.count(), 'line is', 'lines are')} still in the spool, to be taken when it is drained."
     except OSError as error:
         return f"The spool could not be emptied ({error.strerror})."

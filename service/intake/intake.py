@@ -20,6 +20,7 @@ from service.intake.pending import Arrived, Pending, Refused, Report
 from service.intake.spool import Spool
 from service.lib.secret import Secret, unshown
 from service.lib.signature import keyed_hash
+from service.lib.text import many
 from service.model.form import Form
 from service.model.lead import Content
 from service.store.cipher import PLAIN, Cipher
@@ -224,7 +225,8 @@ class Intake:
             lines = await asyncio.to_thread(_look_at, self._spool)
         except OSError as error:
             return Readiness(is_safe, sentence, f"The spool cannot be written ({error.strerror}).")
-        return Readiness(ready=True, redis=sentence, spool=f"The spool can be written; {lines} submissions lie in it.")
+        lie = many(lines, "submission lies", "submissions lie")
+        return Readiness(ready=True, redis=sentence, spool=f"The spool can be written; {lie} in it.")
 
     def _limits(self, form: Form, caller: Caller) -> list[Limit]:
         limits = []

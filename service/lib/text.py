@@ -102,6 +102,11 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def many(number: int, one: str, several: str) -> str:
+    """Return a number with the words that go with it: "1 lead", "2 leads"."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def one_line(text: str) -> str:
     """Return a text as one line that cannot move a terminal's cursor, nor turn the direction of what is beside it."""
     return text.translate(dict.fromkeys(map(ord, unprintable(text)), " "))

@@ -17,6 +17,7 @@ from service.config.config import Config
 from service.intake.drain import empty
 from service.intake.spool import Spool
 from service.lib.errors import CannotStart
+from service.lib.text import many
 from service.lib.times import at
 from service.model.form import Form
 from service.process.settings import Settings, read_settings
@@ -173,7 +174,7 @@ def _while_kept(last: int, retention: int | None) -> str:
 
 
 def _many(number: int) -> str:
-    return "1 lead" if number == 1 else f"{number} leads"
+    return many(number, "lead", "leads")
 
 
 def _progress() -> OnProgress:
@@ -183,6 +184,6 @@ def _progress() -> OnProgress:
         nonlocal said_at
         if clock() - said_at > SAY_EVERY_MS:
             said_at = clock()
-            say(f"  {form}: {looked_at} of {number} leads")
+            say(f"  {form}: {looked_at} of {_many(number)}")
 
     return on_progress
