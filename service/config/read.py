@@ -32,6 +32,7 @@ from service.lib.times import UTC
 
 MOST_REPLICAS: Final = 5
 _TAKEN: Final = "is the name of a destination that `[notify]` makes: choose another one"
+_NO_ADDRESS: Final = "has no address to go through: set `public_url` in `[service]`"
 _CURLY: Final = frozenset("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb")
 KINDS: Final[Mapping[str, Callable[[str, Table, Reach, Environment], Destination]]] = {
     "webhook": read_webhook, "email": read_email, **dict.fromkeys(PRESETS, read_named),
@@ -80,6 +81,9 @@ def _read(tree: Keys, environment: Environment) -> Config | Mistakes:
             if (destination := _read_destination(keys, tree, environment))
         },
     )
+    for name, form in config.forms.items() if service.public_url is None else ():
+        if form.canary:
+            top.add(_NO_ADDRESS, "forms", name, "canary")
     if mistakes := report.mistakes():
         return Mistakes(mistakes)
     config = replace(

@@ -18,7 +18,7 @@ from service.intake.spool import Spool
 from service.lib.text import many
 from service.lib.times import length
 from service.store.accounts import Accounts, Trouble, WorkerSeen
-from service.store.alarms import Failing, read_failing
+from service.store.alarms import Failing, Flight, read_failing, read_flights
 from service.store.breaker import Pause
 from service.store.leads import Store
 from service.store.overview import gate_at
@@ -40,7 +40,7 @@ TAKEN_ON_PURPOSE: Final = "RISK_TAKEN"
 """Told, but nobody need come."""
 CODES: Final = (
     "NO_WORKER", "PAUSED", "REFUSED_ALONE", "DEAD", "OVERDUE", "SPOOL_WAITS", "SET_ASIDE", "MEMORY_NEARLY_FULL",
-    "DISK_NEARLY_FULL", "UNTOLD", "SILENT", "REFUSALS_JUMP",
+    "DISK_NEARLY_FULL", "UNTOLD", "CANARY", "SILENT", "REFUSALS_JUMP",
     *_OF_LEVEL.values(), TAKEN_ON_PURPOSE,
 )  # fmt: skip
 
@@ -62,6 +62,7 @@ async def read_troubles(
         dead = sum(accounts.forms[form.name].destinations[name].dead for form in forms)
         found += await _of_gate(server, name, [form.name for form in forms], dead)
     found += await _of_forms(server, config)
+    found += _of_canaries(config, await read_flights(server), server.now())
     found += _of_channels(await read_failing(server), server.now())
     return alive, [*found, *_of_disks(await _folders(server, spool)), *(_of_spool(spool) if spool else ())]
 
@@ -73,6 +74,19 @@ async def _of_forms(server: Server, config: Config) -> list[Trouble]:
         counts = await read_counts(server, [name], now - LEARNED_FROM_MS, now)
         found += unusual(name, counts, now, config.zone)
     return found
+
+
+def _of_canaries(config: Config, flights: Mapping[str, Flight], now: int) -> Iterator[Trouble]:
+    for name, form in config.forms.items():
+        flight = flights.get(name)
+        if form.canary and flight and flight.problem:
+            yield Trouble(
+                "CANARY",
+                f"The canary of {name} has not arrived for {length(now - flight.begun)}: {flight.problem}.",
+                "Send the form from its page. If that does not arrive either, mend what is named; the canary is sent "
+                "again by itself.",
+                name,
+            )
 
 
 def _no_worker(beats: Sequence[Beat], now: int) -> Trouble:

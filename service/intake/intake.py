@@ -23,6 +23,7 @@ from service.lib.signature import keyed_hash
 from service.lib.text import many
 from service.model.form import Form
 from service.model.lead import Content
+from service.store.alarms import is_flying, note_arrival
 from service.store.cipher import PLAIN, Cipher
 from service.store.leads import Store
 from service.store.records import Accepted, Earlier, Limit, Limited, Line, Refusal, Result
@@ -170,6 +171,14 @@ class Intake:
     def count_arrival(self, form: Form, matched: Matched) -> None:
         """Count under which names the fields of a submission came, taken or not."""
         self._arrived.of(form.name).add(form, matched)
+
+    async def meet_canary(self, form: Form, canary: str) -> bool:
+        """Tell whether this is a canary of the form that is on its way."""
+        return await is_flying(self._store.server, form.name, canary)
+
+    async def note_canary(self, form: Form, canary: str) -> None:
+        """Write that a canary came in, as durably as a lead is kept, and count it nowhere."""
+        await note_arrival(self._store.server, form.name, canary)
 
     async def report_counts(self) -> None:
         """Report what was counted since the last call; what cannot be reported is kept for the next."""

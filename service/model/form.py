@@ -154,6 +154,14 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """How often (ms) a made-up lead goes through a form's public address, and to which destinations from there."""
+
+    every: int
+    deliver: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """One entry `[forms.NAME]`. `origins` None: any page may post; `window` and `quiet` in ms.
 
@@ -188,6 +196,7 @@ class Form:
     consent: Agreement | None = None
     timezone: ZoneInfo = UTC
     ways: Mapping[str, Way] = field(default_factory=dict)
+    canary: Canary | None = None
 
     @property
     def takes_webflow(self) -> bool:

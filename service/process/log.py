@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from service.delivery.courier import Attempted
     from service.intake.drain import Drained
     from service.notices.teller import Told
+    from service.store.alarms import Flight
     from service.store.erasure import Expired
     from service.store.records import Mended, Promoted
 
@@ -114,6 +115,14 @@ def log_told(log: Log, told: "Told") -> None:
         log.info("told", **said)
     else:
         log.warning("not told", **said, reason=told.outcome.reason)
+
+
+def log_canary(log: Log, form: str, flight: "Flight") -> None:
+    """Write one line for a canary that arrived, or did not."""
+    if flight.problem:
+        log.warning("canary lost", form=form, reason=flight.problem, tries=flight.tries)
+    else:
+        log.info("canary arrived", form=form, delivered=list(flight.delivered))
 
 
 def log_clocks(log: Log, difference: str) -> None:

@@ -28,9 +28,19 @@ from service.delivery.tokens import Tokens
 from service.delivery.trouble import read_troubles
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
+from service.notices.canary import Canaries
 from service.notices.digests import Digests
 from service.notices.teller import Teller
-from service.process.log import Log, log_attempt, log_clocks, log_expired, log_mended, log_promoted, log_told
+from service.process.log import (
+    Log,
+    log_attempt,
+    log_canary,
+    log_clocks,
+    log_expired,
+    log_mended,
+    log_promoted,
+    log_told,
+)
 from service.store.accounts import Accounts
 from service.store.breaker import Gate, Pace
 from service.store.cipher import PLAIN, Cipher
@@ -106,6 +116,7 @@ class Worker:
                 asyncio.create_task(self._keep_at(BEAT_EVERY_S, self._beat)),
                 asyncio.create_task(self._keep_at(REPAIR_EVERY_S, self._repair, first_s=REPAIR_FIRST_S)),
                 asyncio.create_task(self._keep_at(self._promote_every_s, self._promote)),
+                *self._flying(),
                 *self._expiring(),
             ]
             work = [asyncio.create_task(dispatcher.run(stop)) for dispatcher in dispatchers.values()]
@@ -138,6 +149,10 @@ class Worker:
                 )
             )
         return [asyncio.create_task(self._keep_at(TELL_EVERY_S, partial(self._tell, teller))) for teller in tellers]
+
+    async def _fly(self) -> None:
+        async for form, flight in Canaries(self._server, self._name, self._config).send():
+            log_canary(self._log, form, flight)
 
     async def _tell(self, teller: Teller | Digests) -> None:
         async for told in teller.tell():
@@ -185,6 +200,10 @@ class Worker:
         """A limit of a person that was taken out of the configuration may have left something behind: look rarely."""
         is_limited = any(form.limits.person for form in self._config.forms.values())
         return PROMOTE_EVERY_S if is_limited else REPAIR_EVERY_S
+
+    def _flying(self) -> list[asyncio.Task[None]]:
+        is_asked = any(form.canary for form in self._config.forms.values())
+        return [asyncio.create_task(self._keep_at(TELL_EVERY_S, self._fly))] if is_asked else []
 
     def _expiring(self) -> list[asyncio.Task[None]]:
         retention = self._config.service.retention

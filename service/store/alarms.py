@@ -2,6 +2,8 @@
 
 `leads:alarms`   hash: code and what it is about ► `Alarm`, JSON; gone when all who heard of it know that it is over
 `leads:digests`  hash: channel ► `Digested`, JSON
+`leads:canaries` hash: form ► `Flight`, JSON, of its latest canary
+`leads:arrived`  hash: form ► id of the latest canary that came in by its address
 `leads:teller`   the worker that tells, for a minute and a half beyond its last round
 """
 
@@ -14,6 +16,10 @@ from service.store.server.server import Server
 
 ALARMS: Final = "leads:alarms"
 DIGESTS: Final = "leads:digests"
+CANARIES: Final = "leads:canaries"
+ARRIVED: Final = "leads:arrived"
+CANARY_HEADER: Final = "leads-canary"
+"""Holds the id of a canary: whatever comes with it is no submission."""
 TELLER: Final = "leads:teller"
 TELLS_FOR_MS: Final = 90_000
 Part = Literal["begun", "ended"]
@@ -47,6 +53,21 @@ class Alarm(msgspec.Struct, frozen=True, omit_defaults=True):
     def key(self) -> str:
         """What tells it from others."""
         return f"{self.code}:{self.about}"
+
+
+class Flight(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One canary of a form: an id that nobody can guess, when it began and when something is to be done next (ms).
+
+    `delivered` are the destinations that have it; `problem` is what stands in its way, after so many `tries`.
+    """
+
+    id: str
+    begun: int
+    due: int
+    delivered: tuple[str, ...] = ()
+    problem: str = ""
+    tries: int = 0
+    is_over: bool = False
 
 
 class Digested(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,6 +110,33 @@ async def keep_alarms(server: Server, before: Mapping[str, Alarm], alarms: Mappi
             await server.run("beat", ALARMS, key, msgspec.json.encode(alarm))
     if gone := [key for key in before if key not in alarms]:
         await server.client.hdel(ALARMS, *gone)
+
+
+async def read_flights(server: Server) -> dict[str, Flight]:
+    """Return the latest canary of each form that ever sent one."""
+    kept = await server.client.hgetall(CANARIES)
+    return {str(form): msgspec.json.decode(said, type=Flight) for form, said in kept.items()}
+
+
+async def keep_flight(server: Server, form: str, flight: Flight) -> None:
+    """Write how the canary of a form stands."""
+    await server.run("beat", CANARIES, form, msgspec.json.encode(flight))
+
+
+async def is_flying(server: Server, form: str, canary: str) -> bool:
+    """Return whether a canary of this id is on its way to a form."""
+    kept = await server.client.hget(CANARIES, form)
+    return kept is not None and msgspec.json.decode(kept, type=Flight).id == canary
+
+
+async def note_arrival(server: Server, form: str, canary: str) -> None:
+    """Write that a canary came in; refused by a full server, as a lead is."""
+    await server.client.hset(ARRIVED, form, canary)
+
+
+async def has_arrived(server: Server, form: str, canary: str) -> bool:
+    """Return whether a canary came in."""
+    return bool(await server.client.hget(ARRIVED, form) == canary)
 
 
 async def tells(server: Server, worker: str) -> bool:

@@ -25,6 +25,7 @@ from service.model.problem import Code, Problems, refuse
 from service.replies import assets, next_url, openapi, page, reply
 from service.replies.reply import Reply
 from service.replies.wording import Voice
+from service.store.alarms import CANARY_HEADER
 from service.submission import body, source, spam
 from service.submission.body import MAX_FIELDS
 from service.submission.field_match import match
@@ -34,7 +35,7 @@ from service.web.challenge import Challenger
 from service.web.checks import verdict_on_field, verdict_on_number
 from service.web.limiter import Limiter
 from service.web.request import Visitor, may_inspect, read_body, read_visitor, respond
-from service.web.submit import Context, Said, Visit, may_check, submit, submit_by
+from service.web.submit import Context, Said, Visit, may_check, receive, submit, submit_by
 
 SEEN_FOR_S: Final = 1.0
 """A look at the store costs a write: strangers share what was seen so long ago."""
@@ -179,7 +180,10 @@ class _Site:
         return reply.field_check(visitor.voice(form, posted.control.language), *verdict_on_field(form, posted))
 
     async def _post(self, request: Request, visitor: Visitor, form: Form) -> Reply:
-        visiting = submit(self.context, visitor, form, functools.partial(read_body, request))
+        read = functools.partial(read_body, request)
+        if canary := visitor.headers.get(CANARY_HEADER):
+            return self._answer(visitor, await receive(self.context, visitor, form, canary, read))
+        visiting = submit(self.context, visitor, form, read)
         return self._answer(visitor, await self.account.enter(form, visiting))
 
     async def _post_by(self, request: Request, visitor: Visitor, form: Form) -> Reply:

@@ -20,6 +20,7 @@ from service.model.lead import Source
 from service.model.problem import Code, Problems, refuse
 from service.model.way import Way
 from service.store.records import Limited, Refusal
+from service.store.server.health import FAILURES, sentence_of
 from service.submission import body, captcha, check, source, spam
 from service.submission.check import Checked
 from service.submission.field_match import Matched, match
@@ -88,6 +89,24 @@ async def submit(
     if event:
         return await _submit_webflow(context, visitor, form, event, raw)
     return await _submit_form(context, visitor, form, raw)
+
+
+async def receive(
+    context: Context, visitor: Visitor, form: Form, canary: str, read_body: Callable[[], Awaitable[bytes | Problems]]
+) -> Visit:
+    """Take a canary as far as a submission gets, but that it is no person's: it meets no limit and no challenge."""
+    try:
+        if not await context.intake.meet_canary(form, canary):
+            return Visit(form, refuse(Code.UNAUTHORIZED, way="canary"))
+        raw = await read_body()
+        posted = raw if isinstance(raw, Problems) else body.read(visitor.content_type, raw, form)
+        checked = posted if isinstance(posted, Problems) else check.check(form, posted)
+        if isinstance(checked, Problems):
+            return Visit(form, checked)
+        await context.intake.note_canary(form, canary)
+    except FAILURES as error:
+        return Visit(form, Unavailable(sentence_of(error)))
+    return Visit(form, Taken(canary, "", "created", 0))
 
 
 async def submit_by(

@@ -37,7 +37,7 @@ from service.config.validators import (
 )
 from service.fields.field_name import owner_of
 from service.model import languages
-from service.model.form import SIGNALS, Altcha, Field, Form, Limits, Messages, Spam, Theme, Turnstile
+from service.model.form import SIGNALS, Altcha, Canary, Field, Form, Limits, Messages, Spam, Theme, Turnstile
 from service.submission.form_data import control_of
 
 _REPEATS: Final[tuple[Literal["update", "drop"], ...]] = ("update", "drop")
@@ -59,8 +59,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
     country, countries = _countries(keys)
     language = keys.read("language", one_of((*languages.codes(), languages.AUTO)), _DEFAULT.language)
     own = languages.own(language)
-    messages = _messages(keys.below("messages"), own)
-    window, quiet = _times(keys)
+    messages, (window, quiet) = _messages(keys.below("messages"), own), _times(keys)
     fields, titles = read_fields(keys, own), keys.read("title", in_languages(_LONGEST_TITLE), _DEFAULT.titles)
     form = Form(
         name=name,
@@ -90,6 +89,7 @@ def read_form(name: str, keys: Table, destinations: Collection[str], environment
         consent=read_consent(keys, fields),
         timezone=keys.read("timezone", timezone, _DEFAULT.timezone),
         ways=read_ways(keys, environment),
+        canary=_canary(keys),
     )
     keys.finish()
     return form
@@ -145,6 +145,21 @@ def _deliver(keys: Table, destinations: Collection[str]) -> Names:
     if len(set(names)) < len(names):
         keys.add("names a destination twice", "deliver")
     return names
+
+
+def _canary(form: Table) -> Canary | None:
+    """Return the canary of the form at `form`, None without one: how often, or a table that says more."""
+    every = duration("5m", "30d")
+    if not isinstance(form.keys.get("canary"), dict):
+        often = form.read("canary", every, 0)
+        return Canary(often) if often else None
+    keys, none, deliver = form.below("canary"), Names(), form.keys.get("deliver")
+    canary = Canary(
+        keys.need("every", every, 0, 'how often, such as "6h"'),
+        keys.read("deliver", several(one_of(deliver if isinstance(deliver, list) else ())), none),
+    )
+    keys.finish()
+    return canary
 
 
 def _messages(keys: Table, own: str) -> dict[str, Messages]:
