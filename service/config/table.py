@@ -52,9 +52,9 @@ def listing(names: Iterable[str]) -> str:
 
 
 def guess(name: str, names: Collection[str]) -> str:
-    """Return " Did you mean `…`?" where one of the names is close, else nothing."""
-    close = difflib.get_close_matches(name[:64], names, 1)  # the search is quadratic in what is typed
-    found = close or [longer for longer in names if longer.startswith(name + "_")]
+    """Return " Did you mean `…`?" where one of the names holds this one or is close, else nothing."""
+    longer = [known for known in names if f"_{name}_" in f"_{known}_"]
+    found = longer or difflib.get_close_matches(name[:64], names, 1)  # the search is quadratic in what is typed
     return f" Did you mean `{found[0]}`?" if found else ""
 
 

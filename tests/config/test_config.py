@@ -220,6 +220,7 @@ AGREED = 'text = "I agree", version = "1"'
 OK = 'fields.ok = { type = "boolean" }\n'
 FORM_MISTAKES = [
     ("delivr = []", "forms.contact.delivr", "Did you mean `deliver`?"),
+    ('secret = "$KEY"', "forms.contact.secret", "Did you mean `webflow_secret`?"),
     ('title = ""', "forms.contact.title", "1 to 200 characters"),
     ("title = 3", "forms.contact.title", "must be a text, not a number"),
     (r'title = "a\nb"', "forms.contact.title", "line breaks"),
