@@ -156,6 +156,9 @@ def new(
     preset = RECIPES[type_]
     typer.echo(f"# {preset.title}. To make there: {preset.needs}")
     typer.echo(preset.lines())
+    secrets = [setting.example.removeprefix("$") for setting in preset.settings.values() if setting.is_secret]
+    set_them = f"set {' and '.join(secrets)} in the environment, " if secrets else ""
+    typer.echo(f'# Then: {set_them}add "{type_}" to `deliver` of a form, and send a test: leads test {type_}')
 
 
 def test(destination: str) -> None:

@@ -197,7 +197,7 @@ def foretell(outcome: Outcome, retry: Sequence[int]) -> str:
         case Rejected():
             return "A real lead would be dead at once; `leads dead` would say why, `leads replay` send it again."
         case Retry(scope="setup" | "token"):
-            return "A real lead would wait and pay nothing; with the second one refused the destination is paused."
+            return "A real lead would wait, losing no try. Once a second one is refused, all wait until it is mended."
         case Retry():
             if not retry:
                 return "A real lead would be dead at once: `retry` is empty."

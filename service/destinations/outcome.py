@@ -74,7 +74,7 @@ _MEANINGS: Final[Mapping[int, tuple[Scope, str]]] = MappingProxyType(
     {
         401: ("setup", "it does not accept our key"),
         403: ("setup", "our key may not do this there, or a firewall stands before it"),
-        404: ("setup", "nothing is at this address"),
+        404: ("setup", "nothing is at this address: look at it, and at the ids in it"),
         405: ("setup", "this address takes no POST"),
         407: ("setup", "the proxy before it does not accept our user and password"),
         408: ("delivery", "it waited too long for our request"),

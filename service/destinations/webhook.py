@@ -64,7 +64,7 @@ class Webhook:
     `keep` says where an answer names the record that it made, and `update` what is sent once that is known; None: the
     same. One that `follows` is sent after the first request too. `find` asks whether there is a record already.
     `as_new`: each later version is sent as a lead of its own. `oauth`: where the `{token}` in `url` and `headers`
-    comes from.
+    comes from. `needs_proof`: whether a receiver that is shown no secret is worth telling; some by name want none.
     """
 
     name: str
@@ -95,6 +95,7 @@ class Webhook:
     as_new: bool = False
     oauth: TokenServer | None = None
     signature: Scheme | None = None
+    needs_proof: bool = True
 
     @property
     def is_told_of_erasure(self) -> bool:
@@ -222,7 +223,7 @@ class Webhook:
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield what is no mistake and still worth telling: a key of its table and a sentence."""
         yield from self._remarks_on_url()
-        if not self._proves_itself:
+        if self.needs_proof and not self._proves_itself:
             yield "secret", "is not set, and nothing else proves to the receiver that a lead comes from this service"
         if self.secrets and not self.signature and self.format == "form":
             yield "secret", 'signs a body of `format = "form"`: the libraries that verify read JSON only'

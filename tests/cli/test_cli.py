@@ -780,6 +780,7 @@ def test_preview_shows_the_request_with_every_secret_masked(leads: Leads, histor
 def test_new_prints_lines_that_check_takes_and_names_what_there_is(leads: Leads) -> None:
     printed = leads("new", "destination", "telecrm")
     assert (printed.status, printed.out.splitlines()[1:3]) == (0, ["[destinations.telecrm]", 'type = "telecrm"'])
+    assert printed.out.splitlines()[-1].startswith('# Then: set TELECRM_TOKEN in the environment, add "telecrm" to')
     unknown = leads("new", "destination", "nonesuch")
     assert unknown.status == 1
     assert "leadsquared" in unknown.err

@@ -195,7 +195,11 @@ def test_an_outcome_in_words(outcome: Outcome, said: str) -> None:
             PAUSES,
             "A real lead would be dead at once; `leads dead` would say why, `leads replay` send it again.",
         ),
-        (SETUP, (), "A real lead would wait and pay nothing; with the second one refused the destination is paused."),
+        (
+            SETUP,
+            (),
+            "A real lead would wait, losing no try. Once a second one is refused, all wait until it is mended.",
+        ),
         (FAILED, PAUSES, "A real lead would be tried again 2 times, first after 1.0 s, and then be dead."),
         (LOAD, (300_000,), "A real lead would be tried again once, first after 5 min, and then be dead."),
         (FAILED, (), "A real lead would be dead at once: `retry` is empty."),

@@ -20,6 +20,7 @@ from service.config.config import Config, Mistakes
 from service.config.read import parse
 from service.destinations.outcome import Outcome, Rejected, Retry
 from service.destinations.presets import PRESETS
+from service.destinations.rules import _WORDS as WORDS
 from service.destinations.rules import Response
 from service.destinations.webhook import Webhook
 from service.lib.secret import Secret
@@ -275,6 +276,14 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("teams", 202, "", {}, "Delivered"),
     ("teams", 400, "", {}, "Rejected"),
     ("teams", 429, "", {}, "load"),
+    ("telegram", 403, {"ok": False, "description": "Forbidden: bot was kicked from the group chat"}, {}, "setup"),
+    ("telegram", 404, {"ok": False, "description": "Not Found"}, {}, "setup"),
+    ("slack", 403, "invalid_token", {}, "setup"),
+    ("slack", 410, "channel_is_archived", {}, "setup"),
+    ("zoho", 401, {"code": "OAUTH_SCOPE_MISMATCH", "status": "error"}, {}, "setup"),
+    ("odoo", 500, {"name": "builtins.ValueError", "message": "Invalid field 'x_a' on model 'crm.lead'"}, {}, "setup"),
+    ("frappe", 417, {"exc_type": "LinkValidationError"}, {}, "setup"),
+    ("frappe", 417, {"exc_type": "MandatoryError"}, {}, "setup"),
     ("bitrix24", 200, {"result": {"item": {"id": 5}}}, {}, "Delivered"),
     ("bitrix24", 400, {"error": "INVALID_ARG_VALUE"}, {}, "Rejected"),
     ("bitrix24", 200, {"error": "X"}, {}, "Rejected"),
@@ -300,7 +309,7 @@ CASES: list[tuple[str, int, Any, Mapping[str, str], str]] = [
     ("freshsales", 401, {"login": "failed"}, {}, "setup"),
     ("freshsales", 429, "", {}, "load"),
     ("selldo", 200, {"sell_do_lead_id": "5"}, {}, "Delivered"),
-    ("selldo", 200, {"error": "Invalid API key"}, {}, "Rejected"),
+    ("selldo", 200, {"error": "Invalid API key"}, {}, "setup"),
     ("selldo", 200, {"errors": ["phone is invalid"]}, {}, "Rejected"),
     ("frappe", 200, {"data": {"name": "CRM-LEAD-1"}}, {}, "Delivered"),
     ("frappe", 417, {"exc_type": "ValidationError"}, {}, "Rejected"),
@@ -430,6 +439,15 @@ def test_an_answer_means_what_its_crm_means_by_it(
     assert meaning(named(name).judge(Response(status, headers, text), NOW)) == expected
 
 
+def test_what_is_wrong_with_a_setup_is_told_in_words_of_its_own() -> None:
+    for name, status, said, headers, expected in CASES:
+        text = said if isinstance(said, str) else json.dumps(said)
+        outcome = named(name).judge(Response(status, headers, text), NOW)
+        if expected == "setup":
+            assert isinstance(outcome, Retry)
+            assert not outcome.reason.endswith((WORDS["setup"], WORDS["gone"])), (name, said)
+
+
 def meaning(outcome: Outcome) -> str:
     return outcome.scope if isinstance(outcome, Retry) else type(outcome).__name__
 
@@ -466,8 +484,11 @@ def test_what_is_missing_or_a_literal_secret_is_a_mistake_by_its_name(name: str)
         if setting.is_secret:
             lines = PRESETS[name].lines().replace(f"[destinations.{name}]", "[destinations.crm]")
             open_ = parse(FORM + lines.replace(setting.example, "0815"), SECRETS, lambda _: "")
-            assert isinstance(open_, Mistakes)
-            assert [item.path for item in open_.items] == [f"destinations.crm.{key}"]
+            others = {name: value for name, value in SECRETS.items() if f"${name}" != setting.example}
+            unset = parse(FORM + lines, others, lambda _: "")
+            for wrong in (open_, unset):
+                assert isinstance(wrong, Mistakes)
+                assert [item.path for item in wrong.items] == [f"destinations.crm.{key}"]
 
 
 def test_the_file_overrides_a_preset_line_by_line() -> None:

@@ -14,7 +14,7 @@ from service.config.destinations.body import Reach, Words
 from service.config.destinations.oauth import read_oauth
 from service.config.destinations.signature import read_secrets, read_signature
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
-from service.config.table import Table, Wrong, flag, listing, quoted, several, text, whole, wrong
+from service.config.table import Table, Validator, Wrong, flag, listing, quoted, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate
 from service.destinations.envelope import PLAIN_PATHS, RECORD, TOKEN
 from service.destinations.presets import PRESETS
@@ -44,8 +44,9 @@ def read_named(name: str, keys: Table, reach: Reach, environment: Environment) -
     """Return the destination at `keys` whose type is the name of a preset: the file's own lines come before those."""
     preset = PRESETS[str(keys.keys["type"])]
     own: dict[str, Any] = dict(keys.keys)
+    secret: Validator[str] = lambda value: _secret_name(value, environment)  # noqa: E731  it goes nowhere else
     settings = {
-        key: keys.need(key, _secret_name if setting.is_secret else text(_LONGEST_SETTING), _UNSET, setting.means)
+        key: keys.need(key, secret if setting.is_secret else text(_LONGEST_SETTING), _UNSET, setting.means)
         for key, setting in preset.settings.items()
     }
     given = preset.filled(settings)
@@ -59,13 +60,14 @@ def read_named(name: str, keys: Table, reach: Reach, environment: Environment) -
         given["rules"] = own.pop("rules") + given.get("rules", [])
     body = given.pop("body")
     keys.keys = given | own
-    return read_webhook(name, keys, reach, environment, body=body)
+    return replace(read_webhook(name, keys, reach, environment, body=body), needs_proof=False)
 
 
-def _secret_name(value: object) -> str | Wrong:
-    if isinstance(value, str) and _NAME.fullmatch(value):
-        return value
-    return wrong('must be a `$NAME`: a secret is never written into this file. Write "$NAME", and set it outside')
+def _secret_name(value: object, environment: Environment) -> str | Wrong:
+    if not (isinstance(value, str) and _NAME.fullmatch(value)):
+        return wrong('must be a `$NAME`: a secret is never written into this file. Write "$NAME", and set it outside')
+    found = environment.find(value.removeprefix("$"))
+    return found if isinstance(found, Wrong) else value
 
 
 def read_webhook(name: str, keys: Table, reach: Reach, environment: Environment, *, body: object = None) -> Webhook:
