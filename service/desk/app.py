@@ -4,6 +4,7 @@ Invariant: wiring. Every path but `/sign-in`, an invitation, the style sheet and
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -77,12 +78,7 @@ def _routes() -> list[Route]:
         return Route(path, guarded(least, handler, takes_file=takes_file), methods=["POST"])
 
     return [
-        Route("/healthz", _healthz),
-        Route(STYLE_PATH, _style),
-        Route("/sign-in", entrance.sign_in, methods=["GET", "POST"]),
-        Route("/sign-in/openid", entrance.begin_elsewhere),
-        Route(entrance.BACK, entrance.come_back),
-        Route("/invitation/{token}", entrance.invitation, methods=["GET", "POST"]),
+        *_OPEN,
         get("/", "reader", today),
         get("/leads", "reader", leads.list_leads),
         get("/leads.csv", "editor", leads.export_csv),
@@ -93,6 +89,7 @@ def _routes() -> list[Route]:
         post("/leads/{lead}/erase", "owner", leads.erase),
         get("/held", "reader", review.held),
         post("/held", "editor", review.decide),
+        get("/held/{link}", "reader", review.linked),
         get("/trouble", "reader", trouble.trouble),
         post("/trouble/open", "editor", leads.open_again),
         post("/trouble/send", "editor", trouble.send_dead),
@@ -131,3 +128,14 @@ async def _broken(request: Request, error: Exception) -> Response:
     return page(
         "alone.html", 500, title="Something broke", sentence="It is our fault, and in the log of the desk. Try again."
     )
+
+
+_OPEN: Final = (
+    Route("/healthz", _healthz),
+    Route(STYLE_PATH, _style),
+    Route("/sign-in", entrance.sign_in, methods=["GET", "POST"]),
+    Route("/sign-in/openid", entrance.begin_elsewhere),
+    Route(entrance.BACK, entrance.come_back),
+    Route("/invitation/{token}", entrance.invitation, methods=["GET", "POST"]),
+)
+"""What needs no member."""

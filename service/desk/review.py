@@ -10,9 +10,12 @@ from starlette.responses import Response
 from service.desk import words
 from service.desk.held import Choice, Decision
 from service.desk.visit import Visit, see
+from service.notices.links import held_by
 from service.store.archive import Quarantined
 
 HELD_PAGE: Final = 100
+_OLD_LINK: Final = "This link is too old, or not all of it is there. What is held stands under Held back."
+_DECIDED: Final = "This was let through or deleted. A decision of the last minute can be undone under Held back."
 
 
 async def held(visit: Visit) -> Response:
@@ -32,7 +35,7 @@ async def held(visit: Visit) -> Response:
     undoable = sorted((decision for decision, until in decided.items() if until > now), reverse=True)
     return visit.page(
         "held.html", title="Held back", rows=[_held_row(submission, visit) for submission in shown], undoable=undoable,
-        most=HELD_PAGE, forms=desk.config.forms,
+        most=HELD_PAGE, forms=desk.config.forms, is_one=False,
     )  # fmt: skip
 
 
@@ -43,6 +46,24 @@ def _held_row(held: Quarantined, visit: Visit) -> dict[str, object]:
     said += [(name, visit.covered(text)) for name, text in content.extra.items()]
     why = list(dict.fromkeys(map(words.reason_in_words, held.reasons)))
     return {"held": held, "said": said, "why": why}
+
+
+async def linked(visit: Visit) -> Response:
+    """Show the one submission that a link of a digest is about."""
+    desk = visit.desk
+    found = held_by(desk.search.secrets, visit.request.path_params["link"], desk.store.server.now())
+    if found is None or found[0] not in desk.config.forms:
+        return visit.page("notice.html", 404, title="Nothing here", sentence=_OLD_LINK)
+    form, id_ = found
+    submission = await desk.archive.held(desk.config.forms[form], id_)
+    decided = {(decision.form, decision.submission) for decision in await desk.decisions.open()}
+    if submission is None or (form, id_) in decided:
+        return visit.page("notice.html", title="It is decided", sentence=_DECIDED)
+    await visit.note("saw a held submission", form, id_)
+    return visit.page(
+        "held.html", title="Held back", rows=[_held_row(submission, visit)], undoable=(), most=HELD_PAGE,
+        forms=desk.config.forms, is_one=True,
+    )  # fmt: skip
 
 
 async def decide(visit: Visit) -> Response:

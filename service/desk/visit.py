@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
@@ -57,6 +57,8 @@ MOST_FIELDS: Final = 2_000
 _FORM_BYTES: Final = 64 * 1024
 _FIELDS_BESIDE: Final = 10
 COOKIE: Final = "__Host-leads"
+ASKED_FOR_S: Final = 600
+_LONGEST_ASKED: Final = 1_000
 LOOPBACK_COOKIE: Final = "leads"
 """Without TLS, which only this machine itself may do: a browser takes no `__Host-` cookie that is not `Secure`."""
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
@@ -158,7 +160,7 @@ def guarded(least: Role, handler: Handler, *, takes_file: bool = False) -> Endpo
         desk: Desk = request.app.state.desk
         known = await recognise(desk, request)
         if known is None:
-            return see("/sign-in")
+            return to_sign_in(desk, request)
         member, session = known
         visit = Visit(desk, request, member, session)
         if not visit.may(least):
@@ -231,6 +233,22 @@ async def read_upload(request: Request) -> tuple[dict[str, list[str]] | None, Bi
     form = {name: [text for text in sent.getlist(name) if isinstance(text, str)] for name in sent}
     files = [part.file for _, part in sent.multi_items() if isinstance(part, UploadFile)]
     return form, files[0] if files else None
+
+
+def to_sign_in(desk: Desk, request: Request) -> Response:
+    """Send the browser to sign in, and have it come back to the page that was asked for."""
+    answer, (name, is_secure) = see("/sign-in"), desk.cookie_of(request)
+    asked = quote(f"{request.url.path}{'?' * bool(request.url.query)}{request.url.query}")
+    if request.method == "GET" and request.url.path != "/" and len(asked) <= _LONGEST_ASKED:
+        answer.set_cookie(f"{name}-asked", asked, ASKED_FOR_S, secure=is_secure, httponly=True, samesite="lax")
+    return answer
+
+
+def asked_before(desk: Desk, request: Request) -> str:
+    """Return the page that was asked for before signing in: one of the desk, never another site's."""
+    asked = unquote(request.cookies.get(f"{desk.cookie_of(request)[0]}-asked", ""))
+    is_ours = asked.startswith("/") and not asked.startswith(("//", "/\\")) and asked.isprintable()
+    return asked if is_ours else "/"
 
 
 def see(address: str) -> Response:

@@ -20,12 +20,23 @@ HOUR: Final = time(7)
 """When it is told, the next morning, or on Monday morning."""
 WEEKS: Final = 8
 FEWEST_WEEKS: Final = 2
+DRAWN_DAYS: Final = 14
+LONGEST_BAR: Final = 20
 _LEADS: Final = ("created", "updated")
 _ENDS: Final = {
     "created": ("new lead", "new leads"), "updated": ("update", "updates"), "repeated": ("repeat", "repeats"),
     "quarantined": ("held back", "held back"), "rejected": ("refused", "refused"),
     "unavailable": ("turned away by a fault of ours", "turned away by a fault of ours"),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Something that is held back: when it came (ms), to which form, and where it can be let through."""
+
+    at: int
+    form: str
+    link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +70,18 @@ def worded(
     accounts: Accounts,
     zone: ZoneInfo,
     desk: str | None,
+    *,
+    held: Sequence[Held] = (),
 ) -> Notice:
-    """Return what is told of a period. `counts` reach back eight weeks before it, `accounts` are of now."""
+    """Return what is told of a period. `counts` reach back eight weeks before it, `accounts` are of now.
+
+    `held` are some of those that are held back.
+    """
     of_form = {name: _by_day((count for count in counts if count.form == name), zone) for name in accounts.forms}
     told = [_of_form(name, days, period) for name, days in of_form.items()]
     number = sum(_leads(days, period) for days in of_form.values())
     subject = f"{number} {'lead' if number == 1 else 'leads'}, {_span(period)}"
-    text = "\n".join([*told, "", *_standing(accounts, desk)])
+    text = "\n".join([*told, "", *_chart(of_form, period), "", *_standing(accounts, held, zone, desk)])
     return Notice(f"digest.{period.name}", subject, text, period.due)
 
 
@@ -104,11 +120,27 @@ def _span(period: Period) -> str:
     return first if period.first == period.last else f"{first} to {period.last.day} {period.last:%B}"
 
 
-def _standing(accounts: Accounts, desk: str | None) -> Iterator[str]:
+def _chart(of_form: Mapping[str, Mapping[date, Counter[str]]], period: Period) -> Iterator[str]:
+    """Yield a bar for each of the last days, of letters: no mail program shows an SVG, and a chat no table."""
+    days = [period.last - timedelta(days=back) for back in range(DRAWN_DAYS - 1, -1, -1)]
+    leads = {day: sum(ends[day][end] for ends in of_form.values() if day in ends for end in _LEADS) for day in days}
+    most = max(leads.values())
+    if not most:
+        return
+    yield "Leads a day:"
+    for day, number in leads.items():
+        bar = "\u2588" * -(-number * LONGEST_BAR // most)
+        yield f"{day:%a} {day.day:>2} {number:>{len(str(most))}} {bar}".rstrip()
+
+
+def _standing(accounts: Accounts, listed: Sequence[Held], zone: ZoneInfo, desk: str | None) -> Iterator[str]:
     owed = [account for form in accounts.forms.values() for account in form.destinations.values()]
     held = sum(form.quarantined for form in accounts.forms.values())
     yield f"Waiting now: {sum(account.waiting for account in owed)}; dead: {sum(account.dead for account in owed)}"
     yield f"Held back as likely spam: {held}" + (f", {desk}/held" if held and desk else "")
+    for one in listed:
+        then = datetime.fromtimestamp(one.at / 1000, zone)
+        yield f"- of {then.day} {then:%B}, {then:%H:%M}, {one.form}: {one.link}"
     for trouble in accounts.trouble:
         yield f"{trouble.code}: {one_line(trouble.message)}"
     if desk:

@@ -4,7 +4,7 @@ Invariant: of what was missed only the latest is told. What was told is kept, so
 as the same mail.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -12,16 +12,20 @@ from service.config.config import Every
 from service.delivery.attempt import Sends
 from service.destinations.destination import Destination
 from service.destinations.outcome import Delivered
+from service.lib.secret import Secret
 from service.notices.alarms import failed_again
-from service.notices.digest import WEEKS, Period, latest, worded
+from service.notices.digest import WEEKS, Held, Period, latest, worded
+from service.notices.links import GOOD_FOR_MS, held_link
 from service.notices.notice import Notice
 from service.notices.teller import Told, announce
 from service.store.accounts import Accounts
 from service.store.alarms import Digested, keep_digested, read_digested, tells
+from service.store.overview import read_held
 from service.store.records import DAY_MS
 from service.store.server.server import Server
 from service.store.tallies import read_counts
 
+MOST_HELD: Final = 10
 _READ_DAYS: Final = (WEEKS + 1) * 7 + 2
 
 
@@ -30,9 +34,9 @@ class Digests:
 
     def __init__(
         self, server: Server, worker: str, channels: Sequence[tuple[Destination, Sends]], every: Every, zone: ZoneInfo,
-        *, read: Callable[[], Awaitable[Accounts]], desk: str | None,
+        *, read: Callable[[], Awaitable[Accounts]], desk: str | None, secret: Secret,
     ) -> None:  # fmt: skip
-        """`desk` is the origin under which the desk is opened, `zone` whose mornings count."""
+        """`desk` is the origin under which the desk is opened, `zone` whose mornings count; `secret` signs links."""
         self._server = server
         self._worker = worker
         self._channels = channels
@@ -40,6 +44,7 @@ class Digests:
         self._zone = zone
         self._read = read
         self._desk = desk
+        self._secret = secret
 
     async def tell(self) -> AsyncIterator[Told]:
         """Tell each channel the latest digest if it lacks that; yield what became of it."""
@@ -64,4 +69,10 @@ class Digests:
     async def _worded(self, period: Period) -> Notice:
         accounts = await self._read()
         counts = await read_counts(self._server, accounts.forms, period.due - _READ_DAYS * DAY_MS, period.due)
-        return worded(period, counts, accounts, self._zone, self._desk)
+        return worded(period, counts, accounts, self._zone, self._desk, held=await self._held(period, accounts.forms))
+
+    async def _held(self, period: Period, forms: Iterable[str]) -> list[Held]:
+        if self._desk is None:
+            return []
+        held, until = await read_held(self._server, forms, MOST_HELD), period.due + GOOD_FOR_MS
+        return [Held(at, form, self._desk + held_link(self._secret, form, id_, until)) for at, form, id_ in held]

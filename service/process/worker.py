@@ -28,6 +28,7 @@ from service.delivery.tokens import Tokens
 from service.delivery.trouble import read_troubles
 from service.delivery.upkeep import walk
 from service.destinations.destination import Destination
+from service.lib.secret import Secret
 from service.notices.canary import Canaries
 from service.notices.digests import Digests
 from service.notices.teller import Teller
@@ -89,14 +90,15 @@ class Worker:
     """Delivers for every destination of a configuration."""
 
     def __init__(
-        self, config: Config, server: Server, *, cipher: Cipher = PLAIN, log: Log, jitter: Callable[[], float],
-        on_attempt: Callable[[Attempted], None] = lambda _: None,
+        self, config: Config, server: Server, *, secret: Secret, cipher: Cipher = PLAIN, log: Log,
+        jitter: Callable[[], float], on_attempt: Callable[[Attempted], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`jitter` gives numbers in [0, 1); `on_attempt` gets every attempt, after the log."""
+        """`secret` signs links; `jitter` gives numbers in [0, 1); `on_attempt` gets every attempt, after the log."""
         self._config = config
         self._server = server
         self._store = Store(server, cipher=cipher, zone=config.zone)
         self._log = log
+        self._secret = secret
         self._jitter = jitter
         self._on_attempt = on_attempt
         self._troubles: set[str] = set()
@@ -143,11 +145,8 @@ class Worker:
         if notify.tells_of_trouble:
             tellers.append(Teller(self._server, self._name, channels, read=self._standing, desk=desk))
         if notify.digest:
-            tellers.append(
-                Digests(
-                    self._server, self._name, channels, notify.digest, self._config.zone, read=self._standing, desk=desk
-                )
-            )
+            told = partial(Digests, self._server, self._name, channels, notify.digest, self._config.zone)
+            tellers.append(told(read=self._standing, desk=desk, secret=self._secret))
         return [asyncio.create_task(self._keep_at(TELL_EVERY_S, partial(self._tell, teller))) for teller in tellers]
 
     async def _fly(self) -> None:

@@ -245,17 +245,17 @@ class Archive:
     async def quarantined(self, form: Form, latest: int = 0) -> list[Quarantined]:
         """Return what lies in quarantine, the oldest first: the `latest` so many, 0 for all."""
         ids = _texts(await self._server.client.zrange(f"{base_of(form.name)}quarantine", -latest, -1))
-        found = []
-        for id_ in ids:
-            text = await self._server.client.hget(f"{base_of(form.name)}held", id_)
-            if text is None:
-                continue  # Released or dropped since.
-            line = msgspec.json.decode(text, type=Line)
-            content = self._content(form, {name: (*fact, line.at) for name, fact in line.facts.items()})
-            limit = None if line.score is None else line.spam_limit
-            said = (line.signals, line.score, limit)
-            found.append(Quarantined(id_, form.name, line.at, line.receipt, _reasons(line), content, *said))
-        return found
+        return [held for id_ in ids if (held := await self.held(form, id_))]
+
+    async def held(self, form: Form, id_: str) -> Quarantined | None:
+        """Return one that lies in quarantine, None if it was released or dropped."""
+        text = await self._server.client.hget(f"{base_of(form.name)}held", id_)
+        if text is None:
+            return None
+        line = msgspec.json.decode(text, type=Line)
+        content = self._content(form, {name: (*fact, line.at) for name, fact in line.facts.items()})
+        said = (line.signals, line.score, None if line.score is None else line.spam_limit)
+        return Quarantined(id_, form.name, line.at, line.receipt, _reasons(line), content, *said)
 
     async def dead(self, form: str, destination: str, most: int = 0) -> list[DeadDelivery]:
         """Return what died at a destination, the longest dead first: of so many leads at most, 0 for all."""

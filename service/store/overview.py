@@ -3,10 +3,14 @@
 Invariant: only reads; each form in one step. Times in the sentences are UTC.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 from service.config.config import Config
 from service.lib.times import at
 from service.store.accounts import Accounts
 from service.store.breaker import Gate, Pace
+from service.store.keys import base_of
 from service.store.leads import Store
 from service.store.server.server import Server
 
@@ -38,6 +42,15 @@ async def read_pauses(server: Server, config: Config) -> dict[str, str]:
         for name, pause in pauses.items()
         if pause
     }
+
+
+async def read_held(server: Server, forms: Iterable[str], most: int) -> list[tuple[int, str, str]]:
+    """Return what is held back, the latest so many: when it came (ms), its form, its id."""
+    found: list[tuple[int, str, str]] = []
+    for form in forms:
+        rows = await server.client.zrevrange(f"{base_of(form)}quarantine", 0, most - 1, withscores=True)
+        found += ((int(moment), form, id_) for id_, moment in cast("list[tuple[str, float]]", rows))
+    return sorted(found, reverse=True)[:most]
 
 
 async def read_waits(server: Server, config: Config) -> dict[str, int]:

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 from zipfile import ZipFile
 
 import pytest
 from crm import Crm
-from desk import Browser, OpenDesk, open_desk
+from desk import PASSWORD, Browser, OpenDesk, open_desk
 from workshop import ENVIRON, Hands, destination, form, until_async
 
 from service.desk.filters import Filter
@@ -24,11 +25,13 @@ from service.intake.spool import open_spool
 from service.lib.secret import Secret
 from service.lib.times import length
 from service.model.lead import Source, Touch
+from service.notices.links import held_link
 from service.process.wiring import clock
 from service.store.accounts import SUBMISSIONS
 from service.store.breaker import Gate, Pace
 from service.store.cipher import Cipher
 from service.store.leads import Store
+from service.store.overview import read_held
 from service.store.server.connection import connect
 from service.store.server.server import Server
 from service.store.tallies import read_counts
@@ -300,6 +303,49 @@ async def test_what_is_held_says_why_and_is_let_through_or_deleted_after_a_minut
         await desk.desk.decisions.carry_out()
         account = await desk.shop.form()
         assert (account.quarantined, account.created + account.updated + account.repeated, account.erased) == (0, 2, 1)
+
+
+async def test_a_link_of_a_digest_leads_through_the_sign_in_to_the_one_that_is_held(redis_url: str) -> None:
+    hands = Hands()
+    async with open_desk(redis_url, now=hands) as desk:
+        await desk.shop.submit(**SPAM)
+        editor, reader = await desk.enter("Asha", "editor"), await desk.enter("Ravi", "reader")
+        secret, form_ = Secret(ENVIRON["LEADS_SECRET"]), "get-in-touch"
+        ((_, _, id_),) = await read_held(desk.shop.server, [form_], 9)
+        link = held_link(secret, form_, id_, hands() + DAY_MS)
+        stranger = desk.browser()
+        assert (await stranger.get(link, 303)).headers["location"] == "/sign-in"
+        assert (await stranger.post("/sign-in", name="Asha", password=PASSWORD)).headers["location"] == link
+        assert (await stranger.post("/sign-in", name="Asha", password=PASSWORD)).headers["location"] == "/"
+        page = (await editor.get(link)).text
+        assert "Casino" in page
+        assert f'value="{form_} {id_}" checked' in page
+        page = (await reader.get(link)).text
+        assert "9845098450" not in page
+        assert "Let through" not in page
+        assert await desk.desk.decisions.open() == {}  # looking decides nothing
+        await editor.post("/held", do="release", submission=f"{form_} {id_}")
+        assert "It is decided" in (await editor.get(link)).text
+        others = [
+            link[:-1],
+            link.replace(id_, "another"),
+            held_link(secret, form_, id_, hands()),
+            "/held/x",
+            "/held/....",
+        ]
+        others.append(held_link(Secret("another secret than this clinic's"), form_, id_, hands() + DAY_MS))
+        for other in others:
+            await editor.get(other, 404)
+
+
+@pytest.mark.parametrize(
+    "asked", ["//evil.example/", "/\\evil.example", "https://evil.example/", "/a\r\nSet-Cookie: x=y", ""]
+)
+async def test_signing_in_leads_to_no_other_site(open_only: OpenDesk, asked: str) -> None:
+    browser = open_only.browser()
+    await open_only.enter("Asha", "reader")
+    browser.client.cookies.set("leads-asked", quote(asked))
+    assert (await browser.post("/sign-in", name="Asha", password=PASSWORD)).headers["location"] == "/"
 
 
 async def test_trouble_shows_the_dead_by_reason_and_sends_all_of_one_again(redis_url: str) -> None:

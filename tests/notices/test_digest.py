@@ -1,6 +1,7 @@
 """What came is told every morning, or on Mondays, once to each channel, beside what is usual."""
 
 import json
+import re
 from datetime import date, datetime
 from mailbox import Mailbox
 from zoneinfo import ZoneInfo
@@ -11,8 +12,10 @@ from workshop import ENVIRON, Hands, Workshop, one_crm
 
 from service.config.config import Every
 from service.delivery.carrier import carrier_to
-from service.notices.digest import Period, latest, worded
+from service.lib.secret import Secret
+from service.notices.digest import Held, Period, latest, worded
 from service.notices.digests import Digests
+from service.notices.links import held_by
 from service.notices.teller import Told
 from service.store.accounts import Accounts, DestinationAccount, FormAccount, Trouble
 from service.store.overview import read_accounts
@@ -51,14 +54,23 @@ def test_it_says_what_came_what_is_usual_and_what_waits_for_somebody() -> None:
     forms = {"contact": FormAccount(quarantined=3, destinations={"crm": crm}), "other": FormAccount()}
     accounts = Accounts(forms=forms, trouble=[Trouble("DEAD", "1 is dead at crm.", "")])
     period = latest("daily", at(25, 7), ZONE)
-    notice = worded(period, counts, accounts, ZONE, "https://desk.example.com")
+    held = [Held(at(24, 23), "contact", "https://desk.example.com/held/x")]
+    notice = worded(period, counts, accounts, ZONE, "https://desk.example.com", held=held)
     assert notice.subject == "1 lead, Tuesday, 24 November"
     assert notice.text.splitlines() == [
         "contact: 1 new lead, 1 refused (usually 4 leads)",
         "other: nothing came",
         "",
+        "Leads a day:",
+        *(f"{day} 0" for day in ("Wed 11", "Thu 12", "Fri 13", "Sat 14", "Sun 15", "Mon 16")),
+        "Tue 17 4 " + 9 * "█",
+        *(f"{day} 0" for day in ("Wed 18", "Thu 19", "Fri 20", "Sat 21", "Sun 22")),
+        "Mon 23 9 " + 20 * "█",
+        "Tue 24 1 ███",
+        "",
         "Waiting now: 2; dead: 1",
         "Held back as likely spam: 3, https://desk.example.com/held",
+        "- of 24 November, 23:00, contact: https://desk.example.com/held/x",
         "DEAD: 1 is dead at crm.",
         "https://desk.example.com/",
     ]
@@ -80,6 +92,7 @@ async def test_each_channel_is_told_once_and_one_that_is_away_later(
             text = f"{one_crm(crm)}[notify]\nmail = {{ {mail}, allow_private = true }}\n{more}"
             async with Workshop(redis_url, text, now=hands) as shop:
                 await shop.submit(name="Asha Rao", phone="089510 47001")
+                await shop.submit(name="Spam", phone="089510 47002", _gotcha="x")
                 hands.ahead += DAY_MS
                 told = await told_by(shop)
                 again = await told_by(shop)
@@ -91,6 +104,10 @@ async def test_each_channel_is_told_once_and_one_that_is_away_later(
     assert [(each.channel, each.part) for each in told] == [("notify-mail", "digest"), ("notify-chat", "digest")]
     assert [each.channel for each in again] == ["notify-chat"]
     assert after == []
+    (link,) = re.findall(r"https://desk\.example\.com/held/(\S+)", mailbox.mails[0].get_content())
+    found = held_by([Secret(ENVIRON["LEADS_SECRET"])], link, hands())
+    assert found is not None
+    assert found[0] == "get-in-touch"
     assert len(next_day) == 2
     assert mailbox.mails[0]["Message-ID"] == f"<digest.{told[0].about}@example.com>"
     assert "get-in-touch: " in json.loads(chat.requests[-1].body)["text"]
@@ -106,5 +123,14 @@ async def told_by(shop: Workshop) -> list[Told]:
     mail, chat = shop.config.notify.channels
     async with carrier_to(mail, shop.config) as by_mail, carrier_to(chat, shop.config) as to_chat:
         channels = [(mail, by_mail), (chat, to_chat)]
-        digests = Digests(shop.server, "one", channels, "daily", ZONE, read=read, desk=None)
+        digests = Digests(
+            shop.server,
+            "one",
+            channels,
+            "daily",
+            ZONE,
+            read=read,
+            desk="https://desk.example.com",
+            secret=Secret(ENVIRON["LEADS_SECRET"]),
+        )
         return [told async for told in digests.tell()]

@@ -151,6 +151,7 @@ class Workshop:
         worker = Worker(
             config or self.config,
             server,
+            secret=Secret(ENVIRON["LEADS_SECRET"]),
             cipher=self._cipher,
             log=self._open_log(),
             jitter=lambda: 0.5,

@@ -20,7 +20,7 @@ from service.desk.people.members import (
     problem_of_password,
 )
 from service.desk.people.openid import BEGUN_FOR_S, Begun, NotSignedInError, address_to_begin, who_came
-from service.desk.visit import Desk, Visit, page, read_form, recognise, see
+from service.desk.visit import Desk, Visit, asked_before, page, read_form, recognise, see
 
 BACK: Final = "/sign-in/openid/back"
 """Where the provider sends the browser back to: what is registered there, behind the desk's origin."""
@@ -52,7 +52,7 @@ async def sign_in(request: Request) -> Response:
         return _ask(desk, 401, _WRONG, name)
     await desk.sessions.forget_attempts(address, name)
     await desk.journal.note(member.name, "signed in")
-    return await _enter(desk, request, member, "/")
+    return await _enter(desk, request, member)
 
 
 def _ask(desk: Desk, status: int = 200, problem: str = "", name: str = "") -> Response:
@@ -91,7 +91,7 @@ async def come_back(request: Request) -> Response:
         answer = _ask(desk, 403, str(error))
     else:
         await desk.journal.note(member.name, "signed in through OpenID Connect")
-        answer = await _enter(desk, request, member, "/")
+        answer = await _enter(desk, request, member)
     answer.delete_cookie(name, secure=is_secure, httponly=True, samesite="lax")
     return answer
 
@@ -105,9 +105,12 @@ def _cookie_of_begun(desk: Desk, request: Request) -> tuple[str, bool]:
     return f"{name}-begun", is_secure
 
 
-async def _enter(desk: Desk, request: Request, member: Member, address: str) -> Response:
+async def _enter(desk: Desk, request: Request, member: Member) -> Response:
+    """Sign a member in, and show the page that was asked for before that."""
     name, is_secure = desk.cookie_of(request)
-    answer = see(address)
+    answer = see(asked_before(desk, request))
+    if f"{name}-asked" in request.cookies:
+        answer.delete_cookie(f"{name}-asked", secure=is_secure, httponly=True, samesite="lax")
     cookie = await desk.sessions.begin(member)
     answer.set_cookie(name, cookie, SIGNED_IN_FOR_S, secure=is_secure, httponly=True, samesite="lax")
     return answer
@@ -144,7 +147,7 @@ async def invitation(request: Request) -> Response:
     if member is None:
         return _ask(desk, 404, _SERVED)
     await desk.journal.note(member.name, f"accepted the invitation as {member.role}")
-    return await _enter(desk, request, member, "/")
+    return await _enter(desk, request, member)
 
 
 async def people(visit: Visit) -> Response:
