@@ -4,6 +4,7 @@ Invariant: pure. It builds a request and reads an answer; it never sends.
 Source of the headers: https://github.com/standard-webhooks/standard-webhooks
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
@@ -179,7 +180,8 @@ class Webhook:
         named |= {TOKEN: token.reveal()} if token else {}
         url = fill_line(words.url, named, Secret.reveal, in_address)
         headers = self._headers(delivery, content, now, Secret.reveal, named)
-        return httpx.Request(words.method, url, headers=headers, content=content)
+        address = url if has_placeholder(words.url) else _parsed(url)
+        return httpx.Request(words.method, address, headers=headers, content=content)
 
     def content(self, delivery: Delivery) -> bytes:
         """Return the body of the delivery: the same bytes on every try."""
@@ -194,11 +196,12 @@ class Webhook:
             own = self._headers(delivery, None, now, _mask, named)
         except LacksError as error:
             return f"This lead is not sent: the request needs {error}, which it does not have."
-        headers = [("Host", urlsplit(url).netloc or MASK), *own]
-        lines = [f"{words.method} {url}", *(f"{name}: {value}" for name, value in headers), ""]
+        lines = [f"{words.method} {url}", f"Host: {urlsplit(url).netloc or MASK}", *map(": ".join, own), ""]
         fetched = [f"\nIts token is fetched from {self.oauth.url} ({self.oauth.grant})."] if self.oauth else []
         fetched += [] if self.find is None or delivery.record else ["\nIts record is looked for before that."]
-        return "\n".join([*lines, self._pretty(self._render(delivery, _mask)), *fetched])
+        body = self._render(delivery, _mask)
+        lines.append(laid_out(body) if self.format == "json" else body.decode().replace("&", "&\n"))
+        return "\n".join(lines + fetched)
 
     def judge(self, answer: Response, now: int, token: Secret | None = None) -> Outcome:
         """Return what an answer means here: by its rules, by its lists, by what statuses commonly mean.
@@ -223,7 +226,7 @@ class Webhook:
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield what is no mistake and still worth telling: a key of its table and a sentence."""
         yield from self._remarks_on_url()
-        if self.needs_proof and not self._proves_itself:
+        if self.needs_proof and not any(self._secrets()):
             yield "secret", "is not set, and nothing else proves to the receiver that a lead comes from this service"
         if self.secrets and not self.signature and self.format == "form":
             yield "secret", 'signs a body of `format = "form"`: the libraries that verify read JSON only'
@@ -249,10 +252,6 @@ class Webhook:
     def own_secrets(self) -> Iterator[tuple[str, Secret]]:
         """Yield the secrets that sign, which are this service's alone."""
         yield from (("secret", secret) for secret in self.secrets)
-
-    @property
-    def _proves_itself(self) -> bool:
-        return any(self._secrets())
 
     def _secrets(self) -> Iterator[Secret]:
         yield from self.secrets
@@ -289,10 +288,12 @@ class Webhook:
         words = self._words_for(delivery)
         return b"" if words.method == "GET" else rendered(delivery, words.body, words.format, show)
 
-    def _pretty(self, content: bytes) -> str:
-        if self.format == "json":
-            return laid_out(content)
-        return content.decode().replace("&", "&\n")
+
+@functools.cache
+def _parsed(url: str) -> "httpx.URL":
+    import httpx  # noqa: PLC0415  the web part reads the configuration and never sends
+
+    return httpx.URL(url)
 
 
 def _mask(_: Secret) -> str:
