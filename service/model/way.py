@@ -42,8 +42,8 @@ class Way:
 
     `id` and `page` are where those stand (`page`: the first that says one), `test` where a mark of a test does.
 
-    `event` is where the kind of a message stands; those of `cancels` take something back. `key` is where the secret
-    stands, if it is in the body, `signature` how it signs.
+    `event` is where the kind of a message stands; those of `cancels` take something back, those of `pings` are tests.
+    `key` is where the secret stands, if it is in the body, `signature` how it signs.
     """
 
     name: str = ""
@@ -64,6 +64,7 @@ class Way:
     test: str = ""
     event: str = ""
     cancels: frozenset[str] = frozenset()
+    pings: frozenset[str] = frozenset()
     key: str = ""
     signature: Scheme | None = None
     secret: Secret | None = None

@@ -258,6 +258,73 @@ def test_a_test_and_a_cancelled_booking_are_held_unless_the_file_asks_for_them()
     assert told(kept)[1]["event"] == "invitee.canceled"
 
 
+def test_the_ping_of_a_calendar_is_a_test() -> None:
+    attendees = [{"name": "John Doe", "email": "jdoe@example.com"}]
+    body = {"triggerEvent": "PING", "payload": {"type": "Test", "startTime": "2026-11-28", "attendees": attendees}}
+    event = read(WAYS["cal"], json_of(body), FORM)
+    assert (event.held, event.posted.flags) == ("test", ("test",))
+
+
+FILE = "https://files.example/a.pdf"
+SCAN = {"id": "f1", "name": "a.pdf", "url": FILE, "mimeType": "application/pdf", "size": 12}
+UNUSUAL: dict[str, tuple[str, Message, dict[str, Any], dict[str, str]]] = {
+    "files of tally, and what was left empty": (
+        "tally",
+        json_of({"data": {"fields": [
+            {"key": "q1", "label": "Scan", "type": "FILE_UPLOAD", "value": [SCAN]},
+            {"key": "q2", "label": "Phone", "type": "INPUT_PHONE_NUMBER", "value": None},
+            {"key": "q3", "label": "Topic", "type": "CHECKBOXES", "value": None, "options": [{"id": "a", "text": "x"}]},
+            {"key": "q3_a", "label": "Topic (x)", "type": "CHECKBOXES", "value": None},
+        ]}}),
+        {}, {"Scan": FILE},
+    ),
+    "a file of netlify": (
+        "netlify", json_of({"data": {**ASHA, "scan": {"filename": "a.pdf", "size": 12, "url": FILE}}}),
+        ASHA, {"scan": FILE},
+    ),
+    "a file and a day of typeform": (
+        "typeform",
+        json_of({"form_response": {"answers": [
+            {"type": "file_url", "file_url": FILE, "field": {"ref": "scan"}},
+            {"type": "date", "date": "2026-11-28", "field": {"ref": "day"}},
+            {"type": "boolean", "boolean": False, "field": {"ref": "agreed"}},
+        ]}}),
+        {"agreed": False}, {"scan": FILE, "day": "2026-11-28"},
+    ),
+    "a day, a choice of one's own and an empty box of jotform": (
+        "jotform",
+        form_of(rawRequest=json.dumps({
+            "q6_topics": {"0": "Knee", "other": "Neck"}, "q7_day": {"month": "3", "day": "9", "year": "2026"},
+            "q8_at": {"month": "3", "day": "9", "year": "2026", "hour": "9", "min": "30"}, "q9_agreed": "",
+            "temp_upload": {"q10_scan": ["a.pdf"]}, "q10_scan": [FILE],
+        })),
+        {"topic": ("Knee", "Neck")}, {"day": "2026-03-09", "at": "2026-03-09 9 30", "scan": FILE},
+    ),
+    "choices of a list with a gap, and captchas, of a plugin": (
+        "fluent",
+        json_of({**ASHA, "topic": {"0": "Knee", "2": "Back"}, "g-recaptcha-response": "03A", "_nonce": "a"}),
+        {**ASHA, "topic": ("Knee", "Back")}, {},
+    ),
+    "what unbounce tells of a visitor": (
+        "unbounce",
+        form_of(page_url=PAGE, **{"data.json": json.dumps({
+            "name": ["Asha Rao"], "phone": ["089510 47001"], "ip_address": ["203.0.113.9"], "page_uuid": ["a2838d98"],
+            "variant": ["a"], "time_submitted": ["10:57 PM UTC"], "date_submitted": ["2026-11-28"], "page_url": [PAGE],
+            "page_name": ["Knee"],
+        })}),
+        ASHA, {"variant": "a", "page_name": "Knee"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_unusual_answers_are_what_was_meant(case: str) -> None:
+    way, message, fields, extra = UNUSUAL[case]
+    event = read(WAYS[way], message, FORM)
+    assert told(event)[:2] == (fields, extra)
+    assert event.posted.flags == ()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_body_that_is_not_as_its_way_says_is_kept_and_flagged(way: str) -> None:
     if "" not in WAYS[way].answers:

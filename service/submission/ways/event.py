@@ -74,22 +74,26 @@ def read(way: Way, message: Message, form: Form) -> Event:
     document, flags = read_document(message)
     document = without(document, way.key)
     answers = list(islice(_answers(way, document), MAX_VALUES + 1))
-    if not _places(way, document):
+    kind, mark = (text_of(find(place, document, message.headers)) for place in (way.event, way.test))
+    if not _places(way, document) and kind not in way.pings:
         answers += _unforeseen(document, message.raw)
         flags += (str(Code.UNREADABLE_BODY if message.raw else Code.EMPTY),)
-    is_test = text_of(find(way.test, document, message.headers)).strip().lower() in {"true", "1"}
-    is_cancelled = bool(way.event) and text_of(at(document, way.event)) in way.cancels
+    is_test, is_cancelled = kind in way.pings or mark.strip().lower() in {"true", "1"}, kind in way.cancels
     if is_cancelled:
-        answers.append(_Answer(("event",), event := at(document, way.event), event))
-    held = TEST if is_test and way.tests == "quarantine" else ""
-    held = held or (CANCELLED if is_cancelled and way.cancelled == "quarantine" else "")
+        answers.append(_Answer(("event",), kind, kind))
     posted = _posted(way, form, answers)
     return Event(
         replace(posted, flags=(*flags, *posted.flags, *(TEST,) * is_test, *(CANCELLED,) * is_cancelled)),
         text_of(find(way.id, document, message.headers)),
         next(filter(None, (text_of(find(place, document, message.headers)) for place in way.page)), ""),
-        held,
+        _held(way, is_test=is_test, is_cancelled=is_cancelled),
     )
+
+
+def _held(way: Way, *, is_test: bool, is_cancelled: bool) -> str:
+    if is_test and way.tests == "quarantine":
+        return TEST
+    return CANCELLED if is_cancelled and way.cancelled == "quarantine" else ""
 
 
 def of_webflow(raw: bytes, form: Form) -> Event | None:
@@ -175,7 +179,14 @@ def _value(way: Way, item: Node) -> Node:
         return item
     named = NAMED.fullmatch(way.value)
     place = text_of(item.get(named[1])) if named else way.value
-    return item.get(place) if any(name == place for name, _ in item.members) else item
+    return _listed(item.get(place) if any(name == place for name, _ in item.members) else item)
+
+
+def _listed(node: Node) -> Node:
+    """Read as a list what PHP makes an object of: a list with a gap, or with an answer of one's own beside it."""
+    names = [name for name, _ in node.members] if isinstance(node, Object) else []
+    is_list = any(map(str.isdecimal, names)) and all(name.isdecimal() or name == "other" for name in names)
+    return _children(node) if isinstance(node, Object) and is_list else node
 
 
 def _named(form: Form, answers: Iterable[_Answer]) -> Iterator[_Named]:
@@ -228,7 +239,16 @@ def _said(way: Way, node: Node) -> Iterator[str]:
     for child in telling:
         yield from map(text_of, child if isinstance(child, list) else [child])
     if not telling:
-        yield " ".join(filter(None, map(text_of, _children(node)))) if _is_flat(node) else text_of(node)
+        yield _joined(node) if _is_flat(node) else text_of(node)
+
+
+def _joined(node: Object) -> str:
+    """Return the parts of an answer as one text, those of a day as ISO 8601."""
+    parts = {name: text for name, child in node.members if (text := text_of(child))}
+    if {"year", "month", "day"} <= parts.keys():
+        parts["year"] += f"-{parts.pop('month'):0>2}-{parts.pop('day'):0>2}"
+        parts = {"year": parts.pop("year"), **parts}
+    return " ".join(parts.values())
 
 
 def _is_flat(node: Node) -> bool:

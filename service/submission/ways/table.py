@@ -94,7 +94,9 @@ _ROWS: Final = {
     "fluent": Way(
         title="Fluent Forms Pro",
         setup=f"the form's Settings, WebHook: {_PASTE}; JSON, all fields",
-        leave=frozenset({"__submission", "_wp_http_referer"}),
+        leave=frozenset({
+            "__submission", "_wp_http_referer", "g-recaptcha-response", "h-captcha-response", "cf-turnstile-response",
+        }),
         id="__submission.id",
         page=("__submission.source_url",),
     ),
@@ -146,18 +148,20 @@ _ROWS: Final = {
         setup="Forms, Form notifications, HTTP POST request: paste the address, and `secret` as JWS secret token",
         answers=("data",),
         pattern="(?!(?:ip|user_agent|referrer)$).*",
+        text=("url",),
         id="id",
         page=("data.referrer",),
         signature=Scheme("X-Webhook-Signature", JWS, "netlify"),
     ),
-    # Public receivers of Unbounce's webhook.
+    # documentation.unbounce.com, "Using a Webhook".
     "unbounce": Way(
         title="Unbounce",
         setup=f"the page's Integrations, Webhooks: {_PASTE}",
         answers=("data.json",),
+        pattern="(?!(?:ip_address|page_uuid|page_url|time_submitted|date_submitted)$).*",
         page=("page_url",),
     ),
-    # Cal.com's webhooks; the signature as n8n checks it.
+    # Cal.com's webhooks, and its testTrigger.handler.ts; the signature as n8n checks it.
     "cal": Way(
         title="Cal.com",
         setup="Settings, Webhooks: paste the address, and `secret` as Secret; leave the payload template as it is",
@@ -169,6 +173,7 @@ _ROWS: Final = {
         id="payload.uid",
         event="triggerEvent",
         cancels=frozenset({"BOOKING_CANCELLED", "BOOKING_REJECTED"}),
+        pings=frozenset({"PING"}),
         signature=Scheme("X-Cal-Signature-256"),
     ),
     # tally.so/help/webhooks, and public receivers.
@@ -177,6 +182,7 @@ _ROWS: Final = {
         setup="Integrations, Webhooks: paste the address, and `secret` as Signing secret",
         answers=("data.fields",),
         names=("key", "label"),
+        text=("url",),
         id="data.submissionId",
         signature=Scheme("Tally-Signature", "{base64}"),
     ),
