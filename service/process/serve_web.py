@@ -9,6 +9,7 @@ import functools
 import gc
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from service.intake.intake import Intake
 from service.intake.spool import Spool, open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.process.lifetime import allow_many_connections, end, leave, watch_parent, watch_stdin
+from service.process.lifetime import NOT_STARTED, allow_many_connections, end, leave, watch_parent, watch_stdin
 from service.process.log import (
     Log,
     catch_faults,
@@ -41,7 +42,7 @@ from service.process.log import (
     open_log,
 )
 from service.process.metrics import CONTENT_TYPE, WebFigures
-from service.process.settings import Settings, look_up, read_settings
+from service.process.settings import Settings, log_format, look_up, read_settings
 from service.process.successors import serve_alone, serve_with_several
 from service.process.wiring import cipher_of, clock, connect_server, listen, load_config
 from service.replies.reply import NO_PAGE
@@ -83,8 +84,12 @@ def create_web() -> Starlette:
     in no argument), and one that follows another reads what is written there by then.
     """
     watch_parent(end)
-    settings = read_settings(os.environ)
-    parts = _parts_of(settings)
+    try:
+        settings = read_settings(os.environ)
+        parts = _parts_of(settings)
+    except CannotStart as error:  # Several of us start again by themselves, and the file may have changed since.
+        open_log(log_format(os.environ), "web").error("cannot start", reason=str(error))
+        sys.exit(NOT_STARTED)
     folder = os.environ.get("LEADS_DEMO")
     app = create_app(
         parts.config,

@@ -144,7 +144,9 @@ def test_what_the_file_says_now_holds_after_sighup_and_a_mistake_changes_nothing
     os.kill(one, signal.SIGSTOP)
     time.sleep(1)  # Twice as long as between two looks: whoever looks after it waits for its answer now.
     os.kill(one, signal.SIGKILL)
-    until(lambda: web.said().count("forms.get-in-touch.colour") == 2, 20, web.said)  # Its successor cannot start.
+    until(lambda: web.lines("cannot start"), 20, web.said)  # Its successor says why, in a sentence.
+    assert "forms.get-in-touch.colour" in web.lines("cannot start")[0]["reason"]
+    assert "Traceback" not in web.said()
     began = time.monotonic()
     assert web.stop() == 0
     assert time.monotonic() - began < 10, "it waited for an answer of one that has ended"
