@@ -1,4 +1,7 @@
-"""What each way sends becomes the fields of a form: bodies as their senders' own pages and sources have them."""
+"""What each way sends becomes the fields of a form: bodies as their senders' own pages and sources have them.
+
+They are shapes, none was sent by its sender; `docs/ways-in.md` says which version of a plugin's source was read.
+"""
 
 import hmac
 import json
