@@ -230,12 +230,12 @@ def _spoken(content: Content) -> Iterator[tuple[str, str]]:
 
 def origin_of(source: Source, covered: Callable[[str], str], times: Times) -> list[tuple[str, str]]:
     """Return where a submission came from, a row for each thing that is known."""
-    rows = [("page", source.page), ("came from", source.referrer)]
-    rows += [("campaign" if name == "campaign" else f"campaign {name}", text) for name, text in source.utm.items()]
-    rows += [(f"click on an ad ({name})", text) for name, text in source.click_ids.items()]
-    touches = {"first visit": source.first_touch, "last visit": source.last_touch}
+    rows = [("Page", source.page), ("Came from", source.referrer)]
+    rows += [("Campaign" if name == "campaign" else f"Campaign {name}", text) for name, text in source.utm.items()]
+    rows += [(f"Click on an ad ({name})", text) for name, text in source.click_ids.items()]
+    touches = {"First visit": source.first_touch, "Last visit": source.last_touch}
     if source.first_touch == source.last_touch:
-        touches = {"first and last visit": source.first_touch}
+        touches = {"First and last visit": source.first_touch}
     for title, touch in touches.items():
         if touch:
             seen = [times.said(touch.at), touch.page, touch.referrer and f"from {touch.referrer}"]

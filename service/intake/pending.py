@@ -54,7 +54,7 @@ class Arrived:
         """Count what one more submission brought. One without any field of the form says nothing about those."""
         if matched.fields:
             self.looked += 1
-            self.fields.update({name: name in matched.fields for name in form.fields})
+            self.fields.update({name: int(name in matched.fields) for name in form.fields})
         for name, found in matched.fields.items():
             self._count(name, found.sent)
         for sent in matched.extra:

@@ -193,8 +193,8 @@ async def test_a_lead_tells_what_was_said_what_changed_and_where_it_stands(redis
             assert "At crm since" in text
             assert "<del>knee</del> back" in text
             assert "with something new" in text
-            assert "campaign source" in text
-            assert re.search(r"first visit</dt><dd>.*1 November, 10:00 · https://www.example.com/", text)
+            assert "Campaign source" in text
+            assert re.search(r"First visit</dt><dd>.*1 November, 10:00 · https://www.example.com/", text)
             crm.clear()
             await browser.post(f"/leads/{taken.lead}/send", destination="crm")
             assert "It is due now." in (await browser.get(f"/leads/{taken.lead}")).text
@@ -216,7 +216,7 @@ async def test_a_lead_tells_each_thing_once(open_only: OpenDesk) -> None:
     page = (await (await open_only.enter("Asha", "editor")).get(f"/leads/{taken.lead}")).text
     for once in ("the phone number is made up", "it has the markup of a page in it", "https://clinic.example/knee"):
         assert page.count(once) == 1, once
-    for label, text in (("campaign", "Easter"), ("campaign medium", "cpc")):
+    for label, text in (("Campaign", "Easter"), ("Campaign medium", "cpc")):
         assert f"<dt>{label}</dt><dd>{text}</dd>" in page
 
 
