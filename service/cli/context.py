@@ -5,20 +5,23 @@ Invariant: prints nothing.
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from service.backup.rekeyed import Keyring
 from service.config.config import Config
 from service.destinations.destination import Destination
 from service.lib.errors import CannotStart
+from service.process.server import with_server
 from service.process.settings import USUAL_REDIS, config_path, encryption_keys, redis_url, secrets_of
-from service.process.wiring import cipher_of, load_config, with_server
+from service.process.wiring import cipher_of, load_config
 from service.store.archive import Archive
 from service.store.cipher import Cipher
 from service.store.leads import Store
 from service.store.server.health import UNREACHABLE
 from service.store.server.server import Server
 from service.up.installation import environment_of
+
+if TYPE_CHECKING:
+    from service.backup.rekeyed import Keyring
 
 T = TypeVar("T")
 
@@ -68,8 +71,10 @@ def archive_on(server: Server) -> Archive:
     return Archive(server, cipher())
 
 
-def keyring() -> Keyring | None:
+def keyring() -> "Keyring | None":
     """Return the secrets and keys of the installation that is meant; None if no secret is known here."""
+    from service.backup.rekeyed import Keyring  # noqa: PLC0415 -- few commands need it, and it knows all that is kept
+
     secrets = secrets_of(environment_of(os.environ))
     return Keyring(secrets[0], secrets[1:], cipher()) if secrets else None
 

@@ -12,8 +12,9 @@ from service.cli.context import ask, configuration
 from service.desk.people.journal import Journal
 from service.desk.people.members import Invitation, Members, Passwords, Role, problem_of_name
 from service.lib.errors import CannotStart
+from service.process.server import WAIT_FOR_REDIS_S, open_server
 from service.process.settings import read_settings
-from service.process.wiring import WAIT_FOR_REDIS_S, cipher_of, load_config, open_server
+from service.process.wiring import cipher_of, load_config
 from service.store.server.agreement import agree_on_keys, agree_on_secrets
 from service.store.server.server import Server
 

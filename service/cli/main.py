@@ -100,7 +100,7 @@ COMMANDS: Final = (
 @cache
 def _imported(module: str) -> dict[str, Any]:
     """Import a module of this room and return its commands."""
-    of_module = typer.Typer(cls=TyperGroup)
+    of_module = typer.Typer(cls=TyperGroup, rich_markup_mode=None)
     import_module(f"service.cli.{module}").add_to(of_module)
     group: Any = typer.main.get_group(of_module)
     return dict(group.commands)
@@ -189,7 +189,7 @@ def serve(
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the web part."""
-    from service.cli.check import prepare  # noqa: PLC0415 -- Redis's client takes long to import
+    from service.cli.readiness import prepare  # noqa: PLC0415 -- Redis's client takes long to import
 
     settings, _ = prepare(is_web=True, another_secret=another_secret)
     with _shared_figures(workers):
@@ -218,7 +218,7 @@ def work(
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run the worker, which delivers; several may run."""
-    from service.cli.check import prepare  # noqa: PLC0415 -- Redis's client takes long to import
+    from service.cli.readiness import prepare  # noqa: PLC0415 -- Redis's client takes long to import
 
     settings, config = prepare(is_web=False, another_secret=another_secret)
     from service.process import serve_worker  # noqa: PLC0415 -- uvicorn, starlette and httpx take long to import

@@ -21,8 +21,9 @@ from service.desk.people.members import BASE
 from service.intake.spool import Spool
 from service.process.lifetime import allow_many_connections, end, leave, serve, watch_stdin
 from service.process.log import Log, catch_faults, log_clocks, log_fault, open_log
+from service.process.server import connect_server
 from service.process.settings import Settings
-from service.process.wiring import cipher_of, clock, connect_server, listen
+from service.process.wiring import cipher_of, clock, listen
 from service.store.server.health import FAILURES
 from service.web.protocol import WIRE_BYTES, BoundedProtocol
 

@@ -42,9 +42,10 @@ from service.process.log import (
     open_log,
 )
 from service.process.metrics import CONTENT_TYPE, WebFigures
+from service.process.server import connect_server
 from service.process.settings import Settings, log_format, look_up, read_settings
 from service.process.successors import serve_alone, serve_with_several
-from service.process.wiring import cipher_of, clock, connect_server, listen, load_config
+from service.process.wiring import cipher_of, clock, listen, load_config
 from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
 from service.store.leads import Store

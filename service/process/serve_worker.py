@@ -23,8 +23,9 @@ from service.lib.errors import CannotStart
 from service.process.lifetime import watch_stdin
 from service.process.log import catch_faults, open_log
 from service.process.metrics import CONTENT_TYPE, WorkerFigures
+from service.process.server import connect_server
 from service.process.settings import Settings
-from service.process.wiring import cipher_of, connect_server, listen
+from service.process.wiring import cipher_of, listen
 from service.process.worker import Worker
 from service.replies.reply import NO_PAGE
 from service.store.overview import read_accounts

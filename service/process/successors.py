@@ -22,8 +22,9 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 from service.lib.errors import CannotStart
 from service.process.lifetime import serve
 from service.process.log import Log, open_log
+from service.process.server import connect_server
 from service.process.settings import Settings, log_format, read_settings
-from service.process.wiring import cipher_of, connect_server, load_config
+from service.process.wiring import cipher_of, load_config
 from service.store.server.agreement import see_secrets
 from service.store.server.health import FAILURES
 

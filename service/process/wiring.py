@@ -1,14 +1,12 @@
-"""What every command needs: the configuration, the server, the time; or a sentence why it cannot be had.
+"""What every command needs: the configuration, the keys, the time; or a sentence why it cannot be had.
 
 Invariant: with the other modules of its room the only reader of the environment and of the real clock.
 """
 
-import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 
@@ -17,14 +15,7 @@ from service.config.read import parse
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.process.settings import read_file
-from service.store.cipher import PLAIN, Cipher, UnreadableError, keys_of
-from service.store.server.connection import connect
-from service.store.server.health import FAILURES, sentence_of
-from service.store.server.server import Server
-
-T = TypeVar("T")
-
-WAIT_FOR_REDIS_S = 10.0
+from service.store.cipher import PLAIN, Cipher, keys_of
 
 
 def clock() -> int:
@@ -57,14 +48,6 @@ def cipher_of(keys: Secret | None) -> Cipher:
     return Cipher(keys_of(keys)) if keys else PLAIN
 
 
-def connect_server(url: Secret, secrets: Sequence[Secret], *, follows: bool = True) -> Server:
-    """Return the server at a URL, or where the leads have moved from there, on this machine's clock.
-
-    `secrets`: those of LEADS_SECRET. `follows` False: the server at that URL, whatever has moved.
-    """
-    return Server(connect(url.reveal()), clock=clock, secrets=secrets, follows=follows)
-
-
 def look_at_port(host: str, port: int) -> None:
     """See that we can listen there. Raises CannotStart, since uvicorn would only end without a word."""
     try:
@@ -93,49 +76,3 @@ def _port_in_use(host: str, port: int, error: OSError) -> CannotStart:
 def say(text: str) -> None:
     """Write a line for the person at the terminal."""
     typer.echo(text, err=True)
-
-
-async def open_server(
-    url: Secret, secrets: Sequence[Secret], *,
-    wait_s: float, say_findings: bool = True, may_be_away: bool = False, replicas: int = 0,
-) -> Server:  # fmt: skip
-    """Connect to Redis, waiting up to `wait_s` for it. Raises CannotStart if it stays away or can never be used.
-
-    `may_be_away`: there is a spool, so nothing need be waited for.
-    """
-    server = connect_server(url, secrets)
-    give_up_at = time.monotonic() + wait_s
-    while True:
-        try:
-            findings = await server.open(replicas=replicas)
-        except CannotStart:
-            await server.close()
-            raise
-        away = next((finding for finding in findings if finding.level == "away"), None)
-        if away is None or may_be_away:
-            break
-        if time.monotonic() > give_up_at:
-            await server.close()
-            raise CannotStart(away.sentence)
-        await asyncio.sleep(0.2)
-    if say_findings:
-        for finding in findings:
-            say(f"warning: {finding.sentence}")
-    return server
-
-
-def with_server(url: Secret, secrets: Sequence[Secret], work: Callable[[Server], Awaitable[T]]) -> T:
-    """Run `work` with the server at `url`, or where the leads have moved from there, and close it."""
-
-    async def run() -> T:
-        server = await open_server(url, secrets, wait_s=0, say_findings=False)
-        try:
-            return await work(server)
-        except FAILURES as error:
-            raise CannotStart(sentence_of(error)) from None
-        except UnreadableError as error:
-            raise CannotStart(str(error)) from None
-        finally:
-            await server.close()
-
-    return asyncio.run(run())

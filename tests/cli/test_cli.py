@@ -27,10 +27,10 @@ from token_server import TokenServer
 from workshop import ENVIRON, QUICK, SIGNING, Workshop, destination, form, one_crm, until
 
 from service.__main__ import main
-from service.cli.check import prepare
+from service.cli.readiness import prepare
 from service.intake.intake import Taken
 from service.lib.times import at
-from service.process import wiring
+from service.process import server, wiring
 from service.store.cipher import Cipher
 from service.store.overview import gate_at
 from service.submission import check
@@ -343,8 +343,8 @@ def test_a_wrong_environment_is_a_sentence(leads: Leads, command: str, environ: 
 def test_without_redis_it_waits_a_while_and_says_so(
     leads: Leads, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert wiring.WAIT_FOR_REDIS_S == 10
-    monkeypatch.setattr("service.cli.check.WAIT_FOR_REDIS_S", 0.5)
+    assert server.WAIT_FOR_REDIS_S == 10
+    monkeypatch.setattr("service.cli.readiness.WAIT_FOR_REDIS_S", 0.5)
     leads.environ(LEADS_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     began = time.monotonic()
     told = leads(command)
@@ -905,6 +905,14 @@ def test_help_names_every_command(leads: Leads) -> None:
         "healthcheck",
     ):  # fmt: skip
         assert f" {command} " in told.out
+
+
+def test_the_help_of_a_command_looks_as_that_of_all(leads: Leads) -> None:
+    assert [leads(*words, "--help").out.split("\n")[0] for words in ((), ("status",), ("desk",))] == [
+        "Usage: leads [OPTIONS] COMMAND [ARGS]...",
+        "Usage: leads status [OPTIONS]",
+        "Usage: leads desk [OPTIONS] COMMAND [ARGS]...",
+    ]
 
 
 def test_as_a_process_a_missing_redis_and_a_closed_pipe_are_no_traceback(tmp_path: Path) -> None:

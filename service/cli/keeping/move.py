@@ -18,8 +18,9 @@ from service.backup.move import take_back
 from service.backup.route import End, Route, follow
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
+from service.process.server import connect_server
 from service.process.settings import config_path, redis_url, secrets_of, spool_path
-from service.process.wiring import connect_server, load_config
+from service.process.wiring import load_config
 from service.store.server.agreement import first_since, see_secrets
 from service.store.server.forwarding import MOVE, Note, sealer_of, url_in
 from service.store.server.health import FAILURES, sentence_of, verdict
