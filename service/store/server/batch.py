@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import NoScriptError
+from hiredis import pack_command
+from redis.exceptions import NoScriptError, ResponseError
 
 from service.store.server.health import NotReplicatedError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from redis.asyncio.connection import AbstractConnection
 
 LANES: Final = 2
 """One whose connection is dead, or whose script is slow to answer, leaves the others free."""
@@ -107,18 +109,41 @@ class Batches:
                 call.answer.set_result(answer)
 
     async def _ask(self, commands: Sequence[tuple[Argument, ...]], calls: Sequence[Call]) -> list[Any]:
-        pipe = self._client().pipeline(transaction=False)
-        for command in commands:
-            pipe.execute_command(*command)
         if not self._replicas:
-            return list(await pipe.execute(raise_on_error=False))
+            return await self._exchange(commands)
         # WAITAOF speaks of what its own connection wrote, so it goes down the same one. A script that was run before
         # writes nothing; WAITAOF would then be content with replicas that lack its work.
-        pipe.set(f"{calls[0].key}{SYNCED}", 1)
-        for slice_ms in FSYNC_ON_REPLICAS_MS:
-            pipe.execute_command("WAITAOF", 0, self._replicas, slice_ms)
-        results = await pipe.execute(raise_on_error=False)
-        return _synced(list(results[: len(commands)]), results[len(commands) :], self._replicas)
+        behind = [("WAITAOF", 0, self._replicas, slice_ms) for slice_ms in FSYNC_ON_REPLICAS_MS]
+        results = await self._exchange([*commands, ("SET", f"{calls[0].key}{SYNCED}", 1), *behind])
+        return _synced(results[: len(commands)], results[len(commands) :], self._replicas)
+
+    async def _exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        """Send commands in one piece; returns each one's answer or ResponseError.
+
+        As in redis-py's own pipeline, which spells commands in Python, what a connection does not answer is sent once
+        more on a fresh one.
+        """
+        pool = self._client().connection_pool
+        packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # a number is a float too
+        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]  # the library does not type it
+        try:
+            answers: list[Any] = await connection.retry.call_with_retry(
+                lambda: _answers(connection, packed, len(commands)), lambda _: connection.disconnect()
+            )
+            return answers
+        finally:
+            await pool.release(connection)
+
+
+async def _answers(connection: "AbstractConnection", packed: bytes, number: int) -> list[Any]:
+    await connection.send_packed_command(packed)
+    answers: list[Any] = []
+    for _ in range(number):
+        try:
+            answers.append(await connection.read_response())
+        except ResponseError as error:
+            answers.append(error)
+    return answers
 
 
 def _synced(answers: list[Any], behind: Sequence[Any], replicas: int) -> list[Any]:
