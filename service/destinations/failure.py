@@ -15,14 +15,20 @@ from service.destinations.outcome import Retry
 _UNKNOWN_AUTHORITY: Final = "the CRM's certificate is signed by an authority that is not known here"
 _OTHER_NAME: Final = "the CRM's certificate is for another name than the host of its address"
 _TOO_WEAK: Final = "the CRM's certificate has a key or a signature that is too weak"
+_NOT_ALLOWED: Final = (
+    "the CRM's certificate, or one that it rests on, was signed by an authority that is not allowed to sign it"
+)
 _STRICT: Final = (
     "the CRM's certificate, or one that it rests on, breaks a rule of RFC 5280; Python 3.13 and later refuse that"
 )
 CERTIFICATES: Final[Mapping[int, str]] = MappingProxyType(
     {
+        7: "the CRM's certificate, or one that it rests on, was changed after it was signed",
         9: "the CRM's certificate, or one that it rests on, is not valid yet, or the clock of this machine is wrong",
         10: "the CRM's certificate, or one that it rests on, has expired",
         18: "the CRM's certificate is self-signed: nobody else vouches for it",
+        26: "the CRM's certificate, or one that it rests on, is not meant for servers",
+        **dict.fromkeys((25, 47, 48, 79), _NOT_ALLOWED),
         **dict.fromkeys((2, 19, 20, 21), _UNKNOWN_AUTHORITY),
         **dict.fromkeys((62, 64), _OTHER_NAME),
         **dict.fromkeys((66, 67, 68), _TOO_WEAK),
@@ -31,10 +37,19 @@ CERTIFICATES: Final[Mapping[int, str]] = MappingProxyType(
 )
 """Why a certificate is refused, by OpenSSL's number (x509_vfy.h). What is `_STRICT` needs X509_V_FLAG_X509_STRICT."""
 ALONE: Final = (
-    "the CRM's server sends its certificate alone, and who signed that is not known here: most often an intermediate "
-    "certificate is missing there"
+    "the CRM's server does not send the certificate of who signed its own, and that is not known here: most often an "
+    "intermediate certificate is missing there"
 )
 OTHERWISE_REFUSED: Final = "the CRM's certificate is not valid"
+TLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "WRONG_VERSION_NUMBER": "what answers at the CRM's port does not speak TLS",
+        **dict.fromkeys(
+            ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"), "the CRM does not speak TLS 1.2 or later"
+        ),
+    }
+)
+"""Why no secure connection came about, by OpenSSL's reason (sslerr.h)."""
 
 
 class LoneCertificateError(ssl.SSLCertVerificationError):
@@ -61,7 +76,7 @@ def _judged(chain: Sequence[BaseException]) -> Retry:
         ((httpx.ConnectTimeout,), Retry("no connection to the CRM could be made in time")),
         ((httpx.PoolTimeout,), Retry("no connection to the CRM was free in time")),
         ((TimeoutError, httpx.TimeoutException), Retry("the CRM did not answer in time")),
-        ((ssl.SSLError,), Retry("no secure connection to the CRM could be agreed on")),
+        ((ssl.SSLError,), Retry(_about_tls(chain))),
         ((ConnectionRefusedError,), Retry("the CRM refused the connection")),
         ((httpx.ConnectError,), Retry("no connection to the CRM could be made")),
         (
@@ -93,6 +108,11 @@ def _about_certificate(chain: Sequence[BaseException]) -> str:
         return ALONE
     numbers = (getattr(cause, "verify_code", 0) for cause in chain)
     return next((CERTIFICATES[number] for number in numbers if number in CERTIFICATES), OTHERWISE_REFUSED)
+
+
+def _about_tls(chain: Sequence[BaseException]) -> str:
+    reasons = (getattr(cause, "reason", "") for cause in chain if isinstance(cause, ssl.SSLError))
+    return next((TLS[name] for name in reasons if name in TLS), "no secure connection to the CRM could be agreed on")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

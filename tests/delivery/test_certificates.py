@@ -1,5 +1,6 @@
 """Why a certificate is refused, each reason in its own sentence, by real handshakes; and nothing was sent before."""
 
+import asyncio
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +10,10 @@ import httpx
 import pytest
 from authority import DAY, Authority
 from crm import Crm
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from service.delivery.sender import Sender
-from service.destinations.failure import ALONE, CERTIFICATES, judge_failure
+from service.destinations.failure import ALONE, CERTIFICATES, TLS, judge_failure
 from service.destinations.outcome import Retry
 from service.destinations.rules import Response
 
@@ -68,6 +70,7 @@ async def test_a_certificate_that_the_system_trusts_is_fine(authority: Authority
         ({"host": "10.0.0.9"}, CERTIFICATES[64]),
         ({"signs_itself": True, "sends": ()}, CERTIFICATES[18]),
         ({"sends": ()}, ALONE),
+        ({"purpose": ExtendedKeyUsageOID.CLIENT_AUTH}, CERTIFICATES[26]),
     ],
 )
 async def test_a_certificate_is_refused_in_its_own_sentence(
@@ -83,6 +86,41 @@ async def test_a_certificate_for_another_host_is_refused_for_its_name(authority:
         answer = await send(crm.url.replace("127.0.0.1", "localhost"))
     assert isinstance(answer, httpx.ConnectError)
     assert judge_failure(answer).reason == CERTIFICATES[62]
+
+
+async def test_an_old_intermediate_certificate_is_told_as_one_that_is_missing(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """The server sends two certificates: none of them signed its own, so no sentence may say that it came alone."""
+    other = authority.server(tmp_path, of_another=True)
+    assert (await refusal_of(other)).reason == ALONE
+    assert "alone" not in ALONE
+
+
+async def test_an_authority_that_is_none_may_not_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    none = Authority(may_sign=False)
+    (tmp_path / "trusted.pem").write_bytes(none.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    assert (await refusal_of(none.server(tmp_path))).reason == CERTIFICATES[79]
+
+
+@pytest.mark.parametrize(
+    ("begins", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "WRONG_VERSION_NUMBER"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "TLSV1_ALERT_PROTOCOL_VERSION"),  # as `openssl s_server -tls1` says it
+    ],
+)
+async def test_why_no_secure_connection_came_about_is_told(begins: bytes, reason: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(begins)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        failed = await send(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    assert isinstance(failed, httpx.RequestError)
+    assert judge_failure(failed).reason == TLS[reason]
 
 
 @pytest.mark.parametrize("sends", [("intermediate",), ("intermediate", "root")])
@@ -112,8 +150,8 @@ async def test_what_python_3_13_refuses_is_told_as_that(
 
 
 def test_no_two_kinds_of_refusal_share_a_sentence() -> None:
-    kinds = [CERTIFICATES[number] for number in (9, 10, 18, 20, 62, 66, 85)]
-    assert len({*kinds, ALONE}) == 8
+    kinds = [CERTIFICATES[number] for number in (7, 9, 10, 18, 20, 26, 62, 66, 79, 85)]
+    assert len({*kinds, ALONE}) == 11
 
 
 async def test_an_authority_that_a_destination_names_is_trusted_there(authority: Authority, tmp_path: Path) -> None:
