@@ -13,7 +13,7 @@ import npm
 import pytest
 from crm import Answer, Crm, Received
 from test_presets import ASHA, named
-from test_webhook import NOW, SOURCE, delivery
+from test_webhook import NOW, SOURCE, delivery, from_file
 
 from service.lib.secret import Secret
 
@@ -84,11 +84,24 @@ def test_a_lead_leaves_as_the_vendors_client_sends_it(
         assert ours.headers[header] == headers[header]
 
 
-CLIENTS = ("simple-salesforce==1.12.10", "zohocrmsdk8-0==7.0.0")
+CLIENTS = ("simple-salesforce==1.12.10", "zohocrmsdk8-0==7.0.0", "b24pysdk==1.3.2", "hubspot-api-client==12.0.0")
 TOKEN = {"access_token": "t0ken", "expires_in": 3600, "instance_url": "https://clinic.my.salesforce.com"}
 ZOHO = {
     "data": [{"code": "SUCCESS", "status": "success", "message": "", "action": "insert", "details": {"id": "4150"}}]
 }
+
+SALESFORCE = {"id": "00Q5g", "success": True, "errors": []}
+TIMES = {"start": 1, "finish": 1, "duration": 1, "processing": 1, "operating": 0}
+DATES = dict.fromkeys(("date_start", "date_finish"), "2026-11-28T09:00:00+00:00")
+BITRIX24 = {"result": {"item": {"id": 17}, "items": []}, "time": TIMES | DATES}
+CONTACTS = """
+url = "https://api.hubapi.com/crm/v3/objects/contacts/batch/upsert"
+headers = { Authorization = "Bearer $CRM_SECRET" }
+[[destinations.crm.body.inputs]]
+idProperty = "email"
+id = "{fields.email}"
+properties = { firstname = "{fields.name:first}", lastname = "{fields.name:last}", phone = "{phone.e164}" }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +118,7 @@ def from_pypi(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Received]:
         root = crm.url.removesuffix("/hooks/leads")
         done = subprocess.run([python, script, root], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    return {f"{one.method} {one.path}": one for one in crm.requests}
+    return {f"{one.method} {one.path.removesuffix('.json')}".lower(): one for one in crm.requests}
 
 
 def answered(request: Received) -> Answer:
@@ -115,7 +128,7 @@ def answered(request: Received) -> Answer:
     elif request.method == "GET":
         return Answer(204, body=b"")
     else:
-        said = ZOHO if "zoho" in request.path else {"id": "00Q5g", "success": True, "errors": []}
+        said = ZOHO if "zoho" in request.path else BITRIX24 if "bitrix24" in request.path else SALESFORCE
     return Answer(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
 
 
@@ -125,13 +138,15 @@ def answered(request: Received) -> Answer:
         ("salesforce-api", None, ("authorization", "content-type", "sforce-duplicate-rule-header")),
         ("zoho", None, ("authorization",)),
         ("zoho", "4150", ("authorization",)),
+        ("bitrix24", None, ("content-type",)),
+        ("bitrix24", 17, ("content-type",)),
     ],
 )
 def test_a_lead_leaves_as_a_client_of_pypi_sends_it(
-    from_pypi: dict[str, Received], name: str, record: str | None, headers: tuple[str, ...]
+    from_pypi: dict[str, Received], name: str, record: str | int | None, headers: tuple[str, ...]
 ) -> None:
     ours = named(name).request(delivery(ASHA, source=SOURCE, record=record), NOW, Secret("t0ken"))
-    theirs = from_pypi[f"{ours.method} /{ours.url.host}{ours.url.raw_path.decode()}"]
+    theirs = from_pypi[f"{ours.method} /{ours.url.host}{ours.url.raw_path.decode()}".lower()]
     assert json.loads(ours.content) == theirs.json()
     assert [ours.headers[header] for header in headers] == [theirs.headers[header] for header in headers]
 
@@ -141,10 +156,27 @@ def test_a_token_is_asked_for_as_a_client_of_pypi_asks(from_pypi: dict[str, Rece
     oauth = named(name).oauth
     assert oauth
     ours = oauth.request(None)
-    theirs = from_pypi[f"{ours.method} /{ours.url.host}{ours.url.raw_path.decode()}"]
+    theirs = from_pypi[f"{ours.method} /{ours.url.host}{ours.url.raw_path.decode()}".lower()]
     pairs = dict(parse_qsl(theirs.body.decode()))
     if "authorization" in theirs.headers:  # Salesforce takes the same two from the body.
         client = base64.b64decode(theirs.headers["authorization"].removeprefix("Basic ")).decode().split(":")
         pairs |= dict(zip(("client_id", "client_secret"), client, strict=True))
     assert dict(parse_qsl(ours.content.decode())) == pairs
     assert ours.headers["content-type"] == theirs.headers["content-type"]
+
+
+def test_bitrix24_is_asked_for_a_lead_in_the_words_of_its_client(from_pypi: dict[str, Received]) -> None:
+    find = named("bitrix24").find
+    assert find
+    url = find.request(delivery(ASHA, source=SOURCE), NOW).url
+    asked = from_pypi[f"post /{url.host}{url.path}".lower()].json()
+    words = {"entityTypeId": str(asked["entityTypeId"]), "select[]": asked["select"][0]}
+    assert dict(url.params) == words | {f"filter[{name}]": text for name, text in asked["filter"].items()}
+
+
+def test_a_webhook_can_say_what_hubspots_client_says(from_pypi: dict[str, Received]) -> None:
+    ours = from_file(CONTACTS, CRM_SECRET="s3cret").request(delivery(ASHA), NOW)
+    theirs = from_pypi[f"post /{ours.url.host}{ours.url.path}"]
+    assert json.loads(ours.content) == theirs.json()
+    assert ours.headers["content-type"] == theirs.headers["content-type"]
+    assert ours.headers["authorization"].startswith("Bearer ")

@@ -1,4 +1,4 @@
-"""Sends one lead with the clients of Salesforce and Zoho; what is for a host of theirs goes to a folder of the root.
+"""Sends one lead with the clients of four vendors; what is for a host of theirs goes to a folder of the root.
 
     python vendors.py ROOT
 
@@ -11,6 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from b24pysdk import BitrixWebhook, Client  # type: ignore[import-not-found] # only where this runs
+from hubspot import HubSpot  # type: ignore[import-not-found] # only where this runs
+from hubspot.crm.contacts import (  # type: ignore[import-not-found] # only where this runs
+    BatchInputSimplePublicObjectBatchInputUpsert,
+    SimplePublicObjectBatchInputUpsert,
+)
 from simple_salesforce import Salesforce  # type: ignore[import-not-found] # only where this runs
 from zohocrmsdk.src.com.zoho.api.authenticator import OAuthToken  # type: ignore[import-not-found] # only where this runs
 from zohocrmsdk.src.com.zoho.api.authenticator.store import FileStore  # type: ignore[import-not-found] # only there
@@ -65,7 +71,34 @@ def send_to_zoho(folder: str) -> None:
     RecordOperations("Leads").update_record(4150, body, HeaderMap())
 
 
+def send_to_bitrix24() -> None:
+    items = Client(BitrixWebhook(domain="clinic.bitrix24.in", webhook_token="1/s3cret")).crm.item
+    asked = {"=originatorId": "website", "=originId": "lead_7"}
+    items.list(entity_type_id=1, select=["id"], filter=asked).response  # noqa: B018  that it is read sends it
+    said = {
+        "title": "Asha Rao", "name": "Asha", "lastName": "Rao", "comments": "Knee pain", "originatorId": "website",
+        "originId": "lead_7", "utmSource": "google", "fm": [
+            {"typeId": "PHONE", "valueType": "MOBILE", "value": "+918951047001"},
+            {"typeId": "EMAIL", "valueType": "WORK", "value": "asha@example.com"},
+        ],
+    }  # fmt: skip
+    items.add(entity_type_id=1, fields=said).response  # noqa: B018  that it is read sends it
+    lines = "name: Asha Rao\nphone: +91 89510 47001\nemail: asha@example.com\nmessage: Knee pain"
+    said = {"name": "Asha", "lastName": "Rao", "comments": lines}
+    items.update(entity_type_id=1, bitrix_id=17, fields=said).response  # noqa: B018  that it is read sends it
+
+
+def send_to_hubspot() -> None:
+    contacts = HubSpot(access_token="s3cret").crm.contacts.batch_api
+    contacts.api_client.configuration.host = f"{sys.argv[1]}/api.hubapi.com"
+    said = {"firstname": "Asha", "lastname": "Rao", "phone": "+918951047001"}
+    one = SimplePublicObjectBatchInputUpsert(id_property="email", id="asha@example.com", properties=said)
+    contacts.upsert(BatchInputSimplePublicObjectBatchInputUpsert(inputs=[one]))
+
+
 requests.Session.send = to_root  # type: ignore[method-assign,assignment] # its own signature does not matter here
 send_to_salesforce()
+send_to_bitrix24()
+send_to_hubspot()
 with tempfile.TemporaryDirectory() as made:
     send_to_zoho(made)
