@@ -38,7 +38,7 @@ async def list_leads(visit: Visit) -> Response:
     rows = [row_of(lead, visit) for lead in found.leads]
     return visit.page(
         "leads.html", title="Leads", asked=asked, found=found, rows=rows, config=visit.desk.config,
-        choices=choices_in(visit.desk.config.forms.values()),
+        choices=choices_in(visit.desk.config.forms.values()), flags=words.FLAGS | words.SIGNALS,
     )  # fmt: skip
 
 

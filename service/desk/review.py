@@ -36,6 +36,7 @@ async def held(visit: Visit) -> Response:
     return visit.page(
         "held.html", title="Held back", rows=[_held_row(submission, visit) for submission in shown], undoable=undoable,
         most=HELD_PAGE, forms=desk.config.forms, is_one=False,
+        is_none_ticked=visit.request.query_params.get("ticked") == "0",
     )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ async def linked(visit: Visit) -> Response:
     await visit.note("saw a held submission", form, id_)
     return visit.page(
         "held.html", title="Held back", rows=[_held_row(submission, visit)], undoable=(), most=HELD_PAGE,
-        forms=desk.config.forms, is_one=True,
+        forms=desk.config.forms, is_one=True, is_none_ticked=False,
     )  # fmt: skip
 
 
@@ -78,7 +79,7 @@ async def decide(visit: Visit) -> Response:
             await _note(visit, done, decisions)
             await visit.desk.decisions.add([decision._replace(choice=choice) for decision in decisions])
         case _:
-            pass
+            return see("/held?ticked=0")
     return see("/held")
 
 
