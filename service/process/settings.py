@@ -108,9 +108,13 @@ def encryption_keys(environ: Mapping[str, str]) -> Secret | None:
 
 def redis_url(environ: Mapping[str, str]) -> Secret:
     """Return LEADS_REDIS_URL, or the usual address on this machine."""
-    url = look_up(environ, "LEADS_REDIS_URL") or USUAL_REDIS
+    return address_of_server(look_up(environ, "LEADS_REDIS_URL") or USUAL_REDIS, "LEADS_REDIS_URL")
+
+
+def address_of_server(url: str, name: str) -> Secret:
+    """Return the address of a server, which is called `name` where it is wrong."""
     if not url.startswith(SUPPORTED_URLS):
-        raise CannotStart(f"LEADS_REDIS_URL must begin with one of {', '.join(SUPPORTED_URLS)}.")
+        raise CannotStart(f"{name} must begin with one of {', '.join(SUPPORTED_URLS)}.")
     return Secret(url)
 
 

@@ -237,6 +237,8 @@ def test_a_move_that_is_killed_is_begun_again_or_taken_back(tmp_path: Path, crm:
     with Installation(tmp_path, crm, has_spool=False) as site:
         old = site.server
         assert "There is no spool" in said(leads(site, "move", "--to", eight.url), 1)
+        for url, wrong in (("http://there", "--to must begin with"), ("redis://127.0.0.1:1", "and that --to names it")):
+            assert wrong in said(leads(site, "move", "--yes", "--to", url), 1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(site.environ, "LEADS_SECRET", f"{'n' * 16}{'7' * 16},{site.environ['LEADS_SECRET']}")
             assert "No process was started with" in said(leads(site, "move", "--yes", "--to", eight.url), 1)

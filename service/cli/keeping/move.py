@@ -8,7 +8,7 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -19,11 +19,11 @@ from service.backup.route import End, Route, follow
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.process.server import connect_server
-from service.process.settings import config_path, redis_url, secrets_of, spool_path
+from service.process.settings import address_of_server, config_path, redis_url, secrets_of, spool_path
 from service.process.wiring import load_config
 from service.store.server.agreement import first_since, see_secrets
 from service.store.server.forwarding import MOVE, Note, sealer_of, url_in
-from service.store.server.health import FAILURES, sentence_of, verdict
+from service.store.server.health import FAILURES, Finding, sentence_of, verdict
 from service.store.server.server import Server
 from service.up.installation import environment_of
 
@@ -74,7 +74,7 @@ def move(
     if to == "-":
         to = sys.stdin.readline().strip()
     try:
-        asyncio.run(_Command(environ).run(redis_url({"LEADS_REDIS_URL": to}).reveal() if to else ""))
+        asyncio.run(_Command(environ).run(address_of_server(to, "--to").reveal() if to else ""))
     except FAILURES as error:
         raise CannotStart(
             f"{sentence_of(error)} Where the leads are, all goes on. Give the same command again."
@@ -111,8 +111,7 @@ class _Command:
         target = self._open(to)
         service = self._config.service
         for server in (here.server, target):
-            findings = await server.open(replicas=service.replicas)
-            await see_secrets(server, self._secrets)
+            findings = await self._see(server, is_new=server is target and to != redis_url(self._environ).reveal())
             is_fit, why = verdict(findings, takes_risk=not service.durable)
             if server is target and not is_fit:
                 raise CannotStart(f"The new server is not as it must be. {why}")
@@ -126,6 +125,17 @@ class _Command:
         )  # fmt: skip
         for form, held in sorted((await move_leads(route, typer.echo)).items()):
             typer.echo(f"  {form}: {held['leads']} leads, {held['quarantined']} in quarantine")
+
+    async def _see(self, server: Server, *, is_new: bool) -> Sequence[Finding]:
+        try:
+            findings = await server.open(replicas=self._config.service.replicas)
+            await see_secrets(server, self._secrets)
+        except FAILURES as error:
+            if not is_new:
+                raise
+            why = sentence_of(error).replace("LEADS_REDIS_URL", "--to")
+            raise CannotStart(f"The new server cannot be used. {why} Where the leads are, all goes on.") from None
+        return findings
 
     async def _give_up(self, here: End) -> None:
         if here.note is None:
