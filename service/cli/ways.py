@@ -31,6 +31,8 @@ def ways(
     if not lines:
         raise CannotStart("No form has a way in: add a table `[forms.NAME.ways.WAY]` to leads.toml.")
     typer.echo("\n".join(lines))
+    if any(line.endswith(f"={MASK}") for line in lines):
+        typer.echo(f"Where {MASK} stands belongs the key: `leads ways --reveal` prints what is to be pasted.")
     if config.service.public_url is None:
         typer.echo("Before each belongs the address of the service: name it as `public_url` in `[service]`.")
 

@@ -156,7 +156,7 @@ _ROWS: Final = {
     # documentation.unbounce.com, "Using a Webhook".
     "unbounce": Way(
         title="Unbounce",
-        setup=f"the page's Integrations, Webhooks: {_PASTE}",
+        setup=f"the page's Integrations, Webhooks: {_PASTE}; content type application/x-www-form-urlencoded",
         answers=("data.json",),
         pattern="(?!(?:ip_address|page_uuid|page_url|time_submitted|date_submitted)$).*",
         page=("page_url",),
