@@ -32,6 +32,7 @@ from service.backup.route import Route, clear, closed_by, open_forms
 from service.backup.snapshot import Snapshot
 from service.lib.errors import CannotStart
 from service.store.keys import FORMS, base_of
+from service.store.server.cluster import Cluster
 from service.store.server.forwarding import CONNECTION, MOVE, MOVER, MOVING, Note
 from service.store.server.health import FAILURES, verdict
 from service.store.server.server import Server
@@ -48,6 +49,10 @@ _NOT_ALLOWED: Final = "To move the leads, the old server's user must be allowed 
 _WOULD_NOT_FOLLOW: Final = (
     "A process of an earlier version is connected to the old server, from {}, and would not follow: update it first."
 )
+_FROM_A_CLUSTER: Final = (
+    "What is kept in a cluster is not moved from there while all goes on: stop the web part, then `leads backup` there "
+    "and `leads restore` at the other server."
+)
 _IN_FLIGHT: Final = (
     "Deliveries are still in flight after {:.0f} s. All goes on where it was; give the same command again."
 )
@@ -59,6 +64,8 @@ async def move(route: Route, say: Callable[[str], None]) -> dict[str, dict[str, 
     Raises CannotStart, with nothing changed for anybody but that the new server is not empty.
     """
     source, target, note = route.source, route.target, route.note
+    if isinstance(source.client, Cluster):
+        raise CannotStart(_FROM_A_CLUSTER)
     async with _moving(source) as mover:
         await _see_that_all_follow(source)
         await source.client.set(MOVE, msgspec.json.encode(note))

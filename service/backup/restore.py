@@ -31,7 +31,13 @@ class _Place(msgspec.Struct, frozen=True):
     """Where a record belongs; `holds` stands only in a line that is none."""
 
     of: str
+    key: str = ""
     holds: dict[str, int] | None = None
+
+    @property
+    def base(self) -> str:
+        """The base of its key, which is the key itself where it has no tag."""
+        return base_of(self.of) if self.of else f"leads:{self.key}"
 
 
 async def restore(server: Server, file: IO[bytes], key: bytes | None, contents: Contents) -> None:
@@ -58,11 +64,17 @@ async def _write(server: Server, file: IO[bytes], key: bytes | None) -> None:
 async def put(server: Server, lines: Iterable[bytes]) -> dict[str, dict[str, int]]:
     """Write records over what is there; return what forms are to hold, as far as these lines say."""
     held = {}
-    for of, records in groupby(lines, key=lambda line: msgspec.json.decode(line, type=_Place)):
-        if of.holds is None:
-            await server.run("put", base_of(of.of) if of.of else "leads:", *records)
-        else:
-            held[of.of] = of.holds
+    for base, records in groupby(
+        ((msgspec.json.decode(line, type=_Place), line) for line in lines), lambda pair: pair[0].base
+    ):
+        written = []
+        for place, line in records:
+            if place.holds is None:
+                written.append(line)
+            else:
+                held[place.of] = place.holds
+        if written:
+            await server.run("put", base, *written)
     return held
 
 

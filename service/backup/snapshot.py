@@ -105,7 +105,8 @@ class Snapshot:
             raise CannotStart(_LOST)
 
     async def _ask_run_id(self) -> str:
-        return str((await self._server.client.info("server"))["run_id"])
+        nodes = (await self._server.nodes()).values()
+        return " ".join(sorted([str((await node.info("server"))["run_id"]) for node in nodes]))
 
     async def _forms_with_data(self) -> set[str]:
         found = {parts[1] async for parts in self._scan("leads:{*}:count")}
@@ -138,14 +139,20 @@ class Snapshot:
                 _held(await self._server.run("read", base_of(form), form, self._name))
 
     async def _read(self, tag: str, names: list[str], name: str) -> AsyncIterator[str]:
+        """Yield what stands in keys; those that have no tag are asked for one by one, as any may be on another node."""
         await self._go_on()
-        noted, records, large = _held(await self._server.run("read", _base(tag), tag, name, *names))
+        for base, keys in [(base_of(tag), names)] if tag else [(f"leads:{key}", [""]) for key in names]:
+            async for record in self._read_at(base, tag, keys, name):
+                yield record
+
+    async def _read_at(self, base: str, tag: str, names: list[str], name: str) -> AsyncIterator[str]:
+        noted, records, large = _held(await self._server.run("read", base, tag, name, *names))
         for record in records:
             yield record
         for key in large:
             cursor = "0"
             while True:
-                noted, cursor, record = _held(await self._server.run("slice", _base(tag), tag, name, key, cursor))
+                noted, cursor, record = _held(await self._server.run("slice", base, tag, name, key, cursor))
                 yield record
                 if cursor == "0":
                     break
@@ -178,10 +185,6 @@ class Snapshot:
                 return
             little *= 1.05
             await asyncio.sleep(0)
-
-
-def _base(tag: str) -> str:
-    return base_of(tag) if tag else "leads:"
 
 
 def _held(answer: Any) -> Any:  # noqa: ANN401 -- each script has its own result

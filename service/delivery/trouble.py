@@ -57,7 +57,8 @@ async def read_troubles(
     is_missed = not alive and not any(finding.level == "away" for finding in findings)
     found = [_no_worker(beats, now)] if is_missed else []
     found += _of_findings(findings, takes_risk=not config.service.durable)
-    found += _of_memory(await server.client.info("memory"))
+    for node, client in (await server.nodes()).items():
+        found += _of_memory(await client.info("memory"), node)
     for name, forms in config.forms_by_destination.items():
         dead = sum(accounts.forms[form.name].destinations[name].dead for form in forms)
         found += await _of_gate(server, name, [form.name for form in forms], dead)
@@ -106,7 +107,7 @@ def _of_findings(findings: Sequence[Finding], *, takes_risk: bool) -> Iterator[T
             yield Trouble(code, f"{what.rstrip('.')}.", do)
 
 
-def _of_memory(info: Mapping[str, Any]) -> Iterator[Trouble]:
+def _of_memory(info: Mapping[str, Any], node: str = "") -> Iterator[Trouble]:
     limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
     what, do = "its `maxmemory`", "Raise `maxmemory`"
     if not limit:
@@ -114,8 +115,10 @@ def _of_memory(info: Mapping[str, Any]) -> Iterator[Trouble]:
     if limit and FULL_OF_MEMORY <= used / limit < 1:
         yield Trouble(
             "MEMORY_NEARLY_FULL",
-            f"Redis uses {_percent(used / limit)} of {what}; when it is full, nobody can be thanked by it.",
+            f"{f'The node at {node}' if node else 'Redis'} uses {_percent(used / limit)} of {what}; "
+            "when it is full, nobody can be thanked by it.",
             f"{do}, or let what is settled go by itself: `[service] retention`.",
+            node,
         )
 
 

@@ -14,7 +14,7 @@ from service.lib.weak_secrets import RANDOM_TEXT
 
 SHORTEST_SECRET = 32
 USUAL_REDIS = "redis://127.0.0.1:6379/0"
-SUPPORTED_URLS = ("redis://", "rediss://", "redis+sentinel://", "unix://")
+SUPPORTED_URLS = ("redis://", "rediss://", "redis+sentinel://", "redis+cluster://", "unix://")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Invariant: `erase.lua`, `expire.lua` and `sweep.lua` decide and delete; this mod
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from redis.exceptions import ResponseError
@@ -13,6 +13,9 @@ from redis.exceptions import ResponseError
 from service.store.keys import base_of
 from service.store.records import SLACK_MS
 from service.store.server.server import Server
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 SLICE: Final = 100
 REWRITTEN: Final = "leads:rewritten"
@@ -95,14 +98,17 @@ class Eraser:
 
         Waits until it is done, for a minute at most. A rewrite that was under way had begun before: another follows it.
         """
+        return all([await self._rewrite(node) for node in (await self._server.nodes()).values()])
+
+    async def _rewrite(self, node: "Redis") -> bool:
         try:
             async with asyncio.timeout(REWRITE_WITHIN_S):
-                await self._until_rewritten()
-                await self._server.client.bgrewriteaof()
-                await self._until_rewritten()
+                await _until_rewritten(node)
+                await node.bgrewriteaof()
+                await _until_rewritten(node)
         except (ResponseError, TimeoutError):
             return False
-        info = await self._server.client.info("persistence")
+        info = await node.info("persistence")
         return bool(info.get("aof_last_bgrewrite_status") == "ok" and info.get("aof_enabled"))
 
     async def rewrite_once_a_day(self) -> None:
@@ -110,9 +116,10 @@ class Eraser:
         if await self._server.client.set(REWRITTEN, 1, nx=True, ex=REWRITE_EVERY_S):
             await self.rewrite()
 
-    async def _until_rewritten(self) -> None:
-        while True:
-            info = await self._server.client.info("persistence")
-            if not (info.get("aof_rewrite_in_progress") or info.get("aof_rewrite_scheduled")):
-                return
-            await asyncio.sleep(0.05)
+
+async def _until_rewritten(node: "Redis") -> None:
+    while True:
+        info = await node.info("persistence")
+        if not (info.get("aof_rewrite_in_progress") or info.get("aof_rewrite_scheduled")):
+            return
+        await asyncio.sleep(0.05)

@@ -1,7 +1,8 @@
 """Every key in Redis, and what stands there; `{destination:…}` is the map of `breaker` and `tokens`.
 
 Invariant: all keys of a form share the hash tag `{FORM}`, so its scripts can run on a cluster; what a person typed
-stands in no key.
+stands in no key. Nothing ever stands at the base itself, `leads:{FORM}:`, which is the key that scripts are given: see
+`server.cluster` for what that keeps together.
 
 `leads:{FORM}:lead:ID`        hash: version, first, last, enquiries, phone ("1": has one), persons (JSON hashes),
                               index (lines: more hashes that find it), submissions (lines "at result version receipt"),

@@ -110,6 +110,11 @@ NONSENSE = [
     "redis+sentinel://:hunter2@a/main/zero",
     "redis+sentinel://hunter2@a/main",
     "redis+sentinel://app:hunter2@b@a/main",
+    "redis+cluster://",
+    "redis+cluster://:hunter2@a:99999",
+    "redis+cluster://:hunter2@a,",
+    "redis+cluster://:hunter2@a:1/3",
+    "redis+cluster://hunter2@a:1",
     "memcached://:hunter2@cache",
     "hunter2",
 ]
@@ -126,7 +131,7 @@ async def test_what_names_no_server_is_said_in_a_sentence_without_the_password(u
     assert raised.value.__cause__ is None
 
 
-@pytest.mark.parametrize("url", ["redis://cache", "unix:///r.sock", "redis+sentinel://a/main"])
+@pytest.mark.parametrize("url", ["redis://cache", "unix:///r.sock", "redis+sentinel://a/main", "redis+cluster://a"])
 async def test_nobody_waits_longer_than_two_seconds_for_an_answer(url: str) -> None:
     kept = connect(url).connection_pool.connection_kwargs
     assert kept["socket_timeout"] == kept["socket_connect_timeout"] == ANSWER_WITHIN_S == 2
@@ -140,6 +145,7 @@ async def test_nobody_waits_longer_than_two_seconds_for_an_answer(url: str) -> N
         ("rediss://:hunter2@cache?ssl_cert_reqs=none", True, {"password": PASSWORD}),
         ("unix://app:hunter2@/r.sock", False, LOGIN),
         ("redis+sentinel://app:hunter2@a/main", False, LOGIN),
+        ("redis+cluster://app:hunter2@a:1,b", False, LOGIN),
     ],
 )
 async def test_a_replica_is_asked_with_the_same_login_and_the_same_tls(

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 from authority import Authority
+from clusters import Nodes
 from engines import ENGINES, SWITCH, MissingEngineError, open_engine, program_of
 from journey import go_all_the_way
 from processes import ROOT, free_port
@@ -65,3 +66,12 @@ def test_a_server_without_config(tmp_path: Path, own_redis: Embedded) -> None:
         go_all_the_way(tmp_path, f"unix://{without.socket}", own_redis.url, said=DOES_NOT_TELL)
     finally:
         without.kill()
+
+
+def test_in_a_cluster_with_the_fewest_rights(tmp_path: Path, own_redis: Embedded) -> None:
+    with Nodes(tmp_path / "c") as nodes:
+        for node in nodes.nodes:
+            node.do("ACL", "SETUSER", *USER[1:], "+cluster|info", "+cluster|slots")
+        url = nodes.url.replace("://", f"://{USER[1]}:{USER[3].removeprefix('>')}@")
+        go_all_the_way(tmp_path, url, own_redis.url)
+        assert [entry["object"] for node in nodes.nodes for entry in node.do("ACL LOG")] == []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import pack_command
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import AskError, NoScriptError, ResponseError
 
 from service.store.server.health import NotReplicatedError
 
@@ -114,8 +114,11 @@ class Batches:
         # WAITAOF speaks of what its own connection wrote, so it goes down the same one. A script that was run before
         # writes nothing; WAITAOF would then be content with replicas that lack its work.
         behind = [("WAITAOF", 0, self._replicas, slice_ms) for slice_ms in FSYNC_ON_REPLICAS_MS]
-        results = await self._exchange([*commands, ("SET", f"{calls[0].key}{SYNCED}", 1), *behind])
-        return _synced(results[: len(commands)], results[len(commands) :], self._replicas)
+        noted = [("SET", f"{key}{SYNCED}", 1) for key in dict.fromkeys(call.key for call in calls)]
+        results = await self._exchange([*commands, *noted, *behind])
+        # What a cluster keeps elsewhere is refused to the script too, and fails nobody else's.
+        asked = [answer for answer in results[len(commands) :] if not isinstance(answer, AskError)]
+        return _synced(results[: len(commands)], asked, self._replicas)
 
     async def _exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         """Send commands in one piece; returns each one's answer or ResponseError.

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.errors import CannotStart
+from service.store.server.cluster import Address, Cluster
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import Connection
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 ANSWER_WITHIN_S = 2.0
 KEPT_ANSWERS_WITHIN_S = 1.0
 """So long a kept connection is waited for: half of what a visitor waits, so that a fresh one may answer in the rest."""
+CLUSTER = "redis+cluster://"
 SENTINEL = "redis+sentinel://"
 SENTINEL_PORT = 26_379
+USUAL_PORT = 6_379
 LAST_PORT = 65_535
 _KEEPALIVE = {
     getattr(socket, name): value
@@ -35,12 +38,12 @@ _KEEPALIVE = {
     if hasattr(socket, name)
 }
 """Seconds until a silent connection is asked, between questions, and how many; most NATs forget after minutes."""
+UNREADABLE_CLUSTER = "LEADS_REDIS_URL cannot be read; write redis+cluster://host:port,host:port."
 UNREADABLE_SENTINELS = "LEADS_REDIS_URL cannot be read; write redis+sentinel://host:port,host:port/service."
 
-_SENTINELS = re.compile(
-    r"(?:(?P<username>[^:@/]*):(?P<password>[^@/]*)@)?(?P<hosts>[^:,/@]+(?::\d+)?(?:,[^:,/@]+(?::\d+)?)*)"
-    r"/(?P<service>[^/]+)(?:/(?P<db>\d+))?"
-)
+_HOSTS = r"(?:(?P<username>[^:@/]*):(?P<password>[^@/]*)@)?(?P<hosts>[^:,/@]+(?::\d+)?(?:,[^:,/@]+(?::\d+)?)*)"
+_SENTINELS = re.compile(_HOSTS + r"/(?P<service>[^/]+)(?:/(?P<db>\d+))?")
+_CLUSTER = re.compile(_HOSTS + r"/?")
 
 
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
@@ -70,6 +73,8 @@ def connect(url: str, *, connections: int = 32) -> Redis:
     }
     if not url.startswith("unix://"):
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
+    if url.startswith(CLUSTER):
+        return _cluster(url.removeprefix(CLUSTER), options)
     if url.startswith(SENTINEL):
         return Redis(connection_pool=_sentinel_pool(url.removeprefix(SENTINEL), options))
     try:
@@ -99,18 +104,41 @@ def _names_a_server(url: str) -> bool:
 def _sentinel_pool(rest: str, options: dict[str, Any]) -> _SentinelPool:
     """Read `[user:password@]host:port,host:port/service[/db]`; the password is that of the servers and sentinels."""
     found = _SENTINELS.fullmatch(rest)
-    if found is None:
+    watchers = _addresses(found, SENTINEL_PORT)
+    if found is None or watchers is None:
         raise CannotStart(UNREADABLE_SENTINELS)
-    login = {name: unquote(found[name]) for name in ("username", "password") if found[name]}
-    named = (host.partition(":") for host in found["hosts"].split(","))
-    watchers = [(host, int(port or SENTINEL_PORT)) for host, _, port in named]
-    if any(port > LAST_PORT for _, port in watchers):
-        raise CannotStart(UNREADABLE_SENTINELS)
+    login = _login(found)
     quick = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 0), **login}
     manager = Sentinel(watchers, sentinel_kwargs=quick)  # type: ignore[no-untyped-call]  # the library does not type it
     options |= {"db": int(found["db"] or 0), **login}
     pool: _SentinelPool = _SentinelPool(found["service"], manager, **options)  # type: ignore[no-untyped-call]  # the same
     return pool
+
+
+def _addresses(found: re.Match[str] | None, usual: int) -> list[tuple[str, int]] | None:
+    """Return the hosts and ports that a URL names; None where one is no port."""
+    named = [host.partition(":") for host in found["hosts"].split(",")] if found else []
+    addresses = [(host, int(port or usual)) for host, _, port in named]
+    return addresses if addresses and all(port <= LAST_PORT for _, port in addresses) else None
+
+
+def _login(found: re.Match[str]) -> dict[str, str]:
+    return {name: unquote(found[name]) for name in ("username", "password") if found[name]}
+
+
+def _cluster(rest: str, options: dict[str, Any]) -> Cluster:
+    """Read `[user:password@]host:port,host:port`: some of the nodes, which name the others."""
+    found = _CLUSTER.fullmatch(rest)
+    seeds = _addresses(found, USUAL_PORT)
+    if found is None or seeds is None:
+        raise CannotStart(UNREADABLE_CLUSTER)
+    options |= _login(found)
+
+    def open_node(address: Address) -> Redis:
+        host, port = address
+        return Redis(connection_pool=BlockingConnectionPool(host=host, port=port, **options))
+
+    return Cluster(seeds, open_node)
 
 
 def connect_beside(client: Redis, host: str, port: int) -> Redis:

@@ -6,24 +6,27 @@ Invariant: reads what a server said, or the error it gave; asks it nothing.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.lib.times import length
 from service.store.server.connection import ANSWER_WITHIN_S
-from service.store.server.forwarding import MovedError
 
 NEEDS_VERSION = (7, 2)
 _NEEDS = "needs Redis {0} or Valkey {0} or later.".format(".".join(map(str, NEEDS_VERSION)))
@@ -56,6 +59,16 @@ _CLOSED = (
     "A backup is being restored into this Redis. If that was broken off, give `leads restore` again; or `leads move`, "
     "if it was that."
 )
+_CLUSTER_DOWN = (
+    "The cluster has no node for this now: a primary is down and no replica is promoted yet, or slots have no node. "
+    "`CLUSTER INFO` says more."
+)
+_ON_ITS_WAY = (
+    "What this belongs to is being moved from one node of the cluster to another. It waits until that is done: see "
+    "that the move of that slot is not left half-way."
+)
+_IN_A_CLUSTER = "This Redis is a node of a cluster: write redis+cluster://host:port,host:port in LEADS_REDIS_URL."
+_NO_CLUSTER = "This Redis is no node of a cluster: write redis://host:port/0 in LEADS_REDIS_URL."
 RISK_TAKEN = "`[service] durable = false` takes that risk."
 _LOGIN = (AuthenticationError, AuthorizationError)
 _NOT_OVER_WHAT_IT_WAS_GIVEN = ("ACL failure", "Script killed", "Unknown", "MISCONF", "NOREPLICAS", "MASTERDOWN")
@@ -91,19 +104,27 @@ def is_script_fault(error: Failure) -> bool:
     return type(error) is ResponseError and "@user_script" in text and not text.startswith(_NOT_OVER_WHAT_IT_WAS_GIVEN)
 
 
+_BY_KIND: Final = (
+    (NotReplicatedError, "Too few replicas have it on their disks. Check the replicas, or lower `[service] replicas`."),
+    (BusyLoadingError, "Redis is loading its data and will be back by itself."),
+    (ReadOnlyError, _READ_ONLY),
+    (OutOfMemoryError, _FULL),
+    (MasterDownError, "This Redis is a replica that has lost its primary, and answers nothing until it has one."),
+    (AskError, _ON_ITS_WAY),
+    (TryAgainError, _ON_ITS_WAY),
+    (ClusterDownError, _CLUSTER_DOWN),
+)
+
+_BY_TEXT: Final = (("NOREPLICAS", _FEW_REPLICAS), ("cluster support disabled", _NO_CLUSTER))
+
+
 def sentence_of(error: Failure) -> str:  # noqa: PLR0911 -- one sentence a kind of error
     """Say what a failed call to the server means and what to do about it, without repeating what was sent."""
+    if said := next((sentence for kind, sentence in _BY_KIND if isinstance(error, kind)), None):
+        return said
     match error:
-        case NotReplicatedError():
-            return "Too few replicas have it on their disks. Check the replicas, or lower `[service] replicas`."
-        case NotDurableError() | MovedError():
+        case NotDurableError():
             return str(error)
-        case BusyLoadingError():
-            return "Redis is loading its data and will be back by itself."
-        case ReadOnlyError():
-            return _READ_ONLY
-        case OutOfMemoryError():
-            return _FULL
         case RedisTimeoutError() | TimeoutError() | RedisConnectionError(__cause__=RedisTimeoutError()):
             return f"Redis did not answer within {ANSWER_WITHIN_S:g} s. Check the server and the way to it."
         case RedisError() if isinstance(error, _LOGIN) or "username-password" in str(error):  # some come as other kinds
@@ -124,8 +145,8 @@ def _sentence_of_refusal(error: Failure) -> str:
         return f"This Redis is older than 6; the service {_NEEDS}"
     if "MISCONF" in text:
         return _CANNOT_WRITE if "AOF" in text else _CANNOT_SAVE
-    if "NOREPLICAS" in text:
-        return _FEW_REPLICAS
+    if said := next((sentence for words, sentence in _BY_TEXT if words in text), None):
+        return said
     if text.startswith("CLOSED"):
         return _CLOSED
     return f"Redis refused a command ({type(error).__name__}). Its log says more."
@@ -141,11 +162,20 @@ def _is_ancient(error: Failure) -> bool:
     return type(error) is ResponseError and "unknown command" in str(error) and "HELLO" in str(error)
 
 
-def findings_of(info: dict[str, Any], settings: dict[str, str] | None, schema: str | None) -> list[Finding]:
+def of_node(name: str, finding: Finding) -> Finding:
+    """Return a finding that says which node of a cluster it is about; "" is the one server that there is."""
+    return Finding(finding.level, f"The node at {name}: {finding.sentence}") if name else finding
+
+
+def findings_of(
+    info: dict[str, Any], settings: dict[str, str] | None, schema: str | None, *, is_cluster: bool = False
+) -> list[Finding]:
     """Return what is wrong with a server by its INFO, its CONFIG (None: it would not tell) and our schema in it."""
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < NEEDS_VERSION:
         return [Finding("unusable", f"This Redis is {version}; the service {_NEEDS}")]
+    if int(info.get("cluster_enabled", 0)) and not is_cluster:
+        return [Finding("unusable", _IN_A_CLUSTER)]
     if schema is not None and (not schema.isdigit() or int(schema) > SCHEMA):
         return [
             Finding("unusable", "The data in this Redis was written by a newer version of the service. Upgrade it.")

@@ -6,6 +6,7 @@ what to change.
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
 from service.store.server.batch import Argument, Batches
+from service.store.server.cluster import Cluster
 from service.store.server.connection import ANSWER_WITHIN_S, connect, greet
 from service.store.server.durability import findings_of_replicas, settings_of
 from service.store.server.forwarding import (
@@ -37,6 +39,7 @@ from service.store.server.health import (
     durability_of,
     finding_of,
     findings_of,
+    of_node,
     sentence_of,
 )
 from service.store.server.scripts import script
@@ -73,22 +76,38 @@ class Server:
         self._use(client)
         self.offset = 0
         """So many ms is the server's clock ahead of ours, as far as the last measurement tells."""
-        self._batches: dict[int, Batches] = {}
-        self.risk: str | None = None
-        """What may lose a lead that the server has confirmed, in sentences, by the last look; None: before any."""
+        self._batches: dict[tuple[Redis, int], Batches] = {}
 
     def _use(self, client: "Redis") -> None:
-        async def begin(connection: "Connection") -> None:
-            await self._greet(connection, client)
+        def begin(node: "Redis") -> None:
+            async def greet_it(connection: "Connection") -> None:
+                await self._greet(connection, client, node)
 
-        client.connection_pool.connection_kwargs["redis_connect_func"] = begin
+            node.connection_pool.connection_kwargs["redis_connect_func"] = greet_it
+
+        if isinstance(client, Cluster):
+            client.begin_each(begin)
+        else:
+            begin(client)
         self.client = client
+        self._risks: dict[Redis, str] = {}
+
+    async def nodes(self) -> "dict[str, Redis]":
+        """Return the clients of all that keep data, by what findings call them: "" where there is one server."""
+        if isinstance(self.client, Cluster):
+            return {f"{host}:{port}": node for (host, port), node in (await self.client.nodes()).items()}
+        return {"": self.client}
+
+    @property
+    def risk(self) -> str | None:
+        """What may lose a lead that the server has confirmed, in sentences, by the last look; None: before any."""
+        return " ".join(dict.fromkeys(filter(None, self._risks.values()))) if self._risks else None
 
     def now(self) -> int:
         """Return the server's time in ms, as far as the last measurement tells."""
         return self.clock() + self.offset
 
-    async def _greet(self, connection: "Connection", client: "Redis") -> None:
+    async def _greet(self, connection: "Connection", client: "Redis", node: "Redis") -> None:
         """Look at the server on each new connection: it may be another one, or the same with other settings.
 
         Raises MovedError if the leads are not there: the next call goes to where they are.
@@ -103,19 +122,21 @@ class Server:
             raise MovedError(UNDER_WAY)
         with contextlib.suppress(ResponseError):
             await connection.send_command("INFO", "default")
-            info = await self.client.parse_response(connection, "INFO")
-            self._note(info, await settings_of(self.client, connection))
+            info = await node.parse_response(connection, "INFO")
+            if node is client or info["role"] != "slave":  # those that a cluster's seeds name may be replicas
+                self._note(node, info, await settings_of(node, connection))
 
     async def look(self) -> None:
         """Look whether the server keeps what it confirms; one that does not tell is taken as it was."""
-        try:
-            self._note(await self.client.info("default"), await settings_of(self.client))
-        except ResponseError:
-            self.risk = self.risk or ""
+        for node in (await self.nodes()).values():
+            try:
+                self._note(node, await node.info("default"), await settings_of(node))
+            except ResponseError:
+                self._risks.setdefault(node, "")
 
-    def _note(self, info: dict[str, Any], settings: dict[str, str] | None) -> None:
+    def _note(self, node: "Redis", info: dict[str, Any], settings: dict[str, str] | None) -> None:
         unsafe = [finding.sentence for finding in durability_of(info, settings) if finding.level == "unsafe"]
-        self.risk = " ".join(unsafe)
+        self._risks[node] = " ".join(unsafe)
 
     async def keep_looking(self, changed: Callable[[str], None]) -> None:
         """Look now and every other second, until cancelled; `changed` hears of each other `risk`."""
@@ -164,16 +185,22 @@ class Server:
 
         Raises NotReplicatedError if that takes longer than 300 ms: the write stands here, and may be lost with here.
         """
-        if replicas not in self._batches:
-            self._batches[replicas] = Batches(lambda: self.client, replicas=replicas)
         client = self.client
         try:
-            return await self._batches[replicas].run(*script(name), key, args)
+            return await self._run(name, key, args, replicas)
         except FAILURES:
             if self.client is client:
                 raise
         await self.measure_clock()
-        return await self._batches[replicas].run(*script(name), key, args)
+        return await self._run(name, key, args, replicas)
+
+    async def _run(self, name: str, key: str, args: tuple[Argument, ...], replicas: int) -> Any:  # noqa: ANN401 -- each script has its own result
+        async def run_at(node: "Redis") -> object:
+            if (node, replicas) not in self._batches:
+                self._batches[node, replicas] = Batches(lambda: node, replicas=replicas)
+            return await self._batches[node, replicas].run(*script(name), key, args)
+
+        return await (self.client.at_node_of(key, run_at) if isinstance(self.client, Cluster) else run_at(self.client))
 
     async def inspect(self, *, replicas: int = 0) -> tuple[Finding, ...]:
         """Look at everything that decides whether a visitor can be thanked here; never raises for what it finds.
@@ -195,31 +222,46 @@ class Server:
         """Write as accepting does; return what it is refused for, in a sentence."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                await self.run("prove", PROOF, replicas=replicas)
+                for key in await self._proofs():
+                    await self.run("prove", key, replicas=replicas)
         except (TimeoutError, RedisTimeoutError):
             return NO_WRITE  # It has just answered what was read.
         except FAILURES as error:
             return sentence_of(error)
         return None
 
+    async def _proofs(self) -> list[str]:
+        """Return a key of each node."""
+        if not isinstance(self.client, Cluster):
+            return [PROOF]
+        found: dict[Redis, str] = {}
+        keys = (f"{PROOF}{{{number}}}:" for number in itertools.count())
+        while len(found) < len(await self.client.nodes()):
+            key = next(keys)
+            found.setdefault(await self.client.node_of(key), key)
+        return [*found.values()]
+
     async def _survey(self, replicas: int, *, moves: int = MOST_MOVES) -> tuple[Finding, ...]:
-        client = self.client
+        client, name = self.client, ""
+        told: list[tuple[str, Redis, dict[str, Any], dict[str, str] | None]] = []
         try:
             async with asyncio.timeout(2 * ANSWER_WITHIN_S):
-                info: dict[str, Any] = await client.info("everything")
+                for name, node in (await self.nodes()).items():
+                    told.append((name, node, await node.info("everything"), await settings_of(node)))
+                name = ""
                 schema = await client.get(SCHEMA_KEY)
                 await client.eval(_NOTHING, 1, SCHEMA_KEY)  # All is done by scripts: may our user run one?
-                settings = await settings_of(client)
         except FAILURES as error:
             if self.client is not client and moves:
                 return await self._survey(replicas, moves=moves - 1)
-            return (finding_of(error),)
-        self._note(info, settings)
-        found = findings_of(info, settings, None if schema is None else str(schema))
-        found += [differing] if (differing := difference_of_clocks(self.offset)) else []
-        if replicas:
-            found += await findings_of_replicas(client, info, replicas)
-        return tuple(found)
+            return (of_node(name, finding_of(error)),)
+        found: list[Finding] = []
+        for name, node, info, settings in told:
+            self._note(node, info, settings)
+            seen = findings_of(info, settings, None if schema is None else str(schema), is_cluster=bool(name))
+            seen += await findings_of_replicas(node, info, replicas) if replicas else []
+            found += [of_node(name, finding) for finding in seen]
+        return (*found, differing) if (differing := difference_of_clocks(self.offset)) else tuple(found)
 
     async def open(self, *, replicas: int = 0) -> tuple[Finding, ...]:
         """Inspect, note our schema and take the time. Raises CannotStart for a server we must not use."""

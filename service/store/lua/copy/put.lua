@@ -21,7 +21,7 @@ local function flat(pairs_of, is_turned)
 end
 
 local function put(record)
-  local key = base .. record.key
+  local key = record.of == '' and 'leads:' .. record.key or base .. record.key
   if record.gone == true then
     redis.call('DEL', key)
   elseif record.gone then

@@ -11,6 +11,7 @@ if id ~= '' then
   if redis.call('GET', base .. 'copy') ~= id then return {-1} end
   redis.call('PEXPIRE', base .. 'copy', 60000)
 end
+local noted = id ~= '' and redis.call('SCARD', base .. 'noted') or 0
 local records, large = {}, {}
 for index = 3, #ARGV do
   if type_of(base .. ARGV[index]) ~= 'none' then
@@ -18,4 +19,4 @@ for index = 3, #ARGV do
     if record then records[#records + 1] = record else large[#large + 1] = ARGV[index] end
   end
 end
-return {redis.call('SCARD', base .. 'noted'), records, large}
+return {noted, records, large}

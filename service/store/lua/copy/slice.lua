@@ -11,9 +11,10 @@ if id ~= '' then
   if redis.call('GET', base .. 'copy') ~= id then return {-1} end
   redis.call('PEXPIRE', base .. 'copy', 60000)
 end
+local noted = id ~= '' and redis.call('SCARD', base .. 'noted') or 0
 local kind = type_of(base .. name)
 local scan = ({hash = 'HSCAN', zset = 'ZSCAN', set = 'SSCAN'})[kind]
-if not scan then return {redis.call('SCARD', base .. 'noted'), '0', spell(of, name, base .. name, kind)} end
+if not scan then return {noted, '0', spell(of, name, base .. name, kind)} end
 local found = redis.call(scan, base .. name, ARGV[4], 'COUNT', FEW)
 local content = kind == 'set' and found[2] or paired(found[2])
-return {redis.call('SCARD', base .. 'noted'), found[1], spell(of, name, base .. name, kind, content)}
+return {noted, found[1], spell(of, name, base .. name, kind, content)}

@@ -1,5 +1,6 @@
 -- Included by the scripts that copy; it runs nothing by itself.
--- A record is JSON: of = the base's tag, key = the key without its base, "until" = when it runs out (ms), and what stands
+-- A record is JSON: of = the base's tag, key = the key without its base (without "leads:" where there is no tag: such a
+-- key is a base of its own, and has no name beside it), "until" = when it runs out (ms), and what stands
 -- there now: text, hash {field: value}, scores {member: score} or set [member, …]. `gone`: first everything of the key
 -- goes (true), or these members do (a list).
 
@@ -23,7 +24,7 @@ local NAMES = {hash = 'hash', zset = 'scores', set = 'set', string = 'text'}
 
 local function spell(of, name, key, kind, content, gone)
   -- Where nothing stands any longer, all of it has gone.
-  local record = {of = of, key = name, gone = kind == 'none' or gone}
+  local record = {of = of, key = name ~= '' and name or string.sub(key, #'leads:' + 1), gone = kind == 'none' or gone}
   if NAMES[kind] then
     record[NAMES[kind]] = content
     local ends = redis.call('PEXPIRETIME', key)
