@@ -84,8 +84,10 @@ function finish(result, lead, version)
   return {result, lead, version, line.receipt}
 end
 
+local function submission(result, version) return string.format('%d %s %d %s', at, result, version, line.receipt) end
+
 local function note_submission(id, result, version)
-  note(lead_key(id), 'submissions', string.format('%d %s %d %s', at, result, version, line.receipt), 8000)
+  note(lead_key(id), 'submissions', submission(result, version), 8000)
 end
 
 local function is_living(id)
@@ -93,13 +95,20 @@ local function is_living(id)
   return last_at and at - tonumber(last_at) < policy.window
 end
 
-local function find_by(name)
+local owners = {} -- name ► who was found, or false: nobody is another before `remember_person` writes down who this is
+
+local function look_up(name)
   for _, said in ipairs(under_each_secret(line)) do
     local hash = said.persons[name]
     local id = hash and redis.call('GET', base .. 'person:' .. hash)
     if id and is_living(id) then return id end
   end
-  return nil
+  return false
+end
+
+local function find_by(name)
+  if owners[name] == nil then owners[name] = look_up(name) end
+  return owners[name]
 end
 
 function find_lead()
@@ -111,8 +120,10 @@ function find_lead()
   return nil
 end
 
-local function remember_person(id)
-  local known = redis.call('HMGET', lead_key(id), 'last', 'persons')
+-- `new` lists the fields of a lead that is about to be written; what is to be known of it is added there.
+local function remember_person(id, new)
+  local known = new and {at} or redis.call('HMGET', lead_key(id), 'last', 'persons')
+  local fields = new or {}
   local until_at, kept = tonumber(known[1]) + policy.window + policy.slack, known[2]
   local hashes = kept and cjson.decode(kept) or {}
   local have, is_set = {}, {}
@@ -123,7 +134,7 @@ local function remember_person(id)
       redis.call('SET', base .. 'person:' .. hash, id, 'PXAT', until_at)
       is_set[hash] = true
       if not have[hash] then hashes[#hashes + 1] = hash end
-      if name == 'phone' then redis.call('HSET', lead_key(id), 'phone', 1) end
+      if name == 'phone' then fields[#fields + 1], fields[#fields + 2] = 'phone', 1 end
     end
   end
   while #hashes > 16 do list_hash(base, id, table.remove(hashes, 1)) end
@@ -133,12 +144,13 @@ local function remember_person(id)
     end
   end
   local listing = cjson.encode(hashes)
-  if listing ~= kept then redis.call('HSET', lead_key(id), 'persons', listing) end
+  if listing ~= kept then fields[#fields + 1], fields[#fields + 2] = 'persons', listing end
+  if not new and #fields > 0 then redis.call('HSET', lead_key(id), unpack(fields)) end
   -- What finds the lead must be known when it is deleted: by `persons`, and what is not there by `index`.
   local listed = {}
   for _, hash in ipairs(hashes) do listed[hash] = true end
-  for _, hash in ipairs(names_of(line)) do
-    if add_to_index(base, hash, id) and not listed[hash] then list_hash(base, id, hash) end
+  for _, hash in ipairs(add_to_index(base, names_of(line), id)) do
+    if not listed[hash] then list_hash(base, id, hash) end
   end
 end
 
@@ -190,10 +202,10 @@ local function all_of(names, more)
   return all
 end
 
-local function say_next(id, version, facts, news, enquiries)
+local function say_next(id, version, facts, news, enquiries, beside)
   local told = next(signals) and signals or nil
   local said = {at = accepted_at, got = at, enquiries = enquiries, facts = facts, news = any_of(news), signals = told}
-  write_version(base, now, id, version, said, policy.deliver)
+  write_version(base, now, id, version, said, policy.deliver, beside)
 end
 
 local function touch(id)
@@ -240,12 +252,11 @@ function create()
   local id = line.lead
   local facts = {}
   local news = merge(facts)
-  redis.call('HSET', lead_key(id), 'first', at, 'last', at, 'enquiries', 1)
-  say_next(id, 1, facts, news, 1)
-  remember_person(id)
+  local fields = {'first', at, 'last', at, 'enquiries', 1, 'submissions', submission('created', 1) .. '\n'}
+  remember_person(id, fields)
+  say_next(id, 1, facts, news, 1, fields)
   wait_for(id)
   remember_key(id)
-  note_submission(id, 'created', 1)
   return finish('created', id, 1)
 end
 
@@ -279,11 +290,12 @@ end
 
 -- A submission that was on its way when its person was erased: it is counted, and nothing of it is kept.
 function was_erased()
+  local keys = {}
   for _, said in ipairs(under_each_secret(line)) do
-    for _, hash in ipairs(names_of(said)) do
-      local erased_at = redis.call('GET', base .. 'erased:' .. hash)
-      if erased_at and at < tonumber(erased_at) then return true end
-    end
+    for _, hash in ipairs(names_of(said)) do keys[#keys + 1] = base .. 'erased:' .. hash end
+  end
+  for _, erased_at in ipairs(#keys > 0 and redis.call('MGET', unpack(keys)) or {}) do
+    if erased_at and at < tonumber(erased_at) then return true end
   end
   return false
 end
@@ -292,7 +304,7 @@ function hold(score)
   line.signals, line.score = next(signals) and signals or nil, score
   redis.call('HSET', base .. 'held', line.id, cjson.encode(line))
   redis.call('ZADD', base .. 'quarantine', at, line.id)
-  for _, hash in ipairs(names_of(line)) do add_to_index(base, hash, '?' .. line.id) end
+  add_to_index(base, names_of(line), '?' .. line.id)
   return finish('quarantined', '', 0)
 end
 

@@ -20,7 +20,7 @@ for place = 3, #ARGV, 3 do
 end
 
 for from, to in pairs(hashes) do
-  if drop_from_index(base, from, name) then add_to_index(base, to, name) end
+  if drop_from_index(base, from, name) then add_to_index(base, {to}, name) end
   -- Who wrote again since is known by the new one already.
   if is_lead and redis.call('GET', base .. 'person:' .. from) == name then
     redis.call('SET', base .. 'person:' .. to, name, 'NX', 'PXAT', redis.call('PEXPIRETIME', base .. 'person:' .. from))

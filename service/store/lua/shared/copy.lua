@@ -10,7 +10,7 @@ local redis = redis
 if copied_by then
   local server, base_length, noted_key = redis, #KEYS[1], KEYS[1] .. 'noted'
   local READ = {
-    GET = true, EXISTS = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HSCAN = true, ZSCORE = true,
+    GET = true, MGET = true, EXISTS = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HSCAN = true, ZSCORE = true,
     ZRANGE = true, ZRANGEBYSCORE = true, ZREVRANGEBYSCORE = true, ZCOUNT = true, ZCARD = true, ZSCAN = true,
     PEXPIRETIME = true,
   }

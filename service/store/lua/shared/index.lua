@@ -2,11 +2,20 @@
 -- `index` is a hash: person hash ► what is held under it, lead ids and "?id" of quarantined submissions, with a blank
 -- before and after each. It lives as long as what it names.
 
-local function add_to_index(base, hash, member)
-  local held = redis.call('HGET', base .. 'index', hash) or ' '
-  if string.find(held, ' ' .. member .. ' ', 1, true) then return false end
-  redis.call('HSET', base .. 'index', hash, held .. member .. ' ')
-  return true
+-- Returns those of the hashes under which it did not stand yet, each once.
+local function add_to_index(base, hashes, member)
+  if #hashes == 0 then return {} end
+  local held = redis.call('HMGET', base .. 'index', unpack(hashes))
+  local added, is_added, fields = {}, {}, {}
+  for place, hash in ipairs(hashes) do
+    local listed = held[place] or ' '
+    if not is_added[hash] and not string.find(listed, ' ' .. member .. ' ', 1, true) then
+      is_added[hash], added[#added + 1] = true, hash
+      fields[#fields + 1], fields[#fields + 2] = hash, listed .. member .. ' '
+    end
+  end
+  if #added > 0 then redis.call('HSET', base .. 'index', unpack(fields)) end
+  return added
 end
 
 -- Says whether it stood there.

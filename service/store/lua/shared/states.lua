@@ -40,12 +40,12 @@ local function acceptance_of(lead_key, version)
 end
 
 -- Says where the lead stands now: owed and when (no `due`: as before), or in no queue; and whether it counts among
--- the dead. What somebody holds is due at the end of the lease. `accepted` is when its only version was, if that is known.
-local function place(base, lead_key, lead, dest, record, due, accepted)
+-- the dead. What somebody holds is due at the end of the lease.
+local function place(base, lead_key, lead, dest, record, due)
   local first = string.find(record.s, 'w', 1, true)
   if first then
     if due then redis.call('ZADD', base .. 'due:' .. dest, due, lead) end
-    redis.call('ZADD', base .. 'waiting:' .. dest, accepted or acceptance_of(lead_key, first), lead)
+    redis.call('ZADD', base .. 'waiting:' .. dest, acceptance_of(lead_key, first), lead)
   else
     redis.call('ZREM', base .. 'due:' .. dest, lead)
     redis.call('ZREM', base .. 'waiting:' .. dest, lead)

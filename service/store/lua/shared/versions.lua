@@ -1,14 +1,22 @@
 -- Included, after _states, by the scripts that write a version of a lead; it runs nothing by itself.
 
-local function owe(base, now, id, version, dest, accepted)
-  local lead_key = base .. 'lead:' .. id
+-- The delivery record of a destination that is owed this version.
+local function owing(lead_key, version, dest)
   local kept = version > 1 and redis.call('HGET', lead_key, 'd:' .. dest)
   local record = kept and cjson.decode(kept) or {s = '', v = 0, n = 0}
   record.s = record.s .. string.rep('-', version - 1 - #record.s) .. 'w'
+  return record
+end
+
+local function queue(base, now, id, version, dest, record, accepted)
   count(base, dest, 'owed', 1)
   count(base, dest, 'waiting', 1)
-  keep(lead_key, dest, record)
-  place(base, lead_key, id, dest, record, is_leased(record, now) and record.till or now, version == 1 and accepted)
+  if version == 1 then -- it stands in no queue, and only this one waits
+    redis.call('ZADD', base .. 'due:' .. dest, now, id)
+    redis.call('ZADD', base .. 'waiting:' .. dest, accepted, id)
+  else
+    place(base, base .. 'lead:' .. id, id, dest, record, is_leased(record, now) and record.till or now)
+  end
   -- A hint, and pcall: a user made by Redis's defaults may use no channel, and that must not leave a lead half written.
   redis.pcall('PUBLISH', 'leads:wake', dest)
 end
@@ -60,15 +68,22 @@ local function shorten(lead_key, version)
   redis.call('HDEL', lead_key, 'v:' .. (version - WHOLE - SUMMARIES))
 end
 
--- `said` is the version: at, got, enquiries, facts, news. `deliver` names the destinations that are owed it.
-local function write_version(base, now, id, version, said, deliver)
+-- `said` is the version: at, got, enquiries, facts, news. `deliver` names the destinations that are owed it, `beside`
+-- lists the fields of the lead that are written with it, each with its text.
+local function write_version(base, now, id, version, said, deliver, beside)
   local lead_key = base .. 'lead:' .. id
-  redis.call('HSET', lead_key, 'version', version, 'v:' .. version, cjson.encode(said))
+  local fields, records = {'version', version, 'v:' .. version, cjson.encode(said)}, {}
+  for _, text in ipairs(beside or {}) do fields[#fields + 1] = text end
+  for place, dest in ipairs(deliver) do
+    records[place] = owing(lead_key, version, dest)
+    fields[#fields + 1], fields[#fields + 2] = 'd:' .. dest, cjson.encode(records[place])
+  end
+  redis.call('HSET', lead_key, unpack(fields))
   if version > 1 then -- before its first version nothing was kept back
     redis.call('HDEL', lead_key, 'kept')
     redis.call('ZREM', base .. 'deferred', id)
   end
   redis.call('ZADD', base .. 'leads', now, id)
-  for _, dest in ipairs(deliver) do owe(base, now, id, version, dest, said.at) end
+  for place, dest in ipairs(deliver) do queue(base, now, id, version, dest, records[place], said.at) end
   if version > WHOLE then shorten(lead_key, version) end
 end
