@@ -2,7 +2,7 @@
 
 Invariant: decides nothing about leads and prints nothing. No cell is a formula: programs that open a CSV take what
 begins with `=`, `+`, `-` or `@` for one (OWASP, "CSV Injection"), so there such a cell gets a `'` before it. So does
-one that they would take for a number and not keep as it is. In XLSX each text is written as the text it is.
+one that they would take for a number, a date or a time and not keep as it is. In XLSX each text is written as it is.
 """
 
 import csv
@@ -37,7 +37,17 @@ _OF_A_DELIVERY: Final = {"type", "changed", "webhook_id", "test"}
 _BEGINS_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _PHONE: Final = re.compile(r"\+[0-9]{1,3} [0-9]{4,}")
 """A number that no program takes for a formula or, whatever separates thousands in its language, for a number."""
-_LOSES_DIGITS: Final = re.compile(r"0[0-9]+|[0-9]{16,}|[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
+_KEPT: Final = re.compile(
+    r"(?![0-9]{1,3}\.[0-9]{3}$)(?=.{1,15}$)(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}:[0-9]{2})?"
+)
+"""Figures that are the same number, day or time when they are read as one, in every language."""
+_READ_AS_ANOTHER: Final = re.compile(
+    r"[0-9.,]+e[+-]?[0-9]+|[0-9:. ]+[ap]\.?m\.?"
+    r"|(?:[0-9]+[-/., ]*)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-/.,: 0-9]*",
+    re.IGNORECASE,
+)
+"""Figures with letters that are read as a number, a time or a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +99,20 @@ def csv_line(cells: Iterable[Cell]) -> str:
 
 
 def safe(cell: str) -> str:
-    """Return the cell so that no program takes it for a formula, or for a number that it then keeps as another."""
+    """Return the cell so that no program takes it for a formula, or for what it then keeps as something else."""
     if _PHONE.fullmatch(cell):
         return cell
-    return f"'{cell}" if cell.startswith(_BEGINS_FORMULA) or _LOSES_DIGITS.fullmatch(cell) else cell
+    return f"'{cell}" if cell.startswith(_BEGINS_FORMULA) or _is_read_as_another(cell) else cell
+
+
+def _is_read_as_another(cell: str) -> bool:
+    """Tell whether a program may read figures as something else: LibreOffice `1,234` as 1234, Excel `3-4` as a day.
+
+    What it makes of figures of any script and the marks around them goes by its language and its settings.
+    """
+    if cell.startswith("'") or _KEPT.fullmatch(cell) or not any(each.isdecimal() for each in cell):
+        return False
+    return not any(each.isalpha() for each in cell) or bool(_READ_AS_ANOTHER.fullmatch(cell))
 
 
 class Workbook:
