@@ -20,7 +20,7 @@ def _run() -> None:
     from service.lib.errors import CannotStart  # noqa: PLC0415 -- imported where Ctrl-C is caught
 
     try:
-        app()
+        app(prog_name="leads")
     except CannotStart as error:
         print(error, file=sys.stderr)  # noqa: T201 -- for the person at the terminal
         sys.exit(1)
