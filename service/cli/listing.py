@@ -48,6 +48,8 @@ def list_leads(
     """List the leads, newest first: when, which, and how each delivery stands."""
     _look_at_choices(json + csv + xlsx, columns, is_sheet=csv or xlsx)
     config = configuration()
+    if form and form_too not in {None, form}:
+        raise CannotStart(f"Choose one form: {form} or {form_too}.")
     asked = _asked(config, form or form_too, since, until)
     if csv or xlsx:
         _write_sheet(config, asked, limit, columns, as_workbook=xlsx)
@@ -71,6 +73,8 @@ def _asked(config: Config, form: str | None, since: str | None, until: str | Non
     for option, day in (("--since", since), ("--until", until)):
         if day is not None and not is_day(day):
             raise CannotStart(f"{option} {day}: it must be a day such as 2026-11-22.")
+    if since and until and since > until:
+        raise CannotStart(f"--since {since} is after --until {until}: there is no day between them.")
     return Filter(form=form or "", since=since or "", until=until or "")
 
 

@@ -635,6 +635,8 @@ def test_replay_by_id_sends_what_was_delivered_again(
         (["list", "--since", "24h"], "--since 24h: it must be a day such as 2026-11-22."),
         (["list", "--csv", "--until", "2026-02-30"], "--until 2026-02-30: it must be a day such as 2026-11-22."),
         (["list", "--csv", "--columns", "fields.nmae"], "There is no column fields.nmae. Did you mean `fields.name`?"),
+        (["list", "get-in-touch", "--form", "other"], "Choose one form: get-in-touch or other."),
+        (["list", "--since", "2026-11-23", "--until", "2026-11-22"], "there is no day between them."),
         (["list", "--columns", "id"], "--columns are those of --csv and --xlsx."),
         (["list", "--csv", "--xlsx"], "Choose one of --json, --csv and --xlsx."),
         (["preview", "nowhere"], "There is no destination nowhere; there is crm."),
