@@ -232,7 +232,7 @@ class Archive:
     def _version(self, form: Form, number: int, text: str) -> KeptVersion:
         kept = msgspec.json.decode(text, type=Version)
         said = open_facts(self._cipher, form.name, kept.facts)
-        news = tuple(label_of(name, said.get(name, "")) for name in kept.news)
+        news = tuple(label_of(name, said.get(name, "")) for name in kept.news or _all_news(number, kept.facts))
         content = content_of(form, said)
         return KeptVersion(number, kept.at, kept.got, kept.enquiries, content, kept.signals, news, kept.sha1)
 
@@ -269,6 +269,11 @@ class Archive:
                 if record.s[int(version) - 1] == "x"
             ]
         return found
+
+
+def _all_news(number: int, facts: Facts) -> list[str]:
+    """Return what is new in a first version, which does not list it."""
+    return [name for name, fact in facts.items() if fact[0]] if number == 1 else []
 
 
 def _record(text: bytes | str | None) -> Record:

@@ -94,7 +94,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 class Version(msgspec.Struct, frozen=True):
     """One version as kept: accepted and received (ms), enquiries, facts (fingerprint, value, time said), signals.
 
-    `news` are the facts that were new in it. Of an old version that is all there is, with the `sha1` of what was kept.
+    `news` are the facts that were new in it; the first, in which all are, lists them only once it is old. Of an old
+    version that is all there is, with the `sha1` of what was kept.
     `erased`: it says that the lead was erased, and nothing else.
     """
 

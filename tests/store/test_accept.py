@@ -520,6 +520,13 @@ async def grown(ledger: Ledger, versions: int) -> str:
     return accepted.lead
 
 
+async def test_all_that_a_first_version_says_is_new(ledger: Ledger) -> None:
+    lead = (await ledger.post(phone=ASHA, message="Hello")).lead
+    kept = await Archive(ledger.server).lead(FORM, lead)
+    assert kept is not None
+    assert sorted(kept.versions[0].news) == ["message", "phone"]
+
+
 async def test_old_versions_are_kept_as_what_was_new_in_them(ledger: Ledger) -> None:
     lead = await grown(ledger, 13)
     kept = await Archive(ledger.server).lead(FORM, lead)

@@ -251,10 +251,10 @@ end
 function create()
   local id = line.lead
   local facts = {}
-  local news = merge(facts)
+  merge(facts)
   local fields = {'first', at, 'last', at, 'enquiries', 1, 'submissions', submission('created', 1) .. '\n'}
   remember_person(id, fields)
-  say_next(id, 1, facts, news, 1, fields)
+  say_next(id, 1, facts, {}, 1, fields) -- all of it is news
   wait_for(id)
   remember_key(id)
   return finish('created', id, 1)

@@ -34,13 +34,23 @@ local function is_needed(record, version)
   return false
 end
 
+-- The names of what was new in a version; in the first one all was, and it does not list them.
+local function news_of(version, whole)
+  if whole.news or version > 1 then return whole.news end
+  local names = {}
+  for name, fact in pairs(whole.facts) do
+    if fact[1] ~= '' then names[#names + 1] = name end
+  end
+  return names[1] and names or nil -- an empty list would be written as an empty object
+end
+
 -- Puts a summary in the place of a version: its times, the names of what was new in it, a hash of what it was.
 local function summarise(lead_key, version)
   local kept = redis.call('HGET', lead_key, 'v:' .. version)
   local whole = kept and cjson.decode(kept) or {}
   if not whole.facts then return end
   local summary = {at = whole.at, got = whole.got, enquiries = whole.enquiries, signals = whole.signals,
-    news = whole.news, sha1 = redis.sha1hex(kept)}
+    news = news_of(version, whole), sha1 = redis.sha1hex(kept)}
   redis.call('HSET', lead_key, 'v:' .. version, cjson.encode(summary))
 end
 
