@@ -1,7 +1,9 @@
 """Who a submission is from and what it says, as keyed hashes."""
 
+import hmac
 import json
 import re
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,13 @@ TEXTS = st.text(max_size=20)
 @given(st.lists(TEXTS, max_size=4), st.lists(TEXTS, max_size=4))
 def test_no_part_of_a_hash_can_run_into_the_next(one: list[str], other: list[str]) -> None:
     assert (keyed_hash(SECRET, *one) == keyed_hash(SECRET, *other)) == (one == other)
+
+
+@pytest.mark.parametrize("secret", ["short", "s" * 64, "s" * 65, "ключ" * 20])
+def test_a_hash_is_hmac_sha256_of_its_parts_with_their_lengths(secret: str) -> None:
+    named = b"\0\0\0\x06person\0\0\0\x03\xe0\xa4\x86"
+    digest = hmac.digest(secret.encode(), named, "sha256")
+    assert keyed_hash(Secret(secret), "person", "आ") == urlsafe_b64encode(digest[:18]).decode()
 
 
 def test_a_hash_is_24_url_safe_characters() -> None:
