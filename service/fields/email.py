@@ -8,6 +8,7 @@ suggestion is only ever offered.
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from email_validator import EmailNotValidError, validate_email
@@ -17,6 +18,11 @@ from service.lib.text import normalise
 
 # RFC 5321, 4.5.3.1.3: a path of 256 octets, less its angle brackets.
 MAX_LENGTH: Final = 254
+LONGEST_LOCAL: Final = 64
+MOST_DOMAINS: Final = 1_024
+"""So many domains are remembered: most people's mail is at a few, and to look at one takes most of the time."""
+# What the package takes as it is, before any domain. It writes some names with capitals, such as Postmaster, small.
+_PLAIN_LOCAL: Final = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
 
 _GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
 _PROVIDERS: Final = {
@@ -85,11 +91,29 @@ def read(raw: str) -> Email | None:
     text = raw.strip()
     if len(text) > MAX_LENGTH:
         return None
+    local, _, sent = text.partition("@")
+    if len(local) <= LONGEST_LOCAL and _PLAIN_LOCAL.fullmatch(local) and (domain := _plain_domain(sent)):
+        return _email(local, domain)
     try:
         valid = validate_email(text, check_deliverability=False)
     except EmailNotValidError:
         return None
-    return Email(valid.normalized, key_of(valid.normalized), _respell(valid.local_part, valid.domain))
+    return _email(valid.local_part, valid.domain)
+
+
+def _email(local: str, domain: str) -> Email:
+    address = f"{local}@{domain}"
+    return Email(address, key_of(address), _respell(local, domain))
+
+
+@lru_cache(MOST_DOMAINS)
+def _plain_domain(sent: str) -> str | None:
+    """Return what the package makes of a domain in ASCII; None: it is to look at the whole address."""
+    try:
+        domain = validate_email(f"a@{sent}", check_deliverability=False).domain
+    except EmailNotValidError:
+        return None
+    return domain if sent.isascii() and domain.isascii() else None
 
 
 def suggest(raw: str) -> str | None:

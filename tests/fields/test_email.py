@@ -1,4 +1,5 @@
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,26 @@ def read(raw: str) -> Email:
 )
 def test_an_address_is_delivered_as_it_was_meant_and_known_by_its_key(raw: str, address: str, key: str) -> None:
     assert read(raw) == Email(address, key)
+
+
+LOCALS = ["asha", "a.b+c", "Postmaster", "info", "x" * 64, "x" * 65, ".a", "a..b", "", '"q q"', "é", "(c)a"]
+DOMAINS = [
+    "example.com", "Example.COM", "gmial.con", "xn--bcher-kva.de", "bücher.de", "\uff45xample.com", "localhost",
+    "-a.com", "a.com.", "[127.0.0.1]", "1.2.3.4", "", "a@b.com", "a b.com", "y" * 64 + ".com", "z." * 94 + "com",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_domain_that_is_remembered_changes_no_answer(domain: str) -> None:
+    for sent in [f"{local}@{domain}" for local in LOCALS] * 2:
+        found = email.read(sent)
+        try:
+            whole = (
+                validate_email(sent, check_deliverability=False).normalized if len(sent) <= email.MAX_LENGTH else None
+            )
+        except EmailNotValidError:
+            whole = None
+        assert (found and found.address) == whole
 
 
 @pytest.mark.parametrize(
