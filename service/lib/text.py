@@ -22,6 +22,8 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 def clean(text: str, *, multiline: bool) -> str:
     """Return `text` clean; one that shows nothing at all comes back empty."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
     lines = _LINE_END.sub("\n", text).replace("\t", " ")
     kept = _CONTROL.sub("", lines if multiline else lines.replace("\n", " "))
     if kept.isascii():

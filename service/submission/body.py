@@ -4,9 +4,11 @@ Invariant: safe on any bytes under any content type. What is plain ASCII pays fo
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -21,6 +23,8 @@ from service.submission.form_data import HONEYPOT, Posted, control_of, gather, i
 from service.submission.multipart import MAX_PARTS, Piece, boundary_of, read_parts
 
 MAX_BYTES: Final = 256 * 1024
+MOST_TYPES: Final = 64
+"""So many content types are remembered: that of one request is asked three times, and most send the same."""
 MAX_FIELDS: Final = 64
 MAX_VALUES: Final = 1_000
 MOST_MEMBERS: Final = 5_000
@@ -96,9 +100,10 @@ def _names_json(media_type: bytes) -> bool:
     return is_suffixed or media_type in {b"application/json", b"text/json"}
 
 
-def _media_type(content_type: str) -> tuple[bytes, dict[bytes, bytes]]:
+@lru_cache(MOST_TYPES)
+def _media_type(content_type: str) -> tuple[bytes, Mapping[bytes, bytes]]:
     media_type, options = parse_options_header(content_type.encode("latin-1", "replace"))
-    return media_type.strip(), options
+    return media_type.strip(), MappingProxyType(options)
 
 
 def _urlencoded(raw: bytes, charset: str, form: Form | None) -> Posted | Problems:

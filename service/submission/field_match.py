@@ -139,6 +139,8 @@ def _holds_person(owners: Mapping[str, str], people: Collection[str], said: Mapp
 
 
 def _best(found: list[_Found]) -> _Found:
+    if len(found) == 1:
+        return found[0]
     visible = _visible(found)
     ranked = sorted(found, key=lambda one: (_is_of_another(one, visible), one.rank))
     return next((one for one in ranked if not is_blank(one.text)), ranked[-1])
