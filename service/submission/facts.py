@@ -4,20 +4,16 @@ Invariant: what `facts` writes, `content_of` reads, also what an earlier version
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import msgspec
-from msgspec import structs
+from msgspec.structs import asdict
 
 from service.lib.secret import Secret
 from service.lib.signature import keyed_hash
 from service.lib.text import fold_blanks
 from service.model.form import Form
-from service.model.lead import Answer, Consent, Content, Phone, Source
+from service.model.lead import Answer, Consent, Content, Source
 from service.submission.person import canonical, canonicals_ever
-
-_NOTHING: Final = (None, ())
-"""What the last things of a number are by themselves."""
 
 
 def facts(secret: Secret, form: Form, content: Content) -> dict[str, tuple[str, str]]:
@@ -107,27 +103,16 @@ def _fingerprint(secret: Secret, form: Form, name: str, canonical: str) -> str:
 
 
 def _packed(answer: Answer) -> str:
-    """Pack an answer: "s" and a text, "p" and what a number is, as a list, or "j" and the whole as JSON.
-
-    Most leads have a number. As an object with names and defaults it takes twice as much.
-    """
-    is_text = isinstance(answer.value, str) and not answer.flags
-    if is_text and answer.phone is None:
+    """Pack an answer: "s" and a text, or "j" and the whole as JSON, of which what is empty is left out."""
+    if isinstance(answer.value, str) and not answer.flags and answer.phone is None:
         return f"s{answer.value}"
-    if is_text and answer.phone and answer.phone.e164 == answer.value:
-        said = list(structs.astuple(answer.phone))
-        while said[-1] in _NOTHING:
-            said.pop()
-        return f"p{msgspec.json.encode(said).decode()}"
-    return f"j{msgspec.json.encode(answer).decode()}"
+    said = {"value": answer.value, **_given(flags=answer.flags, phone=answer.phone and _given(**asdict(answer.phone)))}
+    return f"j{msgspec.json.encode(said).decode()}"
+
+
+def _given(**said: object) -> dict[str, object]:
+    return {name: value for name, value in said.items() if value not in (None, ())}
 
 
 def _unpacked(value: str) -> Answer:
-    kind, rest = value[:1], value[1:]
-    if kind == "s":
-        return Answer(rest)
-    if kind == "p":
-        said = zip(Phone.__struct_fields__, msgspec.json.decode(rest), strict=False)
-        phone = msgspec.convert(dict(said), Phone)
-        return Answer(phone.e164 or "", phone=phone)
-    return msgspec.json.decode(rest, type=Answer)
+    return Answer(value[1:]) if value.startswith("s") else msgspec.json.decode(value[1:], type=Answer)
