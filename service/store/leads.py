@@ -176,6 +176,8 @@ class Store:
     async def give_back(self, form: str, destination: str, begin: int, end: int) -> int:
         """Make due now what was attempted from `begin` to `end` (ms) and failed, and give it its tries back.
 
+        What is due already, as its pause was over before the destination was back, gets its tries back too.
+
         Returns how many. Walks in slices, and again until nothing more is found: what is settled meanwhile moves some.
         """
         given = 0
@@ -184,14 +186,14 @@ class Store:
         return given
 
     async def _give_back_once(self, form: str, destination: str, begin: int, end: int) -> int:
-        moved, passed = 0, 0
+        given, passed = 0, 0
         while True:
-            given, stayed = await self.server.run(
+            some, stayed, looked_at = await self.server.run(
                 "give_back", base_of(form), destination, self.server.now(), begin, end, MOST_GIVEN_BACK, passed, SLICE
             )
-            moved, passed = moved + int(given), passed + int(stayed)
-            if given + stayed < SLICE:
-                return moved
+            given, passed = given + int(some), passed + int(stayed)
+            if looked_at < SLICE:
+                return given
 
     async def promote(self, form: Form) -> list[Promoted]:
         """Make one update of each lead of which more was said than its person's limit allowed, where it does now."""

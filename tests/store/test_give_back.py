@@ -41,12 +41,24 @@ async def test_only_what_failed_then_is_due_now_in_its_old_place_with_the_tries_
     assert await ledger.dump() == kept
 
 
-async def test_of_a_long_queue_nothing_is_passed_over(ledger: Ledger) -> None:
+@pytest.mark.parametrize("later", [0, 6 * MINUTE])
+async def test_of_a_long_queue_nothing_is_passed_over(ledger: Ledger, later: int) -> None:
     ledger.checks_each_call = False
     for number in range(250):
         await ledger.post(phone=f"89510{number:05d}")
     await fail(ledger, 250)
+    ledger.now += later
+    for number in range(150):
+        await ledger.post(phone=f"89510{number + 500:05d}")
     assert await give_back(ledger, START, START) == 250
+
+
+async def test_what_is_due_already_gets_its_tries_back_too(ledger: Ledger) -> None:
+    lead = (await ledger.post(phone="8951047001")).lead
+    await fail(ledger)
+    ledger.now += 6 * MINUTE
+    assert await give_back(ledger, START, START) == 1
+    assert (await ledger.due(lead), (await ledger.record(lead)).n) == (START, 0)
 
 
 async def test_what_was_not_charged_is_due_at_once_and_has_all_its_tries(ledger: Ledger) -> None:
@@ -80,7 +92,7 @@ async def test_what_was_refused_since_then_waits_as_it_was_told_to(ledger: Ledge
         attempt = Attempt(ledger.now, 1, "retry", 7, 429)
         is_free = claim.delivery.lead.id == refused
         await ledger.store.settle(claim, attempt, due=due, may_be_given_back=is_free)
-    assert await give_back(ledger, START, ended) == 0
+    assert await give_back(ledger, START, ended) == 2
     assert [await ledger.due(lead) for lead in (refused, asked)] == [due, due]
     assert [(await ledger.record(lead)).n for lead in (refused, asked)] == [1, 1]
 

@@ -8,7 +8,8 @@ from service.submission.facts import _packed, _unpacked
 ASHA = Phone("089510 47001", "+918951047001", "089510 47001", "+91 89510 47001", "IN", "MOBILE")
 AS_0_1_0_KEPT_IT = (
     '{"value":"+918951047001","flags":[],"phone":{"raw":"089510 47001","e164":"+918951047001",'
-    '"national":"089510 47001","international":"+91 89510 47001","country":"IN","type":"MOBILE","flags":[],"extension":null,"rest":null}}'
+    '"national":"089510 47001","international":"+91 89510 47001",'
+    '"country":"IN","type":"MOBILE","flags":[],"extension":null,"rest":null}}'
 )
 
 

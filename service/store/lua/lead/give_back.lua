@@ -6,8 +6,9 @@
 -- ARGV[1]  destination    ARGV[2] now, ms
 -- ARGV[3]  when the first attempt that failed began, ms    ARGV[4] when it was over, ms
 -- ARGV[5]  how often a lead gets its tries back
--- ARGV[6]  how many of those that are due later to pass over    ARGV[7] how many to look at
--- result   {how many are due now, how many stay where they are}
+-- ARGV[6]  how many to pass over    ARGV[7] how many to look at
+-- result   {how many got something back, how many stay where they are, how many were looked at}
+-- Looks at what is due since then, the latest first: what is placed anew is placed before, and shifts none of the rest.
 --@include copy
 --@include states
 
@@ -35,19 +36,28 @@ local function was_refused_since(record)
   return record.own or (failed[#failed] or 0) > till
 end
 
-local function give_back(lead, record)
-  if is_leased(record, now) then return false end
-  if take_off(record) == 0 and not is_meant(record.probed) then return false end
+-- Says whether something was given back, and whether it has another place now.
+local function give_back(lead, record, due)
+  if is_leased(record, now) then return false, false end
+  if take_off(record) == 0 and not (due > now and is_meant(record.probed)) then return false, false end
   local lead_key = base .. 'lead:' .. lead
   keep(lead_key, dest, record)
-  if was_refused_since(record) then return false end
+  if was_refused_since(record) then return true, false end
   place(base, lead_key, lead, dest, record, acceptance_of(lead_key, last(record, 'w')))
-  return true
+  return true, true
 end
 
-local moved, stayed = 0, 0
-for _, lead in ipairs(redis.call('ZRANGEBYSCORE', due_key, '(' .. now, '+inf', 'LIMIT', ARGV[6], ARGV[7])) do
+local given, stayed = 0, 0
+local found = redis.call('ZREVRANGEBYSCORE', due_key, '+inf', from, 'WITHSCORES', 'LIMIT', ARGV[6], ARGV[7])
+for index = 1, #found, 2 do
+  local lead = found[index]
   local kept = redis.call('HGET', base .. 'lead:' .. lead, 'd:' .. dest)
-  if kept and give_back(lead, cjson.decode(kept)) then moved = moved + 1 else stayed = stayed + 1 end
+  local is_given, has_moved = false, false
+  -- Most of a long queue was never tried: that is seen without reading all of it.
+  if kept and (string.find(kept, '"failed"', 1, true) or string.find(kept, '"probed"', 1, true)) then
+    is_given, has_moved = give_back(lead, cjson.decode(kept), tonumber(found[index + 1]))
+  end
+  if is_given then given = given + 1 end
+  if not has_moved then stayed = stayed + 1 end
 end
-return {moved, stayed}
+return {given, stayed, #found / 2}
