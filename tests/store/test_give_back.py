@@ -58,7 +58,7 @@ async def test_what_is_due_already_gets_its_tries_back_too(ledger: Ledger) -> No
     await fail(ledger)
     ledger.now += 6 * MINUTE
     assert await give_back(ledger, START, START) == 1
-    assert (await ledger.due(lead), (await ledger.record(lead)).n) == (START, 0)
+    assert (await ledger.due(lead), (await ledger.record(lead)).n) == (START + 5 * MINUTE, 0)
 
 
 async def test_what_was_not_charged_is_due_at_once_and_has_all_its_tries(ledger: Ledger) -> None:
@@ -80,6 +80,15 @@ async def test_what_may_not_be_given_back_or_is_leased_stays_as_it_is(ledger: Le
     kept = await ledger.dump()
     assert await give_back(ledger, START, START) == 0
     assert await ledger.dump() == kept
+
+
+async def test_what_was_not_charged_and_is_refused_since_then_gets_nothing(ledger: Ledger) -> None:
+    lead = (await ledger.post(phone="8951047001")).lead
+    await fail(ledger, is_charged=False)
+    ledger.now += 6 * MINUTE
+    await fail(ledger)
+    assert await give_back(ledger, START, START) == 0
+    assert (await ledger.due(lead), (await ledger.record(lead)).n) == (ledger.now + 5 * MINUTE, 1)
 
 
 async def test_what_was_refused_since_then_waits_as_it_was_told_to(ledger: Ledger) -> None:

@@ -75,7 +75,7 @@ local function least_probed()
 end
 
 local function is_untried(record)
-  return record.v ~= last(record, 'w') or record.n == 0 and not record.probed
+  return record.v ~= last(record, 'w') or record.n == 0 and not record.probed and not record.back
 end
 
 local function untried()

@@ -9,6 +9,7 @@
 -- ARGV[6]  how many to pass over    ARGV[7] how many to look at
 -- result   {how many got something back, how many stay where they are, how many were looked at}
 -- Looks at what is due since then, the latest first: what is placed anew is placed before, and shifts none of the rest.
+-- What is due already keeps its place.
 --@include copy
 --@include states
 
@@ -39,10 +40,11 @@ end
 -- Says whether something was given back, and whether it has another place now.
 local function give_back(lead, record, due)
   if is_leased(record, now) then return false, false end
-  if take_off(record) == 0 and not (due > now and is_meant(record.probed)) then return false, false end
+  local is_given = take_off(record) > 0
+  if not is_given and not is_meant(record.probed) then return false, false end
   local lead_key = base .. 'lead:' .. lead
-  keep(lead_key, dest, record)
-  if was_refused_since(record) then return true, false end
+  if is_given then keep(lead_key, dest, record) end
+  if due <= now or was_refused_since(record) then return is_given, false end
   place(base, lead_key, lead, dest, record, acceptance_of(lead_key, last(record, 'w')))
   return true, true
 end
