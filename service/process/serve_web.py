@@ -29,7 +29,7 @@ from service.intake.intake import Intake
 from service.intake.spool import Spool, open_spool
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
-from service.process.lifetime import NOT_STARTED, allow_many_connections, end, leave, watch_parent, watch_stdin
+from service.process.lifetime import allow_many_connections, end, leave, watch_parent, watch_stdin
 from service.process.log import (
     Log,
     catch_faults,
@@ -90,7 +90,7 @@ def create_web() -> Starlette:
         parts = _parts_of(settings)
     except CannotStart as error:  # Several of us start again by themselves, and the file may have changed since.
         open_log(log_format(os.environ), "web").error("cannot start", reason=str(error))
-        sys.exit(NOT_STARTED)
+        sys.exit(1)  # With 3, uvicorn would end those that serve beside it.
     folder = os.environ.get("LEADS_DEMO")
     app = create_app(
         parts.config,

@@ -176,9 +176,8 @@ class Store:
     async def give_back(self, form: str, destination: str, begin: int, end: int) -> int:
         """Make due now what was attempted from `begin` to `end` (ms) and failed, and give it its tries back.
 
-        What is due already, as its pause was over before the destination was back, gets its tries back too.
-
-        Returns how many. Walks in slices, and again until nothing more is found: what is settled meanwhile moves some.
+        What is due already gets its tries back too. Returns how many. Walks in slices, and again until nothing more is
+        found: what is settled meanwhile moves some.
         """
         given = 0
         while found := await self._give_back_once(form, destination, begin, end):

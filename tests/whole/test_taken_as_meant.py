@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from crm import Crm
 from processes import FORM_TYPE, Processes, request, until
+from redis import Redis
 from workshop import destination
 
 from service.up.embedded import Embedded
@@ -123,6 +124,8 @@ ROWS = {
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory: pytest.TempPathFactory, redis_server: Embedded) -> Iterator[dict[str, Any]]:
     """Send every row to a form of its own; give what the CRM then holds, by form."""
+    with Redis.from_url(redis_server.url) as redis:
+        redis.flushall()
     with Crm() as crm:
         config = "".join(FORM.format(number=number) for number in range(len(ROWS))) + destination(crm.url)
         with Processes(tmp_path_factory.mktemp("meant"), redis_server.url, config) as here:
