@@ -33,6 +33,7 @@ from service.backup.snapshot import Snapshot
 from service.lib.errors import CannotStart
 from service.store.keys import FORMS, base_of
 from service.store.server.cluster import Cluster
+from service.store.server.ending import end_all
 from service.store.server.forwarding import CONNECTION, MOVE, MOVER, MOVING, Note
 from service.store.server.health import FAILURES, verdict
 from service.store.server.server import Server
@@ -147,8 +148,7 @@ async def _moving(source: Server) -> AsyncIterator[_Mover]:
     try:
         yield mover
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_all([task])
         with contextlib.suppress(*FAILURES):
             if await source.client.get(MOVER) == token:
                 await source.client.delete(MOVER)

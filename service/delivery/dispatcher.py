@@ -18,6 +18,7 @@ from service.model.form import Form
 from service.store.breaker import Admitted, Gate, Permit
 from service.store.leads import Order, Store
 from service.store.records import Claim
+from service.store.server.ending import end_all
 from service.store.server.health import FAILURES, Failure
 
 MOST_SENDERS: Final = 8
@@ -89,9 +90,7 @@ class Dispatcher:
                 await self._pause(await self._step())
             await self._jobs.join()
         finally:
-            for task in (*senders, keeper):
-                task.cancel()
-            await asyncio.gather(*senders, keeper, return_exceptions=True)
+            await end_all((*senders, keeper))
 
     async def _open_gate(self) -> None:
         try:

@@ -24,6 +24,7 @@ from service.process.log import Log, catch_faults, log_clocks, log_fault, open_l
 from service.process.server import connect_server
 from service.process.settings import Settings
 from service.process.wiring import cipher_of, clock, listen
+from service.store.server.ending import end_all
 from service.store.server.health import FAILURES
 from service.web.protocol import WIRE_BYTES, BoundedProtocol
 
@@ -83,9 +84,7 @@ async def _lifespan(log: Log, address: str, app: Starlette) -> AsyncIterator[Non
         await server.client.set(ADDRESS, address)
     yield
     desk.uploads.close()
-    for task in beside:
-        task.cancel()
-    await asyncio.gather(*beside, return_exceptions=True)
+    await end_all(beside)
     await server.close()
 
 

@@ -50,6 +50,7 @@ from service.replies.reply import NO_PAGE
 from service.store.cipher import Cipher
 from service.store.leads import Store
 from service.store.server.agreement import agree_on_keys, agree_on_secrets
+from service.store.server.ending import end_all
 from service.store.server.health import FAILURES, sentence_of
 from service.web.app import create_app
 from service.web.challenge import Challenger
@@ -151,9 +152,7 @@ async def _lifespan(parts: _Parts, _: Starlette) -> AsyncIterator[None]:
     for task in tasks:
         task.add_done_callback(functools.partial(_log_its_end, parts.log))
     yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end_all(tasks)
     await parts.challenger.close()
     await parts.store.server.close()
     if parts.spool:

@@ -49,6 +49,7 @@ from service.store.keys import WAKE
 from service.store.leads import Store
 from service.store.overview import read_accounts
 from service.store.server.connection import ANSWER_WITHIN_S
+from service.store.server.ending import end_all
 from service.store.server.health import FAILURES, Failure, sentence_of
 from service.store.server.server import Server
 
@@ -127,9 +128,7 @@ class Worker:
                 dispatcher.wake()
             if work:
                 await asyncio.wait(work, timeout=FINISH_WITHIN_S)
-            for task in (*work, *background):
-                task.cancel()
-            await asyncio.gather(*work, *background, return_exceptions=True)
+            await end_all((*work, *background))
             with contextlib.suppress(*FAILURES):
                 await heartbeat.leave(self._server, self._name)
 
