@@ -84,9 +84,7 @@ def _contents(work: "_Work", kept: Mapping[str, str]) -> dict[str, str]:
     return texts | {name: work.record(text) for name, text in kept.items() if name.startswith("d:")}
 
 
-def rekey_line(
-    keys: Keyring, form: Form, id_: str, text: str, *, now: int, is_let_in: bool = False
-) -> Rekeyed:  # fmt: skip
+def rekey_line(keys: Keyring, form: Form, id_: str, text: str, *, now: int, is_let_in: bool = False) -> Rekeyed:
     """Return what becomes of a quarantined submission, a `Line` as JSON, under the first of the keys; `now` in ms.
 
     One that is about to be let in keeps what each earlier secret makes of it: whoever it is from may be known by that.

@@ -75,7 +75,7 @@ def status(
     try:
         accounts, waits = ask(read)
     except CannotStart as error:
-        raise CannotStart(f"{error} {_lie(spooled)} in the spool." if folder else str(error)) from None
+        raise CannotStart(f"{error} {_lying(spooled)} in the spool." if folder else str(error)) from None
     as_text = _accounts_as_text(accounts, {name: until for name, until in waits.items() if until > clock()})
     typer.echo(pretty(accounts) if json else as_text)
     if wrong := _wrong(accounts, check):
@@ -89,7 +89,7 @@ def _wrong(accounts: Accounts, check: What | None) -> list[str]:
     return [*gaps, *(one_line(trouble.message) for trouble in troubles if trouble.code != TAKEN_ON_PURPOSE)]
 
 
-def _lie(submissions: int) -> str:
+def _lying(submissions: int) -> str:
     return many(submissions, "submission lies", "submissions lie")
 
 
@@ -102,7 +102,7 @@ def _accounts_as_text(accounts: Accounts, waits: Mapping[str, int]) -> str:
             lines += [f"  {_destination_as_text(destination, account)}"]
             lines += [f"    it asked everybody to wait until {at(waits[destination])}"] if destination in waits else []
     if accounts.spooled:
-        lines += [f"{_lie(accounts.spooled)} in the spool, to be decided when Redis is back"]
+        lines += [f"{_lying(accounts.spooled)} in the spool, to be decided when Redis is back"]
     for worker in accounts.workers:
         lines += [f"worker on {worker.host}, {worker.version}: last seen {length(worker.seen_s * 1000)} ago"]
     for trouble in accounts.trouble:

@@ -4,7 +4,7 @@ Invariant: prints; `index` in Redis finds, `intake.erasure` erases. The phone or
 """
 
 import os
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -19,7 +19,7 @@ from service.intake.spool import Spool
 from service.lib.errors import CannotStart
 from service.lib.json_text import pretty
 from service.lib.secret import Secret
-from service.lib.text import one_line
+from service.lib.text import many, one_line
 from service.lib.times import at
 from service.model.form import Form
 from service.process.settings import read_settings, spool_path
@@ -76,7 +76,7 @@ def person(
         )
         for name, answer in submission.content.fields.items():
             typer.echo(f"  {name}: {one_line(answer.text)}")
-    typer.echo(f"Held: {_many(held.leads, 'lead')}, and {len(held.quarantined)} in quarantine.")
+    typer.echo(f"Held: {many(len(held.leads), 'lead')}, and {len(held.quarantined)} in quarantine.")
 
 
 async def _holding(
@@ -122,7 +122,7 @@ def _receipt(came_to: ErasedEverywhere, now: int) -> list[str]:
     erased, left, is_rewritten = came_to
     leads = [lead for of_form in erased for lead in of_form.leads]
     quarantined = sum(of_form.quarantined for of_form in erased)
-    lines = [f"Erased on {at(now)} UTC: {_many(leads, 'lead')}, and {quarantined} in quarantine."]
+    lines = [f"Erased on {at(now)} UTC: {many(len(leads), 'lead')}, and {quarantined} in quarantine."]
     lines += [f"  {lead.lead} of form {lead.form}{_heard_by(lead)}" for lead in leads]
     if is_rewritten:
         lines += ["The append-only file of Redis was rewritten without them."]
@@ -141,10 +141,6 @@ def _receipt(came_to: ErasedEverywhere, now: int) -> list[str]:
         "  Backups made before this still hold the person: delete them, or erase again after a restore.",
         "  What each CRM does with lead.erased, and what was copied from it, is the CRM's; so are the logs of a proxy.",
     ]
-
-
-def _many(things: Sized, word: str) -> str:
-    return f"1 {word}" if len(things) == 1 else f"{len(things)} {word}s"
 
 
 def _heard_by(lead: ErasedLead) -> str:

@@ -74,7 +74,7 @@ def reconcile(
     lines = [msgspec.json.encode(report).decode()] if json else _report_as_text(report, destination, zone)
     typer.echo("\n".join(lines))
     if sent:
-        typer.echo(f"{sent} deliver{'y is' if sent == 1 else 'ies are'} due now.", err=json)
+        typer.echo(f"{many(sent, 'delivery is', 'deliveries are')} due now.", err=json)
     if report.missing and not sent:
         raise typer.Exit(1)
 
@@ -120,7 +120,7 @@ def _tell(progress: str) -> None:
 
 
 def _report_as_text(report: Report, destination: str, zone: ZoneInfo) -> Iterator[str]:
-    yield f"{many(report.rows, 'row', 'rows')}; {many(report.there, 'lead is', 'leads are')} at {destination}."
+    yield f"{many(report.rows, 'row')}; {many(report.there, 'lead is', 'leads are')} at {destination}."
     if report.span is None:
         yield "Nothing says which days these are: name them with --since and --until."
     else:
@@ -137,7 +137,7 @@ def _report_as_text(report: Report, destination: str, zone: ZoneInfo) -> Iterato
     if report.unreadable:
         yield f"{many(report.unreadable, 'row says', 'rows say')} nothing that anybody could be recognised by."
     if report.beyond:
-        yield f"{many(report.beyond, 'lead', 'leads')} of other times not there either: not looked at."
+        yield f"{many(report.beyond, 'lead')} of other times not there either: not looked at."
 
 
 def _leads(what: str, leads: Sequence[Sent], zone: ZoneInfo) -> Iterator[str]:

@@ -22,7 +22,7 @@ from service.destinations.outcome import Delivered, Outcome
 from service.destinations.presets import PRESETS
 from service.destinations.sample import sample_delivery
 from service.lib.errors import CannotStart
-from service.lib.text import one_line
+from service.lib.text import many, one_line
 from service.lib.times import at
 from service.model.lead import Delivery
 from service.process.wiring import clock
@@ -74,7 +74,7 @@ def replay(
         return sent, await read_pauses(server, config)
 
     sent, pauses = ask(send_again)
-    typer.echo(f"{sent.total()} deliver{'y is' if sent.total() == 1 else 'ies are'} due now.")
+    typer.echo(f"{many(sent.total(), 'delivery is', 'deliveries are')} due now.")
     for name in sorted(name for name in pauses if sent[name]):
         typer.echo(f"But {name} is paused {one_line(pauses[name])}. Once it is mended: `leads resume {name}`.")
 

@@ -18,6 +18,7 @@ from service.desk.sheet import Cell, Columns, Workbook, columns_of, csv_line
 from service.desk.visit import HEADERS, Visit, see
 from service.fields import email
 from service.intake.erasure import erase_person, every_form
+from service.lib.text import many
 from service.model.form import Field, Form
 from service.model.lead import Answer, Content
 from service.store.archive import KeptLead
@@ -34,7 +35,7 @@ async def list_leads(visit: Visit) -> Response:
     """Show the leads that are asked for, the latest first."""
     asked = read_filter(visit.request.query_params, visit.desk.config)
     found = await visit.desk.search.look(asked, visit.covered)
-    await visit.note(f"saw a list of {words.many(len(found.leads), 'lead')}", asked.form)
+    await visit.note(f"saw a list of {many(len(found.leads), 'lead')}", asked.form)
     rows = [row_of(lead, visit) for lead in found.leads]
     return visit.page(
         "leads.html", title="Leads", asked=asked, found=found, rows=rows, config=visit.desk.config,
@@ -227,7 +228,7 @@ async def _rows(visit: Visit, asked: Filter, columns: Columns) -> AsyncIterator[
         else:
             yield columns.row(lead)
     if unread:
-        yield [f"Not all: no key here opens {words.many(len(unread), 'lead')}: {', '.join(unread)}"]
+        yield [f"Not all: no key here opens {many(len(unread), 'lead')}: {', '.join(unread)}"]
 
 
 def _file(visit: Visit, asked: Filter, extension: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from service.desk import words
 from service.desk.held import Choice, Decision
 from service.desk.visit import Visit, see
+from service.lib.text import many
 from service.notices.links import held_by
 from service.store.archive import Quarantined
 
@@ -30,7 +31,7 @@ async def held(visit: Visit) -> Response:
     ]
     shown = [submission for submission in kept if (submission.form, submission.id) not in hidden]
     shown = sorted(shown, key=lambda submission: submission.at, reverse=True)[:HELD_PAGE]
-    await visit.note(f"saw {words.many(len(shown), 'held submission')}")
+    await visit.note(f"saw {many(len(shown), 'held submission')}")
     now = desk.store.server.now()
     undoable = sorted((decision for decision, until in decided.items() if until > now), reverse=True)
     return visit.page(

@@ -15,7 +15,8 @@ from service.desk.breakdown import Series, dates, gathered
 from service.desk.counts import LEADS, WEEKS, Ends, usual_by_now
 from service.desk.filters import CHOSEN
 from service.desk.visit import Visit
-from service.desk.words import CODES, many, words_of_field
+from service.desk.words import CODES, words_of_field
+from service.lib.text import many
 from service.model.form import Form
 from service.replies.charts import Bar, bars
 from service.store.accounts import FormAccount

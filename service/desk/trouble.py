@@ -10,8 +10,8 @@ from typing import Final
 from starlette.responses import Response
 
 from service.delivery.trouble import read_troubles
-from service.desk import words
 from service.desk.visit import Visit, see
+from service.lib.text import many
 from service.store.accounts import Accounts
 from service.store.archive import DeadDelivery
 from service.store.overview import read_accounts, read_pauses, read_waits
@@ -74,7 +74,7 @@ async def send_dead(visit: Visit) -> Response:
     listed = await _at_destinations(visit, accounts)
     here = next((here for here in listed if here.name == name and here.is_known), None)
     dead = here.dead.get(reason, []) if here else []
-    await visit.note(f"sent {words.many(len(dead), 'dead lead')} again to {name}"[:300])
+    await visit.note(f"sent {many(len(dead), 'dead lead')} again to {name}"[:300])
     sent = 0
     for form, lead in dict.fromkeys((delivery.form, delivery.lead) for delivery in dead):
         sent += await visit.desk.store.replay(form, name, lead, what="dead") > 0

@@ -28,6 +28,7 @@ from service.desk.people.members import Member, Members, Role, Session, Sessions
 from service.desk.search import Search
 from service.intake.spool import Spool
 from service.lib.network import address_of
+from service.lib.text import many
 from service.lib.times import length
 from service.model.problem import Problems
 from service.replies.reply import GUARD
@@ -271,5 +272,5 @@ def _templates() -> "Environment":
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters |= {"length_of": length, "reason": words.reason_in_words}
-    made.globals |= {"many": words.many, "STATES": words.STATES}
+    made.globals |= {"many": many, "STATES": words.STATES}
     return made

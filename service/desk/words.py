@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from service.lib.text import many
 from service.lib.times import length
 from service.model.form import Form
 from service.model.lead import Content, Source
@@ -129,11 +130,6 @@ class Times:
     def iso(self, ms: int) -> str:
         """Write a moment for programs."""
         return self.local(ms).isoformat(timespec="seconds")
-
-
-def many(number: int, word: str, words: str = "") -> str:
-    """Write `1 lead`, `1,200 leads`."""
-    return f"1 {word}" if number == 1 else f"{number:,} {words or word + 's'}"
 
 
 @dataclass(frozen=True, slots=True)

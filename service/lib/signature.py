@@ -96,23 +96,16 @@ def hmac_hex(secret: Secret, message: bytes) -> str:
 
 def keyed_hash(secret: Secret, *parts: str) -> str:
     """Return 24 URL-safe characters (144 bits) that stand for `parts`; no part can run into the next."""
-    inner, outer = (begun.copy() for begun in _begun(secret))
+    begun = _begun(secret).copy()
     for part in map(str.encode, parts):
-        inner.update(len(part).to_bytes(4, "big") + part)
-    outer.update(inner.digest())
-    return urlsafe_b64encode(outer.digest()[:18]).decode()
+        begun.update(len(part).to_bytes(4, "big") + part)
+    return urlsafe_b64encode(begun.digest()[:18]).decode()
 
 
 @lru_cache(MOST_BEGUN)
-def _begun(secret: Secret) -> tuple["hashlib._Hash", "hashlib._Hash"]:
-    """Return the two hashes of HMAC-SHA256 (RFC 2104, 4: "precomputed") as they are behind the key alone.
-
-    To begin them takes longer than all that follows, and a submission has a dozen.
-    """
-    key = secret.reveal().encode()
-    block = hashlib.sha256().block_size
-    key = (hashlib.sha256(key).digest() if len(key) > block else key).ljust(block, b"\0")
-    return hashlib.sha256(bytes(byte ^ 0x36 for byte in key)), hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
+def _begun(secret: Secret) -> hmac.HMAC:
+    """Return HMAC-SHA256 as it is behind the key alone: that takes longest, and a submission has a dozen."""
+    return hmac.new(secret.reveal().encode(), digestmod="sha256")
 
 
 def fingerprint(secret: Secret) -> str:

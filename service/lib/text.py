@@ -104,9 +104,9 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def many(number: int, one: str, several: str) -> str:
-    """Return a number with the words that go with it: "1 lead", "2 leads"."""
-    return f"{number} {one if number == 1 else several}"
+def many(number: int, one: str, several: str = "") -> str:
+    """Return a number with the words that go with it: "1 lead", "1,200 leads"; `several`, if it is not one and an s."""
+    return f"1 {one}" if number == 1 else f"{number:,} {several or one + 's'}"
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from service.config.config import Every
-from service.lib.text import one_line
+from service.lib.text import many, one_line
 from service.notices.notice import Notice
 from service.store.accounts import Accounts
 from service.store.tallies import Count
@@ -80,7 +80,7 @@ def worded(
     of_form = {name: _by_day((count for count in counts if count.form == name), zone) for name in accounts.forms}
     told = [_of_form(name, days, period) for name, days in of_form.items()]
     number = sum(_leads(days, period) for days in of_form.values())
-    subject = f"{number} {'lead' if number == 1 else 'leads'}, {_span(period)}"
+    subject = f"{many(number, 'lead')}, {_span(period)}"
     text = "\n".join([*told, "", *_chart(of_form, period), "", *_standing(accounts, held, zone, desk)])
     return Notice(f"digest.{period.name}", subject, text, period.due)
 

@@ -18,6 +18,7 @@ from service.backup.move import take_back
 from service.backup.route import End, Route, follow
 from service.lib.errors import CannotStart
 from service.lib.secret import Secret
+from service.lib.text import many
 from service.process.server import connect_server
 from service.process.settings import address_of_server, config_path, redis_url, secrets_of, spool_path
 from service.process.wiring import load_config
@@ -124,7 +125,7 @@ class _Command:
             service.replicas, not service.durable,
         )  # fmt: skip
         for form, held in sorted((await move_leads(route, typer.echo)).items()):
-            typer.echo(f"  {form}: {held['leads']} leads, {held['quarantined']} in quarantine")
+            typer.echo(f"  {form}: {many(held['leads'], 'lead')}, {held['quarantined']} in quarantine")
 
     async def _see(self, server: Server, *, is_new: bool) -> Sequence[Finding]:
         try:

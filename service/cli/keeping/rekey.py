@@ -158,7 +158,7 @@ def _told(result: _Result, config: Config, settings: Settings) -> Iterator[str]:
     if len(settings.secrets) == 1:
         yield ALONE.format("LEADS_SECRET")
     elif found.lost:
-        yield LOST.format(_many(found.lost), _while_kept(found.lost_last, config.service.retention))
+        yield LOST.format(many(found.lost, "lead"), _while_kept(found.lost_last, config.service.retention))
     elif result.repeats_until:
         yield REPEATS.format(at(result.repeats_until))
     else:
@@ -173,10 +173,6 @@ def _while_kept(last: int, retention: int | None) -> str:
     )
 
 
-def _many(number: int) -> str:
-    return many(number, "lead", "leads")
-
-
 def _progress() -> OnProgress:
     said_at = clock()
 
@@ -184,6 +180,6 @@ def _progress() -> OnProgress:
         nonlocal said_at
         if clock() - said_at > SAY_EVERY_MS:
             said_at = clock()
-            say(f"  {form}: {looked_at} of {_many(number)}")
+            say(f"  {form}: {looked_at} of {many(number, 'lead')}")
 
     return on_progress

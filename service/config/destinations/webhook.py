@@ -6,6 +6,7 @@ Invariant: pure; every mistake goes to the table's report. Values of `url`, `sec
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -14,7 +15,7 @@ from service.config.destinations.body import Reach, Words
 from service.config.destinations.oauth import read_oauth
 from service.config.destinations.signature import read_secrets, read_signature
 from service.config.env_secrets import Environment, asks_for_secret, header_asks_for_secret
-from service.config.table import Table, Validator, Wrong, flag, listing, quoted, several, text, whole, wrong
+from service.config.table import Table, Wrong, flag, listing, quoted, several, text, whole, wrong
 from service.config.validators import duration, one_of, rate
 from service.destinations.envelope import PLAIN_PATHS, RECORD, TOKEN
 from service.destinations.presets import PRESETS
@@ -44,7 +45,7 @@ def read_named(name: str, keys: Table, reach: Reach, environment: Environment) -
     """Return the destination at `keys` whose type is the name of a preset: the file's own lines come before those."""
     preset = PRESETS[str(keys.keys["type"])]
     own: dict[str, Any] = dict(keys.keys)
-    secret: Validator[str] = lambda value: _secret_name(value, environment)  # noqa: E731  it goes nowhere else
+    secret = partial(_secret_name, environment=environment)
     settings = {
         key: keys.need(key, secret if setting.is_secret else text(_LONGEST_SETTING), _UNSET, setting.means)
         for key, setting in preset.settings.items()

@@ -17,7 +17,7 @@ from service.desk.compare.table import NoTableError, open_table
 from service.desk.compare.uploads import Upload
 from service.desk.leads import row_of
 from service.desk.visit import Visit, see
-from service.desk.words import many
+from service.lib.text import many
 from service.store.sent import Sent
 
 SHOWN: Final = 50
