@@ -104,7 +104,7 @@ class Rekeying:
         if came_to is None:  # It was erased meanwhile.
             return
         _note(found, came_to, writes=writes)
-        if came_to.is_lost and self._keys.earlier and int(kept.get("first", 0)) < self._since:
+        if came_to.is_lost and self._keys.earlier and int(kept.get("first", 0)) <= self._since:
             found.lost += 1
             found.lost_last = max(found.lost_last, int(kept.get("last", 0)))
 
@@ -167,7 +167,7 @@ class Rekeying:
                 pipe.pexpiretime(key)
             told = await pipe.execute()
             for kept, until in zip(told[::2], told[1::2], strict=True):
-                if kept and int(str(kept).split(" ")[0]) < self._since:
+                if kept and int(str(kept).split(" ")[0]) <= self._since:
                     latest = max(latest, int(until))
         return latest or None
 
